@@ -1,0 +1,84 @@
+# Every target but `help` and `clean` first makes sure of .venv; scripts/setup.py tells how.
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+
+CONFIG  ?= configs/ablate.toml
+RESULTS ?= results
+WANDB   ?= auto
+DEVICE  ?=
+ARGS    ?=
+# That of .venv comes first, so that a .venv made with another Python than the newest is kept.
+PYTHON  ?= $(shell for python in $(BIN)/python python3.13 python3.12 python3.11 python3 python; do \
+	"$$python" -c '$(NEW_ENOUGH)' 2>/dev/null && { echo "$$python"; break; }; done)
+
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+BIN        := .venv/bin
+PYTEST     := $(BIN)/pytest -n auto --maxprocesses 4
+RUN         = $(BIN)/bn-ablate run "$(CONFIG)" --results "$(RESULTS)" --wandb $(WANDB) $(ARGS)
+STUDY       = $(RESULTS)/$(basename $(notdir $(CONFIG)))
+
+.PHONY: help setup ablate smoke report sync bench test test-all check lint types format clean
+
+## Studies
+ablate: setup # train, test and report the main study, or another CONFIG
+	$(RUN)
+
+smoke: CONFIG = configs/smoke.toml
+smoke: setup # the same with a study of seconds
+	$(RUN)
+
+report: setup # draw the figures, tables and report of a finished study again
+	$(BIN)/bn-ablate report "$(STUDY)" $(ARGS)
+
+sync: setup # send a finished study to Weights & Biases
+	$(BIN)/bn-ablate sync "$(STUDY)" $(ARGS)
+
+bench: setup # measure how fast this machine trains
+	$(BIN)/bn-ablate bench $(ARGS)
+
+## Development
+test: setup # run the fast tests
+	$(PYTEST) $(ARGS)
+
+test-all: setup # run the slow ones too
+	$(PYTEST) -m "" $(ARGS)
+
+lint: setup # check style, format, the direction of imports, and the declared dependencies
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/deptry .
+
+types: setup # check the types
+	$(BIN)/mypy
+
+check: lint types test # all three
+
+format: setup # rewrite the code in the project's format
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+## Housekeeping
+setup: # make .venv from the lock of DEVICE; takes no time when it is there already
+	@python="$(PYTHON)"; "$${python:=python3}" -c '$(NEW_ENOUGH)' 2>/dev/null || { \
+	    echo "make: bn_ablate needs Python 3.11 or later; '$$python' is not: $$("$$python" -V 2>&1 | head -n 1)" >&2; \
+	    echo "      Install one, or say where it is: make PYTHON=/path/to/python3.12" >&2; exit 1; }; \
+	"$$python" scripts/setup.py $(addprefix --device ,$(DEVICE))
+
+clean: # remove .venv, caches and build output; results stay
+	rm -rf .venv build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help: # this list
+	@bold= plain=; if [ -t 1 ] && [ -z "$$NO_COLOR" ]; then bold=$$(printf '\033[1m') plain=$$(printf '\033[0m'); fi; \
+	echo "make TARGET [NAME=value ...]"; \
+	awk -v b="$$bold" -v p="$$plain" 'BEGIN { FS = ":.*# " } /^## / { printf "\n%s%s%s\n", b, substr($$0, 4), p } \
+	    /^[a-z-]+:.*# / { printf "  %-11s%s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST)); \
+	printf '\n%sSettings%s\n' "$$bold" "$$plain"; \
+	printf '  %-11s%s\n' \
+	    CONFIG= "the study [$(CONFIG)]" \
+	    RESULTS= "the folder that results go to, and come from [$(RESULTS)]" \
+	    WANDB= "auto, online, offline or disabled [$(WANDB)]" \
+	    DEVICE= "cpu, cuda or tpu [what .venv is set up for, at first cpu]" \
+	    PYTHON= "a Python of version 3.11 or later [found by itself]" \
+	    ARGS= "further arguments of the command behind a target"
