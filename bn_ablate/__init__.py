@@ -1,0 +1,61 @@
+"""Batch Normalization ablations in JAX: whole grids of networks trained at once, measured, tested and reported.
+
+`load_study`, `make_plan`, `run`, `train_lane`, `open_results`, `write_report` and `publish` are what scripts and
+notebooks need; they are imported when they are first asked for, so that `import bn_ablate` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_WHERE = {
+    "ConfigError": "config",
+    "Results": "results",
+    "ResultsError": "results",
+    "Study": "config",
+    "TrainedLane": "study",
+    "build_study": "config",
+    "load_study": "config",
+    "make_plan": "plan",
+    "open_results": "results",
+    "publish": "sinks",
+    "run": "study",
+    "train_lane": "study",
+    "verify": "results",
+    "write_report": "analysis",
+}
+
+if TYPE_CHECKING:
+    from bn_ablate.analysis import write_report
+    from bn_ablate.config import ConfigError, Study, build_study, load_study
+    from bn_ablate.plan import make_plan
+    from bn_ablate.results import Results, ResultsError, open_results, verify
+    from bn_ablate.sinks import publish
+    from bn_ablate.study import TrainedLane, run, train_lane
+
+__all__ = [
+    "ConfigError",
+    "Results",
+    "ResultsError",
+    "Study",
+    "TrainedLane",
+    "__version__",
+    "build_study",
+    "load_study",
+    "make_plan",
+    "open_results",
+    "publish",
+    "run",
+    "train_lane",
+    "verify",
+    "write_report",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)

@@ -1,0 +1,56 @@
+"""The settings of one lane: all that determines it, besides its seed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bn_ablate.config.errors import Problem
+from bn_ablate.config.names import FACTORS, coverage_mask
+from bn_ablate.config.schema import Data, Dropout, Measure, Model, Norm, Section, Study, Train
+
+SECTIONS: dict[str, type[Section]] = {
+    "data": Data,
+    "model": Model,
+    "norm": Norm,
+    "dropout": Dropout,
+    "train": Train,
+    "measure": Measure,
+}
+
+
+class LaneSettings(Section):
+    """Data, network, normalization, dropout, optimization and measurement of one lane."""
+
+    data: Data = Data()
+    model: Model = Model()
+    norm: Norm = Norm()
+    dropout: Dropout = Dropout()
+    train: Train = Train()
+    measure: Measure = Measure()
+
+    def at(self, levels: dict[str, Any]) -> LaneSettings:
+        """These settings with each axis of `levels` set to its level."""
+        changes: dict[str, dict[str, Any]] = {}
+        for axis, level in levels.items():
+            section, field = FACTORS[axis].path.split(".")
+            changes.setdefault(section, {})[field] = level
+        sections = {name: getattr(self, name).model_copy(update=change) for name, change in changes.items()}
+        return self.model_copy(update=sections)
+
+    def problems(self) -> list[Problem]:
+        """What only the combination of settings can get wrong."""
+        found = []
+        try:
+            coverage_mask(self.norm.coverage, self.model.depth)
+        except ValueError as error:
+            found.append(Problem("norm.coverage", str(error)))
+        if self.train.warmup_steps >= self.train.steps:
+            found.append(
+                Problem("train.warmup_steps", f"= {self.train.warmup_steps} leaves no step of {self.train.steps}")
+            )
+        return found
+
+
+def base_settings(study: Study) -> LaneSettings:
+    """The settings that all lanes of `study` start from."""
+    return LaneSettings(**{name: getattr(study, name) for name in SECTIONS})

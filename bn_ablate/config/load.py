@@ -1,0 +1,245 @@
+"""From a TOML file to a `Study`: overrides, validation, and every problem said at once."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from bn_ablate.config.errors import ConfigError, Problem, nearest, one_of, show
+from bn_ablate.config.hypotheses import KINDS
+from bn_ablate.config.lane import SECTIONS, base_settings
+from bn_ablate.config.names import FACTORS
+from bn_ablate.config.schema import Study
+
+MAX_LANES = 1_000_000
+MAX_FILE_BYTES = 1_000_000
+
+
+def load_study(path: str | Path, overrides: Sequence[str] = ()) -> Study:
+    """The study in the TOML file `path`, with `overrides` such as `train.steps=500` applied in order.
+
+    Raises:
+        ConfigError: the file cannot be read or says something that cannot be used; it lists every problem.
+    """
+    path = Path(path)
+    source = str(path)
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+    except FileNotFoundError:
+        beside = sorted(p.name for p in path.parent.glob("*.toml")) if path.parent.is_dir() else []
+        raise ConfigError(source, [Problem("", f"there is no such file{nearest(path.name, beside)}")]) from None
+    except OSError as error:
+        raise ConfigError(source, [Problem("", f"cannot be read: {error.strerror}")]) from None
+    if len(content) > MAX_FILE_BYTES:
+        raise ConfigError(
+            source, [Problem("", f"is larger than {MAX_FILE_BYTES} bytes; a study file is a page or two")]
+        )
+    try:
+        table = tomllib.loads(content.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            source, [Problem("", f"is not UTF-8: byte {error.start} is {content[error.start]:#04x}")]
+        ) from None
+    except ValueError as error:  # besides TOMLDecodeError that of an integer with thousands of digits
+        raise ConfigError(source, [Problem("", f"is not TOML: {error}")]) from None
+    except RecursionError:
+        raise ConfigError(source, [Problem("", "is nested too deeply")]) from None
+    return build_study(table, overrides, source)
+
+
+def build_study(table: dict[str, Any], overrides: Sequence[str] = (), source: str = "study") -> Study:
+    """The study that `table` describes, with `overrides` applied; `source` names it in messages.
+
+    Raises:
+        ConfigError: something cannot be used; it lists every problem.
+    """
+    problems: list[Problem] = []
+    try:
+        if overrides:
+            table = copy.deepcopy(table)  # the caller's stays as it is
+        for override in overrides:
+            problems += _apply_override(table, override)
+        problems += _unusable(table)
+        text = "" if problems else json.dumps(table)
+    except (TypeError, ValueError) as error:
+        problems = [Problem("", f"holds what no key can take: {error}")]
+    except RecursionError:
+        problems = [Problem("", "is nested too deeply")]
+    if problems:
+        raise ConfigError(source, problems)
+    try:
+        study = Study.model_validate_json(text, strict=True)
+    except ValidationError as error:
+        raise ConfigError(source, _explain(error, Study)) from None
+    study, problems = _check_axes(study)
+    problems += _check_combinations(study)
+    if problems:
+        raise ConfigError(source, problems)
+    return study
+
+
+def _apply_override(table: dict[str, Any], override: str) -> list[Problem]:
+    """Set one `dotted.key=value`; the value is TOML, or a bare word taken as a string."""
+    key, sign, text = override.partition("=")
+    key = key.strip()
+    if not sign or not key:
+        return [Problem(override, "is not of the form key=value, as in train.steps=500")]
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
+        parsed = {}
+    value = parsed["value"] if len(parsed) == 1 else text.strip()
+    *parents, last = key.split(".")
+    here = table
+    for parent in parents:
+        here = here.setdefault(parent, {})
+        if not isinstance(here, dict):
+            return [Problem(key, f"cannot be set: {parent!r} is not a table")]
+    here[last] = value
+    return []
+
+
+def _unusable(value: Any, key: str = "") -> Iterator[Problem]:
+    """A problem for each value in a table that JSON has no form for: TOML's dates and times."""
+    match value:
+        case dict():
+            for name, inner in value.items():
+                yield from _unusable(inner, f"{key}.{name}" if key else str(name))
+        case list() | tuple():
+            for i, inner in enumerate(value):
+                yield from _unusable(inner, f"{key}[{i}]")
+        case str() | int() | float() | None:
+            pass
+        case _:
+            yield Problem(key, f"is {show(value)}: no key of a study takes such a value")
+
+
+def _explain(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
+    """One problem per pydantic error, with the allowed names and the nearest one where there are such."""
+    problems: dict[str, str] = {}
+    for item in error.errors(include_url=False):
+        location = item["loc"]
+        match item["type"]:
+            case "extra_forbidden":
+                known = list(_model_at(model, location[:-1]).model_fields)
+                message = f"there is no such key (known here: {', '.join(known)}){nearest(location[-1], known)}"
+            case "missing":
+                message = "is missing"
+            case "literal_error":
+                message = one_of(item["input"], _literals(item["ctx"]["expected"]))
+            case "value_error":
+                message = str(item["ctx"]["error"])
+            case "union_tag_not_found":
+                message = f"needs a kind: {' or '.join(KINDS)}"
+            case "union_tag_invalid":
+                location = (*location, "", "kind")
+                message = one_of(item["ctx"]["tag"], KINDS)
+            case _:
+                message = f"is {show(item['input'])}: {item['msg'][0].lower()}{item['msg'][1:]}"
+        problems.setdefault(_key(location), message)
+    return [Problem(key, message) for key, message in problems.items()]
+
+
+def _key(location: Sequence[int | str]) -> str:
+    """A pydantic location as people write it, `hypotheses[0].metric`, without the tags of unions."""
+    key = ""
+    for i, part in enumerate(location):
+        if isinstance(part, int):
+            key += f"[{part}]"
+        elif (location[0], i) not in (("seeds", 1), ("hypotheses", 2)):
+            key += f".{part}" if key else part
+    return key
+
+
+def _literals(expected: str) -> list[str]:
+    return [name.strip(" '") for name in expected.replace(" or ", ", ").split(",")]
+
+
+def _model_at(model: type[BaseModel], location: Iterable[int | str]) -> type[BaseModel]:
+    """The section of `model` that a pydantic location leads to."""
+    for part in location:
+        if part in KINDS:
+            return KINDS[part]
+        if isinstance(part, str) and part in model.model_fields:
+            annotation = model.model_fields[part].annotation
+            if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+                model = annotation
+    return model
+
+
+def _check_axes(study: Study) -> tuple[Study, list[Problem]]:
+    """Validate every level of every axis by itself; return the study with its levels in their proper types."""
+    problems: list[Problem] = []
+    axes: dict[str, tuple[Any, ...]] = {}
+    base = base_settings(study).model_dump(mode="json")
+    for axis, levels in study.axes.items():
+        key = f"axes.{axis}"
+        if axis not in FACTORS:
+            problems.append(
+                Problem(key, f"there is no such factor (known: {', '.join(FACTORS)}){nearest(axis, FACTORS)}")
+            )
+            continue
+        if not levels:
+            problems.append(Problem(key, "has no levels"))
+        section, field = FACTORS[axis].path.split(".")
+        typed = []
+        for i, level in enumerate(levels):
+            try:
+                settings = SECTIONS[section].model_validate_json(
+                    json.dumps(base[section] | {field: level}), strict=True
+                )
+            except ValidationError as error:
+                problems += [Problem(f"{key}[{i}]", p.message) for p in _explain(error, SECTIONS[section])]
+            else:
+                typed.append(getattr(settings, field))
+        twice = {str(level) for level, times in Counter(typed).items() if times > 1}
+        if twice:
+            problems.append(Problem(key, f"lists {', '.join(sorted(twice))} more than once"))
+        axes[axis] = tuple(typed)
+    lanes = math.prod(len(levels) for levels in axes.values()) * len(study.seed_list)
+    if lanes > MAX_LANES:
+        problems.append(
+            Problem("axes", f"span {lanes:,} lanes, and {MAX_LANES:,} are the most; use fewer levels or seeds")
+        )
+    return study.model_copy(update={"axes": axes}), problems
+
+
+def _check_combinations(study: Study) -> list[Problem]:
+    """Check that exclusions and hypotheses speak of axes and levels that are there."""
+    problems: list[Problem] = []
+    named = [(f"exclude[{i}]", rule) for i, rule in enumerate(study.exclude)]
+    for hypothesis in study.hypotheses:
+        named += [(f"hypotheses.{hypothesis.id}.{side}", getattr(hypothesis, side)) for side in ("a", "b")]
+    for where, rule in named:
+        if not rule and where.startswith("exclude"):
+            problems.append(Problem(where, "names no axis, and so would exclude everything"))
+        for axis, levels in rule.items():
+            if axis not in study.axes:
+                problems.append(Problem(f"{where}.{axis}", f"is not an axis of this study{nearest(axis, study.axes)}"))
+                continue
+            known = study.axes[axis]
+            if levels == []:
+                problems.append(Problem(f"{where}.{axis}", "names no level"))
+            given = levels if isinstance(levels, list | tuple) else [levels]
+            unknown = [level for level in given if not any(same_level(level, k) for k in known)]
+            problems += [Problem(f"{where}.{axis}", one_of(level, [str(k) for k in known])) for level in unknown]
+    ids = [hypothesis.id for hypothesis in study.hypotheses]
+    problems += [
+        Problem("hypotheses", f"{name!r} is the id of two of them")
+        for name in sorted({i for i in ids if ids.count(i) > 1})
+    ]
+    return problems
+
+
+def same_level(given: Any, level: Any) -> bool:
+    """Whether a level named in a rule is that level: equal, and not a bool in place of a number."""
+    return given == level and isinstance(given, bool) == isinstance(level, bool)

@@ -1,0 +1,130 @@
+"""The closed sets of names that a study may use, and the factors that may span its grid.
+
+This module is the one place that knows which words exist. `nn` and `engine` map each name to what it does, and a test
+holds the two together.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal, NamedTuple, get_args
+
+from pydantic import AfterValidator
+
+Architecture = Literal["mlp"]
+ARCHITECTURES: tuple[str, ...] = get_args(Architecture)
+Placement = Literal["none", "pre", "post"]
+PLACEMENTS: tuple[str, ...] = get_args(Placement)
+Affine = Literal["none", "scale", "bias", "both"]
+AFFINES: tuple[str, ...] = get_args(Affine)
+ActivationName = Literal[
+    "identity",
+    "sigmoid",
+    "tanh",
+    "hard_tanh",
+    "softsign",
+    "relu",
+    "leaky_relu",
+    "elu",
+    "selu",
+    "gelu",
+    "silu",
+    "softplus",
+]
+ACTIVATIONS: tuple[str, ...] = get_args(ActivationName)
+InitializerName = Literal[
+    "lecun_normal", "lecun_uniform", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "orthogonal"
+]
+INITIALIZERS: tuple[str, ...] = get_args(InitializerName)
+OptimizerName = Literal["sgd", "adam", "adamw", "rmsprop"]
+OPTIMIZERS: tuple[str, ...] = get_args(OptimizerName)
+ScheduleName = Literal["constant", "cosine", "linear"]
+SCHEDULES: tuple[str, ...] = get_args(ScheduleName)
+COVERAGES = ("all", "none", "first", "last", "every_other")
+_COVERAGE_BY_BLOCK = re.compile(r"^(only|without)_(\d{1,3})$")
+
+
+class Factor(NamedTuple):
+    """A setting that may be an axis: where it stands, and whether one compiled program serves all its levels."""
+
+    path: str
+    traced: bool
+
+
+FACTORS = {
+    "placement": Factor("norm.placement", traced=True),
+    "affine": Factor("norm.affine", traced=True),
+    "coverage": Factor("norm.coverage", traced=True),
+    "bn_momentum": Factor("norm.momentum", traced=True),
+    "bn_epsilon": Factor("norm.epsilon", traced=True),
+    "activation": Factor("model.activation", traced=True),
+    "dropout_rate": Factor("dropout.rate", traced=True),
+    "learning_rate": Factor("train.learning_rate", traced=True),
+    "weight_decay": Factor("train.weight_decay", traced=True),
+    "architecture": Factor("model.architecture", traced=False),
+    "depth": Factor("model.depth", traced=False),
+    "width": Factor("model.width", traced=False),
+    "kernel_init": Factor("model.kernel_init", traced=False),
+    "n_train": Factor("data.n_train", traced=False),
+    "steps": Factor("train.steps", traced=False),
+    "batch_size": Factor("train.batch_size", traced=False),
+    "optimizer": Factor("train.optimizer", traced=False),
+    "schedule": Factor("train.schedule", traced=False),
+    "momentum": Factor("train.momentum", traced=False),
+}
+
+Metric = Literal[
+    "final_train_loss",
+    "final_train_accuracy",
+    "final_validation_loss",
+    "final_validation_accuracy",
+    "final_test_loss",
+    "final_test_accuracy",
+    "best_train_loss",
+    "best_train_accuracy",
+    "best_validation_loss",
+    "best_validation_accuracy",
+    "best_test_loss",
+    "best_test_accuracy",
+    "gap",
+    "accuracy_gap",
+    "underfitting",
+    "saturated",
+    "in_band",
+    "zero_share",
+    "gradient_ratio",
+]
+METRICS: tuple[str, ...] = get_args(Metric)
+"""Metrics of a lane that a hypothesis may be about."""
+
+
+def coverage_mask(coverage: str, depth: int) -> tuple[bool, ...]:
+    """Which of `depth` blocks have BN: all, none, first, last, every_other (0, 2, …), only_K, without_K (K from 0).
+
+    Raises:
+        ValueError: K is not a block of this depth.
+    """
+    if match := _COVERAGE_BY_BLOCK.match(coverage):
+        kind, block = match[1], int(match[2])
+        if block >= depth:
+            raise ValueError(
+                f"coverage = {coverage!r} names block {block}, but depth = {depth} has blocks 0 to {depth - 1}"
+            )
+        return tuple((i == block) == (kind == "only") for i in range(depth))
+    covered = {
+        "all": range(depth),
+        "none": range(0),
+        "first": range(1),
+        "last": range(depth - 1, depth),
+        "every_other": range(0, depth, 2),
+    }[coverage]
+    return tuple(i in covered for i in range(depth))
+
+
+def _known_coverage(value: str) -> str:
+    if value not in COVERAGES and not _COVERAGE_BY_BLOCK.match(value):
+        raise ValueError(f"{value!r} is none of {', '.join(COVERAGES)}, only_K, without_K")
+    return value
+
+
+Coverage = Annotated[str, AfterValidator(_known_coverage)]

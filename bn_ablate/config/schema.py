@@ -1,0 +1,158 @@
+"""The study schema: what a TOML file may say, and what each key means.
+
+Everything here is frozen and strict. A `Study` holds the base settings of one lane (`data`, `model`, `norm`, `dropout`,
+`train`, `measure`), the axes that span the grid around them, and the hypotheses to be tested on the results.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    field_validator,
+    model_validator,
+)
+
+from bn_ablate.config.hypotheses import Hypothesis
+from bn_ablate.config.names import (
+    ActivationName,
+    Affine,
+    Architecture,
+    Coverage,
+    InitializerName,
+    OptimizerName,
+    Placement,
+    ScheduleName,
+)
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Probability = Annotated[float, Field(ge=0.0, lt=1.0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Seeds = Annotated[
+    Annotated[int, Field(ge=1, le=100_000), Tag("count")]
+    | Annotated[tuple[Seed, ...], Field(min_length=1, max_length=100_000), Tag("list")],
+    Discriminator(lambda given: "list" if isinstance(given, list | tuple) else "count"),
+]
+
+
+class Section(BaseModel):
+    """Base of every table in a study file: frozen, strict, and closed to unknown keys."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+class Data(Section):
+    """Where the examples come from and how one seed divides them."""
+
+    name: Name = Field("digits", description="a registered TFDS image-classification data set")
+    n_train: Count | None = Field(None, description="training examples; all that are left when absent")
+    n_validation: Count | None = Field(None, description="validation examples; a sixth of the pool when absent")
+    n_test: Count | None = Field(None, description="test examples; all that are left when absent")
+    split: Literal["seeded", "fixed", "official"] = Field(
+        "seeded",
+        description="seeded: the seed draws train, validation and test, stratified by class; fixed: one such draw "
+        "for all seeds; official: the data set's own test split, the seed draws train and validation",
+    )
+    standardize: Literal["channel", "feature", "none"] = Field(
+        "channel", description="zero mean and unit variance, by statistics of the training examples only"
+    )
+
+
+class Model(Section):
+    """The network. A block is Dense -> [BN] -> activation -> [BN] -> [dropout]."""
+
+    architecture: Architecture = "mlp"
+    depth: Annotated[int, Field(ge=1, le=256)] = Field(3, description="hidden blocks")
+    width: Annotated[int, Field(ge=1, le=65536)] = Field(128, description="units of a hidden block")
+    activation: ActivationName = "relu"
+    kernel_init: InitializerName = "lecun_normal"
+
+
+class Norm(Section):
+    """Batch Normalization."""
+
+    placement: Placement = Field("pre", description="none, before (pre) or after (post) the activation")
+    affine: Affine = Field("both", description="which of scale (gamma) and bias (beta) are there")
+    coverage: Coverage = Field("all", description="the blocks that have BN")
+    momentum: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
+        0.9, description="decay of the moving statistics: ra = momentum * ra + (1 - momentum) * batch"
+    )
+    epsilon: Positive = Field(1e-5, description="added to the variance")
+
+
+class Dropout(Section):
+    """Dropout after every block."""
+
+    rate: Probability = Field(0.0, description="probability of dropping a unit; resolved to 1/65536")
+
+
+class Train(Section):
+    """The optimization."""
+
+    steps: Count = 400
+    batch_size: Count = 64
+    optimizer: OptimizerName = "sgd"
+    learning_rate: Positive = 0.1
+    momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(0.9, description="sgd and rmsprop; 0 switches it off")
+    nesterov: bool = False
+    weight_decay: NonNegative = Field(
+        0.0, description="on kernels only; coupled (L2) for sgd, adam and rmsprop, decoupled for adamw"
+    )
+    schedule: ScheduleName = "constant"
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _warmup_fits(self) -> Train:
+        if self.warmup_steps >= self.steps:
+            raise ValueError(
+                f"warmup_steps = {self.warmup_steps} leaves no step of steps = {self.steps}; make it smaller"
+            )
+        return self
+
+
+class Measure(Section):
+    """When and on what the lane is measured."""
+
+    every: Count = Field(50, description="steps between two measurements; the start and the end are always measured")
+    probe: Count = Field(512, description="training examples, at most, for the measures by layer")
+    eval_batch: Count = Field(1024, description="examples, at most, in one evaluation pass")
+
+
+class Study(Section):
+    """A study: base settings, axes, exclusions, seeds and hypotheses."""
+
+    name: Name
+    title: Annotated[str, StringConstraints(max_length=200)] = ""
+    description: Annotated[str, StringConstraints(max_length=20000)] = ""
+    claim: Literal["", "C1", "C2", "C3", "C4", "C5", "C6", "C7", "C8"] = ""
+    seeds: Seeds = Field(10, description="how many seeds (0, 1, …) or the list of them")
+    data: Data = Data()
+    model: Model = Model()
+    norm: Norm = Norm()
+    dropout: Dropout = Dropout()
+    train: Train = Train()
+    measure: Measure = Measure()
+    axes: dict[str, tuple[Any, ...]] = Field(default_factory=dict, description="factor -> its levels")
+    exclude: tuple[dict[str, Any], ...] = Field((), description="combinations of levels to leave out")
+    hypotheses: tuple[Hypothesis, ...] = ()
+
+    @field_validator("seeds", mode="after")
+    @classmethod
+    def _seeds_differ(cls, seeds: int | tuple[int, ...]) -> int | tuple[int, ...]:
+        if isinstance(seeds, tuple) and len(set(seeds)) != len(seeds):
+            raise ValueError("a seed is listed twice")
+        return seeds
+
+    @property
+    def seed_list(self) -> tuple[int, ...]:
+        """The seeds, as a tuple."""
+        return tuple(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds

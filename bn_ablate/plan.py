@@ -1,0 +1,141 @@
+"""From a study to its lanes: cells × seeds, their ids, and the groups that share a compiled program."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from bn_ablate.config.errors import ConfigError, Problem
+from bn_ablate.config.lane import LaneSettings, base_settings
+from bn_ablate.config.names import FACTORS
+from bn_ablate.config.schema import Study
+
+LANE_FORMAT = 1
+"""Raised when the same settings and seed no longer give the same lane, so that no old result passes for a new one."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One combination of levels, and the settings it makes."""
+
+    levels: dict[str, Any]
+    settings: LaneSettings
+
+    def matches(self, rule: dict[str, Any]) -> bool:
+        """Whether every axis that `rule` names stands at (one of) the level(s) given there."""
+        return all(
+            self.levels[axis] in (wanted if isinstance(wanted, list | tuple) else (wanted,))
+            for axis, wanted in rule.items()
+        )
+
+    def lane_id(self, seed: int) -> str:
+        """The id of this cell's lane at `seed`."""
+        return lane_id(self.settings, seed)
+
+
+class Lane(NamedTuple):
+    """One network to be trained: a cell at a seed."""
+
+    cell: Cell
+    seed: int
+    id: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """Cells that share every static setting, and so one compiled program."""
+
+    cells: tuple[Cell, ...]
+
+    @property
+    def settings(self) -> LaneSettings:
+        """Settings whose static part is that of every cell of the group."""
+        return self.cells[0].settings
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a study amounts to."""
+
+    study: Study
+    cells: tuple[Cell, ...]
+    groups: tuple[Group, ...]
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds, in the study's order."""
+        return self.study.seed_list
+
+    @property
+    def lanes(self) -> list[Lane]:
+        """Every lane, cell by cell and seed by seed."""
+        return [Lane(cell, seed, cell.lane_id(seed)) for cell in self.cells for seed in self.seeds]
+
+    @property
+    def n_lanes(self) -> int:
+        """How many lanes there are."""
+        return len(self.cells) * len(self.seeds)
+
+
+def cells_of(study: Study) -> tuple[Cell, ...]:
+    """Every combination of levels that no exclusion matches, the last axis changing fastest."""
+    base = base_settings(study)
+    combinations = (dict(zip(study.axes, levels, strict=True)) for levels in itertools.product(*study.axes.values()))
+    cells = (Cell(levels, base.at(levels)) for levels in combinations)
+    return tuple(cell for cell in cells if not any(cell.matches(rule) for rule in study.exclude))
+
+
+def make_plan(study: Study) -> Plan:
+    """Lay `study` out as cells and groups.
+
+    Raises:
+        ConfigError: a combination of settings cannot be, a hypothesis has lost its cells, or no cell is left.
+    """
+    cells = cells_of(study)
+    if problems := _problems(study, cells):
+        raise ConfigError(study.name, problems)
+    groups: dict[str, list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(_static_key(cell.settings), []).append(cell)
+    return Plan(study, cells, tuple(Group(tuple(members)) for members in groups.values()))
+
+
+def _problems(study: Study, cells: tuple[Cell, ...]) -> list[Problem]:
+    """What only whole cells can get wrong, each message once."""
+    if not cells:
+        return [Problem("exclude", "leaves nothing of the grid")]
+    found = {problem.message: problem for cell in cells for problem in cell.settings.problems()}
+    for hypothesis in study.hypotheses:
+        for side in ("a", "b"):
+            if not any(cell.matches(getattr(hypothesis, side)) for cell in cells):
+                key = f"hypotheses.{hypothesis.id}.{side}"
+                found[key] = Problem(key, "matches no cell: the exclusions leave none of them")
+    return list(found.values())
+
+
+def lane_id(settings: LaneSettings, seed: int) -> str:
+    """A hash of all that determines a lane: 16 hexadecimal digits.
+
+    Only what differs from the schema's defaults is hashed, so that a new key with a default leaves old ids alone;
+    when a default or what it means changes, `LANE_FORMAT` is raised. Which other levels or seeds the study has plays
+    no part.
+    """
+    said = {"format": LANE_FORMAT, "seed": seed, "settings": settings.model_dump(mode="json", exclude_defaults=True)}
+    return hashlib.sha256(canonical_json(said).encode()).hexdigest()[:16]
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with one spelling: sorted keys, no white space."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _static_key(settings: LaneSettings) -> str:
+    said = settings.model_dump(mode="json")
+    for factor in FACTORS.values():
+        if factor.traced:
+            section, field = factor.path.split(".")
+            del said[section][field]
+    return canonical_json(said)
