@@ -1,0 +1,159 @@
+"""From a prepared TFDS folder to arrays, and the cache of these arrays beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bn_ablate.data.dataset import DataError, Dataset, fingerprint
+
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
+
+_CHUNK = 1024  # records decoded at once
+_FILES = ("images.npy", "labels.npy", "facts.json")
+_SUMS = "SHA256SUMS"
+
+
+def open_arrays(folder: Path) -> Dataset:
+    """The data set prepared in `folder`, memory-mapped from `folder/arrays`, which is made when it is not there.
+
+    Decoding records takes seconds to minutes, so it is done once. The cache is `images.npy`, `labels.npy`, `facts.json`
+    with the rest of `Dataset`, and `SHA256SUMS` in the form of the command `sha256sum`. It appears whole or not at all,
+    and is checked whenever it is opened.
+
+    Raises:
+        DataError: The records cannot be read as labelled uint8 images of one size, or the cache is damaged.
+    """
+    cache = folder / "arrays"
+    if not cache.is_dir():
+        dataset = read_records(folder)
+        try:
+            _store(dataset, cache)
+        except OSError as error:
+            warnings.warn(f"{cache} cannot be written, so each run decodes {dataset.name} anew ({error})", stacklevel=2)
+            return dataset
+    return _open(cache)
+
+
+def read_records(folder: Path) -> Dataset:
+    """Every example of the official `train` and `test` splits (if there) of a prepared TFDS data set.
+
+    The image is the first of the supervised keys, or the feature `image`: uint8, all of one size, two or three axes.
+    The label is the second, or the feature `label`: a `ClassLabel`.
+
+    Raises:
+        DataError: The data set is not of that kind, or a file is damaged.
+    """
+    import tensorflow_datasets as tfds
+
+    try:
+        builder = tfds.builder_from_directory(folder)
+        info = builder.info
+        image_key, label_key = _keys(info, folder)
+        parts = [
+            _read_split(builder.as_data_source(split), image_key, label_key)
+            for split in ("train", "test")
+            if split in info.splits
+        ]
+        images, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    except (RuntimeError, ValueError, OSError) as error:
+        raise DataError(f"{folder} cannot be read ({error}); delete it and prepare the data set again") from error
+    n_classes = info.features[label_key].num_classes
+    if labels.min() < 0 or labels.max() >= n_classes:
+        raise DataError(f"{folder} has examples without a label, or with one outside 0 to {n_classes - 1}")
+    if images.ndim == 3:
+        images = images[..., np.newaxis]
+    images.setflags(write=False)
+    labels.setflags(write=False)
+    return Dataset(
+        name=info.name,
+        version=str(info.version),
+        images=images,
+        labels=labels,
+        n_classes=n_classes,
+        n_official_train=len(parts[0][0]),
+        sha256=fingerprint(images, labels),
+    )
+
+
+def _keys(info: tfds.core.DatasetInfo, folder: Path) -> tuple[str, str]:
+    """The names of the image and the label feature."""
+    import tensorflow_datasets as tfds
+
+    keys = info.supervised_keys or ("image", "label")
+    try:
+        image, label = (info.features[key] for key in keys)
+        fits = (
+            image.np_dtype == np.uint8
+            and len(image.shape) in (2, 3)
+            and isinstance(label, tfds.features.ClassLabel)
+            and label.num_classes
+            and "train" in info.splits
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        fits = False
+    if not fits:
+        raise DataError(
+            f"{folder} is not a data set for image classification, which has a train split, a uint8 image and a class "
+            f"label; {info.name} has the splits {', '.join(info.splits)} and {info.features!r}"
+        )
+    return keys
+
+
+def _read_split(source: Any, image_key: str, label_key: str) -> tuple[np.ndarray, np.ndarray]:
+    shape = source[0][image_key].shape
+    images = np.empty((len(source), *shape), np.uint8)
+    labels = np.empty(len(source), np.int32)
+    for begin in range(0, len(source), _CHUNK):
+        for i, example in enumerate(source.__getitems__(range(begin, min(begin + _CHUNK, len(source)))), begin):
+            if example[image_key].shape != shape:
+                raise DataError(
+                    f"example {i} of {source.split} is {example[image_key].shape}, the first is {shape}: "
+                    "images of different sizes are not supported"
+                )
+            images[i], labels[i] = example[image_key], example[label_key]
+    return images, labels
+
+
+def _store(dataset: Dataset, cache: Path) -> None:
+    facts = {key: getattr(dataset, key) for key in ("name", "version", "n_classes", "n_official_train", "sha256")}
+    with tempfile.TemporaryDirectory(prefix="arrays.", dir=cache.parent) as scratch:
+        whole = Path(scratch) / "whole"
+        whole.mkdir()
+        np.save(whole / "images.npy", dataset.images, allow_pickle=False)
+        np.save(whole / "labels.npy", dataset.labels, allow_pickle=False)
+        (whole / "facts.json").write_text(json.dumps(facts, indent=2) + "\n")
+        (whole / _SUMS).write_text("".join(f"{_sha256(whole / file)}  {file}\n" for file in _FILES))
+        try:
+            whole.rename(cache)
+        except OSError:
+            if not cache.is_dir():  # else another process was first
+                raise
+
+
+def _open(cache: Path) -> Dataset:
+    remedy = f"delete the folder {cache}; it is made again from the prepared data"
+    try:
+        sums = (cache / _SUMS).read_text().splitlines()
+        for file in _FILES:
+            if f"{_sha256(cache / file)}  {file}" not in sums:
+                raise DataError(f"{cache / file} is damaged, it does not match {_SUMS}; {remedy}")
+        facts = json.loads((cache / "facts.json").read_text())
+        images, labels = (
+            np.load(cache / file, mmap_mode="r", allow_pickle=False) for file in ("images.npy", "labels.npy")
+        )
+    except (OSError, ValueError) as error:
+        raise DataError(f"{cache} cannot be read ({error}); {remedy}") from error
+    return Dataset(images=images, labels=labels, **facts)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
