@@ -1,0 +1,58 @@
+"""Which devices a run uses, and how JAX is set up for them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+import platformdirs
+
+Platform = Literal["auto", "cpu", "cuda", "tpu"]
+
+
+class DeviceError(RuntimeError):
+    """The device that was asked for is not there; the message says what is."""
+
+
+def set_up(platform: Platform = "auto", host_devices: int | None = None, cache: Path | None = None) -> None:
+    """Prepare JAX for a run by the command line: to be called before JAX starts its backend, and never by an import.
+
+    On CPU every core becomes a device of its own (`host_devices` of them, by default as many as this process may
+    use), each running its lanes on one thread: small matrix products gain nothing from several. Compiled programs are
+    kept in `cache`, by default a folder of the user's cache, so that the same study starts at once the next time.
+
+    Raises:
+        DeviceError: JAX has no such platform here.
+    """
+    flags = os.environ.get("XLA_FLAGS", "")
+    if "xla_cpu_multi_thread_eigen" not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import jax
+
+    if platform != "auto":
+        jax.config.update("jax_platforms", platform)
+    jax.config.update("jax_compilation_cache_dir", str(cache or platformdirs.user_cache_path("bn_ablate") / "programs"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    jax.config.update("jax_num_cpu_devices", host_devices or len(os.sched_getaffinity(0)))
+    try:
+        jax.devices()
+    except RuntimeError as error:
+        jax.config.update("jax_platforms", None)
+        remedy = f"install its extra with `make setup DEVICE={platform}`"
+        raise DeviceError(f"device {platform!r} is not to be had here ({error}); {remedy}") from None
+
+
+def peak_memory_bytes() -> int:
+    """The most memory used so far: on the fullest device where it tells, else by this process."""
+    import resource
+
+    import jax
+
+    used = [
+        stats["peak_bytes_in_use"]
+        for d in jax.local_devices()
+        if (stats := d.memory_stats()) and "peak_bytes_in_use" in stats
+    ]
+    return int(max(used)) if used else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,0 +1,39 @@
+"""The data as the program sees it: one uint8 copy on the device, and index arrays by seed."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, UInt8
+
+
+class SeedExamples(NamedTuple):
+    """How one seed divides and standardizes the data (with a leading axis: many seeds).
+
+    Attributes:
+        train, validation, test: indices into the whole set.
+        mean, std: statistics of the training examples.
+        seed: the seed itself.
+    """
+
+    train: Int[Array, "*seeds n_train"]
+    validation: Int[Array, "*seeds n_validation"]
+    test: Int[Array, "*seeds n_test"]
+    mean: Float[Array, "*seeds h w c"]
+    std: Float[Array, "*seeds h w c"]
+    seed: Int[Array, "*seeds"]
+
+
+class Examples(NamedTuple):
+    """The whole data set."""
+
+    images: UInt8[Array, "examples height width channels"]
+    labels: Int[Array, " examples"]
+
+    def take(
+        self, indices: Int[Array, "*some"], seed: SeedExamples
+    ) -> tuple[Float[Array, "*some h w c"], Int[Array, "*some"]]:
+        """The standardized images, float32, and labels at `indices`."""
+        images = jnp.take(self.images, indices, axis=0, mode="clip").astype(jnp.float32)
+        return (images - seed.mean) / seed.std, jnp.take(self.labels, indices, mode="clip")

@@ -1,0 +1,237 @@
+"""The host's side of training: shards in, outcomes out, in segments that let the caller follow along."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from bn_ablate.data import Dataset, batch_indices, draw_split, moments
+from bn_ablate.engine.examples import Examples, SeedExamples
+from bn_ablate.engine.lanes import Segment, Strategy, on_mesh
+from bn_ablate.engine.observe import Observation
+from bn_ablate.engine.program import Program, program_of
+from bn_ablate.engine.shards import Shard
+from bn_ablate.engine.train import TrainState, init_state
+from bn_ablate.nn import stack_factors
+
+SECONDS_PER_CALL = 1.0
+"""How long a call into the compiled program should last: short enough to show progress and to stop soon."""
+
+BLOCK_BYTES = 32 * 2**20
+"""How much the batches and random bits made ahead for one seed may take."""
+
+
+class Progress(NamedTuple):
+    """Where a run stands: lane-steps done in this shard, seconds spent on them, and lanes that have diverged so far."""
+
+    lane_steps: int
+    seconds: float
+    diverged: int
+
+
+@dataclass
+class Timing:
+    """Where the time of an engine went.
+
+    Attributes:
+        compile_seconds: tracing and compiling.
+        train_seconds: running the compiled programs, measurements included.
+        lane_steps: training steps done, over all lanes.
+        programs: training programs compiled.
+    """
+
+    compile_seconds: float = 0.0
+    train_seconds: float = 0.0
+    lane_steps: int = 0
+    programs: int = 0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a shard.
+
+    Attributes:
+        shard: the shard.
+        steps: the measured steps, first 0 and last the end of training.
+        observations: leaves with leading axes (times, seeds, cells).
+        diverged_at: (seeds, cells), −1 where the lane did not diverge.
+        states: the final states, leading axes (seeds, cells), when asked for.
+    """
+
+    shard: Shard
+    steps: tuple[int, ...]
+    observations: Observation
+    diverged_at: np.ndarray
+    states: TrainState | None = None
+
+
+def measured_steps(steps: int, every: int) -> tuple[int, ...]:
+    """0, every, 2·every, …, and `steps`."""
+    return (*range(0, steps, every), steps)
+
+
+@dataclass
+class Engine:
+    """Trains shards on one data set; compiles a program once and keeps it.
+
+    Attributes:
+        dataset: the examples.
+        strategy: `vmap` (all lanes at once), `map` (one by one on each device), or `auto`: `map` on CPU, else `vmap`.
+        devices: those to use; all local ones when not given.
+        timing: filled as it runs.
+    """
+
+    dataset: Dataset
+    strategy: Strategy | Literal["auto"] = "auto"
+    devices: list[jax.Device] | None = None
+    timing: Timing = field(default_factory=Timing)
+    _programs: dict[Any, Callable[..., Any]] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        self.devices = self.devices or jax.local_devices()
+        if self.strategy == "auto":
+            self.strategy = "map" if self.devices[0].platform == "cpu" else "vmap"
+        self._examples = Examples(jnp.asarray(self.dataset.images), jnp.asarray(self.dataset.labels))
+
+    def run(
+        self, shard: Shard, on_progress: Callable[[Progress], None] | None = None, *, keep_states: bool = False
+    ) -> Outcome:
+        """Train the lanes of `shard` to the end, calling `on_progress` about once a second.
+
+        Raises:
+            DataError: the data set cannot be divided as the settings say.
+        """
+        settings = [cell.settings for cell in shard.cells]
+        program = program_of([cell.settings for cell in shard.group], self.dataset.n_classes)
+        mesh, axis, n_seeds, n_cells = self._layout(len(shard.seeds), shard.room)
+        seed_numbers = _fill(list(shard.seeds), n_seeds)
+        factors = stack_factors(_fill(settings, n_cells), program.activations)
+        seeds = self._seed_examples(shard, seed_numbers)
+        states = self._initial(program, seed_numbers, n_cells)
+        steps = measured_steps(program.steps, settings[0].measure.every)
+        room = self._room(program, settings[0].measure.every)
+        whole = (slice(len(shard.seeds)), slice(len(shard.cells)))
+
+        def segment(start: int, n_steps: int, observed: bool) -> Segment:
+            return Segment(
+                positions=_positions(program, seed_numbers, seeds.train.shape[1], start, room),
+                start=np.int32(start),  # type: ignore[arg-type]
+                n_steps=np.int32(n_steps),  # type: ignore[arg-type]
+                observed=np.bool_(observed),  # type: ignore[arg-type]
+                with_histograms=np.bool_(observed and start in (0, steps[-1])),  # type: ignore[arg-type]
+            )
+
+        call = self._compiled(program, mesh, axis, (seeds, factors, states, segment(0, 0, False)))
+        seen: list[Observation] = []
+        lanes = len(shard.seeds) * len(shard.cells)
+        begun = time.perf_counter()
+        done = 0
+        for start, n_steps, observed in self._segments(steps, room):
+            states, observation = call(self._examples, seeds, factors, states, segment(start, n_steps, observed))
+            if observed:
+                seen.append(jax.tree.map(lambda leaf: np.asarray(leaf)[whole], observation))
+            diverged = np.asarray(states.diverged_at)[whole]
+            done += n_steps * lanes
+            if on_progress:
+                on_progress(Progress(done, time.perf_counter() - begun, int((diverged >= 0).sum())))
+        self.timing.train_seconds += time.perf_counter() - begun
+        self.timing.lane_steps += done
+        return Outcome(
+            shard,
+            steps,
+            jax.tree.map(lambda *leaves: np.stack(leaves), *seen),
+            diverged,
+            jax.tree.map(lambda leaf: leaf[whole], states) if keep_states else None,
+        )
+
+    def _segments(self, steps: tuple[int, ...], room: int) -> Iterator[tuple[int, int, bool]]:
+        """(start, steps to take, whether to measure first); calls last about a second, which changes no number."""
+        size = min(room, 8)
+        for start, stop in zip(steps, (*steps[1:], steps[-1]), strict=True):
+            at, observed = start, True
+            while at < stop or observed:
+                n_steps = min(size, stop - at)
+                begun = time.perf_counter()
+                yield at, n_steps, observed
+                seconds = time.perf_counter() - begun
+                if n_steps and not observed:
+                    size = max(1, min(room, int(n_steps * SECONDS_PER_CALL / max(seconds, 1e-6))))
+                at, observed = at + n_steps, False
+
+    def _layout(self, n_seeds: int, n_cells: int) -> tuple[Mesh, Literal["seeds", "cells"], int, int]:
+        """Divide seeds or cells over the devices, whichever leaves less idle; return the padded numbers too."""
+        assert self.devices is not None
+        use = min(len(self.devices), max(n_seeds, n_cells))
+
+        def padded(n: int) -> int:
+            return -(-n // use) * use
+
+        axis: Literal["seeds", "cells"] = "seeds" if padded(n_seeds) * n_cells <= n_seeds * padded(n_cells) else "cells"
+        mesh = jax.make_mesh((use,), ("lanes",), devices=self.devices[:use], axis_types=(jax.sharding.AxisType.Auto,))
+        return (
+            mesh,
+            axis,
+            padded(n_seeds) if axis == "seeds" else n_seeds,
+            padded(n_cells) if axis == "cells" else n_cells,
+        )
+
+    def _seed_examples(self, shard: Shard, seeds: list[int]) -> SeedExamples:
+        data = shard.cells[0].settings.data
+        splits = [draw_split(self.dataset, data, seed) for seed in seeds]
+        centred = [moments(self.dataset, data, split) for split in splits]
+        return SeedExamples(
+            train=np.stack([split.train for split in splits]),  # type: ignore[arg-type]
+            validation=np.stack([split.validation for split in splits]),  # type: ignore[arg-type]
+            test=np.stack([split.test for split in splits]),  # type: ignore[arg-type]
+            mean=np.stack([mean for mean, _ in centred]),  # type: ignore[arg-type]
+            std=np.stack([std for _, std in centred]),  # type: ignore[arg-type]
+            seed=np.asarray(seeds, np.int32),  # type: ignore[arg-type]
+        )
+
+    def _initial(self, program: Program, seeds: list[int], n_cells: int) -> TrainState:
+        """The states of all lanes before training, leading axes (seeds, cells): equal within a seed."""
+        shape = self.dataset.images.shape[1:]
+
+        def all_lanes(seeds: jax.Array) -> TrainState:
+            states = jax.vmap(lambda seed: init_state(program, shape, seed))(seeds)
+            return jax.tree.map(lambda leaf: jnp.repeat(leaf[:, None], n_cells, axis=1), states)  # type: ignore[no-any-return]
+
+        return jax.jit(all_lanes)(jnp.asarray(seeds, jnp.int32))  # type: ignore[no-any-return]
+
+    def _room(self, program: Program, every: int) -> int:
+        """How many steps a call may take, at most: what is made ahead for them must stay small."""
+        noise = 2 * int(np.prod(program.network.noise_shape(program.batch_size))) if program.drops else 0
+        images = 4 * program.batch_size * int(np.prod(self.dataset.images.shape[1:]))
+        return max(1, min(every, program.steps, BLOCK_BYTES // (noise + images)))
+
+    def _compiled(
+        self, program: Program, mesh: Mesh, axis: Literal["seeds", "cells"], args: tuple[Any, ...]
+    ) -> Callable[..., Any]:
+        """The compiled segment for these shapes, compiled at its first use."""
+        shapes = jax.tree.map(lambda leaf: (leaf.shape, str(leaf.dtype)), args)
+        key = (program, axis, mesh.size, str(shapes))
+        if key not in self._programs:
+            begun = time.perf_counter()
+            assert self.strategy != "auto"
+            function = jax.jit(on_mesh(program, self.strategy, mesh, axis), donate_argnums=3)
+            self._programs[key] = function.lower(self._examples, *args).compile()
+            self.timing.compile_seconds += time.perf_counter() - begun
+            self.timing.programs += 1
+        return self._programs[key]
+
+
+def _positions(program: Program, seeds: list[int], n_train: int, start: int, room: int) -> Any:
+    """(seeds, room, batch): for each seed the batches of `room` steps from `start` on."""
+    return np.stack([batch_indices(n_train, program.batch_size, seed, start, room) for seed in seeds])
+
+
+def _fill(items: list[Any], n: int) -> list[Any]:
+    """`items`, with the last one repeated until there are `n`."""
+    return items + items[-1:] * (n - len(items))

@@ -1,0 +1,121 @@
+"""Many lanes in one program: seeds outside, the cells of a seed inside, one function for the lot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.sharding import Mesh, PartitionSpec
+from jaxtyping import Array, Bool, Int
+
+from bn_ablate.engine.examples import Examples, SeedExamples
+from bn_ablate.engine.observe import Observation, observe
+from bn_ablate.engine.program import Program
+from bn_ablate.engine.randomness import dropout_bits
+from bn_ablate.engine.train import Batch, TrainState, train_step
+from bn_ablate.nn import Factors
+
+Strategy = Literal["vmap", "map"]
+
+
+class Segment(NamedTuple):
+    """A stretch of training between two returns to the host.
+
+    Attributes:
+        positions: for each seed and step, the training examples of its batch, as positions in the seed's training
+            split; room for as many steps as a segment may have.
+        start: the step it begins with.
+        n_steps: how many of the steps are taken, 0 included.
+        observed: whether the lanes are measured before the first step.
+        with_histograms: whether that measurement includes histograms.
+    """
+
+    positions: Int[Array, "seeds room batch"]
+    start: Int[Array, ""]
+    n_steps: Int[Array, ""]
+    observed: Bool[Array, ""]
+    with_histograms: Bool[Array, ""]
+
+
+def each(strategy: Strategy, function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` over the leading axis of its arguments: all at once (`vmap`), or one by one (`map`)."""
+    if strategy == "vmap":
+        return jax.vmap(function)
+    return lambda *args: lax.map(lambda some: function(*some), args)
+
+
+def run_segment(
+    program: Program,
+    strategy: Strategy,
+    examples: Examples,
+    seeds: SeedExamples,
+    factors: Factors,
+    states: TrainState,
+    segment: Segment,
+) -> tuple[TrainState, Observation]:
+    """Measure, then train, every lane: cells × seeds.
+
+    For each seed the batches and the random bits of the whole segment are made once; then every cell goes through all
+    of its steps with them. So the cells of a seed differ in nothing but their factors, and, lane by lane, the
+    parameters of the lane at work stay in the processor's cache from step to step.
+
+    Args:
+        examples: the data set.
+        seeds: leading axis (seeds).
+        factors: leading axis (cells).
+        states: leading axes (seeds, cells).
+        segment: what to do; its scalars are shared by all lanes.
+    """
+
+    def one_seed(seed: SeedExamples, positions: Array, states: TrainState) -> tuple[TrainState, Observation]:
+        x, y = examples.take(jnp.take(seed.train, positions, mode="clip"), seed)
+        noise = None
+        if program.drops:
+            shape = program.network.noise_shape(program.batch_size)
+
+            def draw(i: Array, noise: Array) -> Array:
+                return noise.at[i].set(dropout_bits(seed.seed, segment.start + i, shape))
+
+            noise = lax.fori_loop(0, segment.n_steps, draw, jnp.zeros((positions.shape[0], *shape), jnp.uint16))
+        batches = Batch(x, y, noise)
+        return each(strategy, partial(one_lane, seed, batches))(factors, states)  # type: ignore[no-any-return]
+
+    def one_lane(
+        seed: SeedExamples, batches: Batch, factors: Factors, state: TrainState
+    ) -> tuple[TrainState, Observation]:
+        look = partial(observe, program, factors, state, examples, seed, segment.with_histograms)
+        nothing = jax.eval_shape(look)
+        seen = lax.cond(
+            segment.observed, look, lambda: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), nothing)
+        )
+        state = state.replace(loss_sum=jnp.where(segment.observed, 0.0, state.loss_sum))
+
+        def step(i: Array, state: TrainState) -> TrainState:
+            batch = jax.tree.map(lambda leaf: lax.dynamic_index_in_dim(leaf, i, keepdims=False), batches)
+            return train_step(program, factors, state, batch)
+
+        return lax.fori_loop(0, segment.n_steps, step, state), seen
+
+    return each(strategy, one_seed)(seeds, segment.positions, states)  # type: ignore[no-any-return]
+
+
+def on_mesh(
+    program: Program, strategy: Strategy, mesh: Mesh, axis: Literal["seeds", "cells"]
+) -> Callable[[Examples, SeedExamples, Factors, TrainState, Segment], tuple[TrainState, Observation]]:
+    """`run_segment` with its seeds, or its cells, divided over the devices of `mesh`."""
+    everywhere, divided = PartitionSpec(), PartitionSpec("lanes")
+    seeds = divided if axis == "seeds" else everywhere
+    cells = divided if axis == "cells" else everywhere
+    lanes = divided if axis == "seeds" else PartitionSpec(None, "lanes")
+    segment = Segment(seeds, *[everywhere] * 4)  # type: ignore[arg-type]
+    return jax.shard_map(
+        partial(run_segment, program, strategy),
+        mesh=mesh,
+        in_specs=(everywhere, seeds, cells, lanes, segment),
+        out_specs=(lanes, lanes),
+        check_vma=False,
+    )

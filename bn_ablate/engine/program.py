@@ -1,0 +1,75 @@
+"""The static part of a group of lanes: everything that shapes its compiled program."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bn_ablate.config.lane import LaneSettings
+from bn_ablate.nn import MLP, activations_of
+
+
+@dataclass(frozen=True)
+class Program:
+    """What is the same for all lanes of a compiled program; hashable, and hence a static argument.
+
+    Attributes:
+        architecture: name of the network.
+        depth: hidden blocks.
+        width: units of a block.
+        classes: logits.
+        kernel_init: name of the initializer.
+        activations: those that some lane uses, the identity first.
+        drops: whether any lane drops units; if none does, no random bits are drawn.
+        decays: whether any lane has weight decay.
+        optimizer, momentum, nesterov, schedule, warmup_steps, steps: the optimization.
+        batch_size: examples in a training batch.
+        probe: examples, at most, for the measures by layer.
+        eval_batch: examples in an evaluation pass.
+    """
+
+    architecture: str
+    depth: int
+    width: int
+    classes: int
+    kernel_init: str
+    activations: tuple[str, ...]
+    drops: bool
+    decays: bool
+    optimizer: str
+    momentum: float
+    nesterov: bool
+    schedule: str
+    warmup_steps: int
+    steps: int
+    batch_size: int
+    probe: int
+    eval_batch: int
+
+    @property
+    def network(self) -> MLP:
+        """The Flax module."""
+        return MLP(self.depth, self.width, self.classes, self.activations, self.kernel_init)
+
+
+def program_of(settings: list[LaneSettings], classes: int) -> Program:
+    """The program that trains lanes with these settings, which agree in all that is static."""
+    first = settings[0]
+    return Program(
+        architecture=first.model.architecture,
+        depth=first.model.depth,
+        width=first.model.width,
+        classes=classes,
+        kernel_init=first.model.kernel_init,
+        activations=activations_of(settings),
+        drops=any(s.dropout.rate > 0 for s in settings),
+        decays=any(s.train.weight_decay > 0 for s in settings),
+        optimizer=first.train.optimizer,
+        momentum=first.train.momentum,
+        nesterov=first.train.nesterov,
+        schedule=first.train.schedule,
+        warmup_steps=first.train.warmup_steps,
+        steps=first.train.steps,
+        batch_size=first.train.batch_size,
+        probe=first.measure.probe,
+        eval_batch=first.measure.eval_batch,
+    )

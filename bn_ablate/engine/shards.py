@@ -1,0 +1,56 @@
+"""From a plan to shards: the units of work, each a block of cells × seeds of one group."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Set
+from dataclasses import dataclass
+
+from bn_ablate.plan import Cell, Plan
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Some cells of one group at some seeds.
+
+    Attributes:
+        group: all cells of the group, which together determine the compiled program.
+        cells: the cells to train.
+        seeds: the seeds to train each of them at.
+        room: lanes per seed that the program is compiled for; the shards of a run that differ only in their number of
+            cells share it, and so share a program.
+    """
+
+    group: tuple[Cell, ...]
+    cells: tuple[Cell, ...]
+    seeds: tuple[int, ...]
+    room: int
+
+    @property
+    def lane_ids(self) -> list[str]:
+        """Seed by seed, cell by cell."""
+        return [cell.lane_id(seed) for seed in self.seeds for cell in self.cells]
+
+    @property
+    def id(self) -> str:
+        """A hash of the lanes in it."""
+        return hashlib.sha256("".join(sorted(self.lane_ids)).encode()).hexdigest()[:16]
+
+
+def shards_of(plan: Plan, finished: Set[str] = frozenset(), max_lanes: int = 256) -> list[Shard]:
+    """The work that is left of `plan`: blocks of at most `max_lanes` lanes (but at least one cell at all its seeds).
+
+    Cells that lack the same seeds go together, in near-equal blocks.
+    """
+    shards = []
+    for group in plan.groups:
+        lacking: dict[tuple[int, ...], list[Cell]] = {}
+        for cell in group.cells:
+            seeds = tuple(seed for seed in plan.seeds if cell.lane_id(seed) not in finished)
+            if seeds:
+                lacking.setdefault(seeds, []).append(cell)
+        for seeds, cells in lacking.items():
+            blocks = -(-len(cells) // max(1, max_lanes // len(seeds)))
+            room = -(-len(cells) // blocks)
+            shards += [Shard(group.cells, tuple(cells[i : i + room]), seeds, room) for i in range(0, len(cells), room)]
+    return shards

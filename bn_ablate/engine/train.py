@@ -1,0 +1,94 @@
+"""One lane's training step: pure, knowing nothing of other lanes."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+from jaxtyping import Array, Float, Int, UInt16
+
+from bn_ablate.engine.optimizers import make_tx
+from bn_ablate.engine.program import Program
+from bn_ablate.engine.randomness import key_of
+from bn_ablate.measure import cross_entropy
+from bn_ablate.nn import Factors
+from bn_ablate.nn.factors import neutral_factors
+
+
+class TrainState(struct.PyTreeNode):
+    """All that changes while a lane trains.
+
+    Attributes:
+        params: the network's parameters.
+        batch_stats: BN's moving mean and biased variance.
+        opt_state: the optimizer's state.
+        step: training steps done.
+        loss_sum: sum of the batch losses since the last measurement.
+        diverged_at: the first step whose batch loss was not finite, or −1.
+    """
+
+    params: Any
+    batch_stats: Any
+    opt_state: Any
+    step: Int[Array, ""]
+    loss_sum: Float[Array, ""]
+    diverged_at: Int[Array, ""]
+
+
+class Batch(NamedTuple):
+    """What one training step is given: images, labels, and the random bits of its dropout masks."""
+
+    x: Float[Array, "batch ..."]
+    y: Int[Array, " batch"]
+    noise: UInt16[Array, "..."] | None
+
+
+def init_state(program: Program, image_shape: tuple[int, ...], seed: Int[Array, ""]) -> TrainState:
+    """The state before the first step: it depends on the seed, and on nothing that lanes vary."""
+    factors = neutral_factors(program.depth)
+    x = jnp.zeros((1, *image_shape), jnp.float32)
+    variables = program.network.init(key_of(seed, "params"), x, factors, train=False)
+    params = variables["params"]
+    return TrainState(
+        params=params,
+        batch_stats=variables["batch_stats"],
+        opt_state=make_tx(program, factors).init(params),
+        step=jnp.int32(0),
+        loss_sum=jnp.float32(0),
+        diverged_at=jnp.int32(-1),
+    )
+
+
+def loss_fn(
+    program: Program, factors: Factors, params: Any, batch_stats: Any, batch: Batch, collect: tuple[str, ...] = ()
+) -> tuple[Float[Array, ""], dict[str, Any]]:
+    """Mean cross-entropy of a training batch, with batch statistics and dropout; and the collections it changed."""
+    logits, changed = program.network.apply(
+        {"params": params, "batch_stats": batch_stats},
+        batch.x,
+        factors,
+        batch.noise,
+        train=True,
+        mutable=["batch_stats", *collect],
+    )
+    return jnp.mean(cross_entropy(logits, batch.y)), dict(changed)
+
+
+def train_step(program: Program, factors: Factors, state: TrainState, batch: Batch) -> TrainState:
+    """One step of the optimizer."""
+    (loss, changed), gradients = jax.value_and_grad(
+        lambda params: loss_fn(program, factors, params, state.batch_stats, batch), has_aux=True
+    )(state.params)
+    updates, opt_state = make_tx(program, factors).update(gradients, state.opt_state, state.params)
+    fresh = (state.diverged_at < 0) & ~jnp.isfinite(loss)
+    return TrainState(
+        params=optax.apply_updates(state.params, updates),
+        batch_stats=changed["batch_stats"],
+        opt_state=opt_state,
+        step=state.step + 1,
+        loss_sum=state.loss_sum + loss,
+        diverged_at=jnp.where(fresh, state.step, state.diverged_at),
+    )

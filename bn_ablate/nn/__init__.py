@@ -1,0 +1,23 @@
+"""Networks with explicit `batch_stats`, and the seams that every ablated choice passes."""
+
+from bn_ablate.nn.activations import ACTIVATIONS, activate, slope
+from bn_ablate.nn.choose import choose
+from bn_ablate.nn.dropout import drop
+from bn_ablate.nn.factors import Factors, activations_of, stack_factors
+from bn_ablate.nn.mlp import MLP
+from bn_ablate.nn.norm import BatchNorm, NormSettings, normalize
+
+__all__ = [
+    "ACTIVATIONS",
+    "MLP",
+    "BatchNorm",
+    "Factors",
+    "NormSettings",
+    "activate",
+    "activations_of",
+    "choose",
+    "drop",
+    "normalize",
+    "slope",
+    "stack_factors",
+]

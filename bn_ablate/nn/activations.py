@@ -1,0 +1,121 @@
+"""Activations with their derivatives, behind one seam: `activate`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.scipy.special import erf
+from jaxtyping import Float, Int
+
+from bn_ablate.nn.choose import choose
+
+_SELU_SCALE = 1.0507009873554805
+_SELU_ALPHA = 1.6732632423543772
+_LEAK = 0.01
+
+
+class Activation(NamedTuple):
+    """An elementwise function, its derivative, and the greatest slope that the derivative reaches.
+
+    `derivative(z, y)` gets the input `z` and the value `y = function(z)`, so that what was computed once is not again.
+    """
+
+    function: Callable[[Array], Array]
+    derivative: Callable[[Array, Array], Array]
+    max_slope: float
+
+
+def _gelu(z: Array) -> Array:
+    return z * _normal_cdf(z)
+
+
+def _normal_cdf(z: Array) -> Array:
+    return 0.5 * (1.0 + erf(z * 0.7071067811865476))
+
+
+def _gelu_slope(z: Array, y: Array) -> Array:
+    return _normal_cdf(z) + z * jnp.exp(-0.5 * z * z) * 0.3989422804014327
+
+
+def _silu_slope(z: Array, y: Array) -> Array:
+    s = jax.nn.sigmoid(z)
+    return s + y * (1.0 - s)
+
+
+def _expm1_below(z: Array) -> Array:
+    return jnp.expm1(jnp.minimum(z, 0.0))
+
+
+ACTIVATIONS: dict[str, Activation] = {
+    "identity": Activation(lambda z: z, lambda z, y: jnp.ones_like(z), 1.0),
+    "sigmoid": Activation(jax.nn.sigmoid, lambda z, y: y * (1.0 - y), 0.25),
+    "tanh": Activation(jnp.tanh, lambda z, y: 1.0 - y * y, 1.0),
+    "hard_tanh": Activation(lambda z: jnp.clip(z, -1.0, 1.0), lambda z, y: jnp.where(jnp.abs(z) < 1.0, 1.0, 0.0), 1.0),
+    "softsign": Activation(lambda z: z / (1.0 + jnp.abs(z)), lambda z, y: 1.0 / jnp.square(1.0 + jnp.abs(z)), 1.0),
+    "relu": Activation(lambda z: jnp.maximum(z, 0.0), lambda z, y: jnp.where(z > 0.0, 1.0, 0.0), 1.0),
+    "leaky_relu": Activation(
+        lambda z: jnp.where(z > 0.0, z, _LEAK * z), lambda z, y: jnp.where(z > 0.0, 1.0, _LEAK), 1.0
+    ),
+    "elu": Activation(
+        lambda z: jnp.where(z > 0.0, z, _expm1_below(z)), lambda z, y: jnp.where(z > 0.0, 1.0, y + 1.0), 1.0
+    ),
+    "selu": Activation(
+        lambda z: _SELU_SCALE * jnp.where(z > 0.0, z, _SELU_ALPHA * _expm1_below(z)),
+        lambda z, y: jnp.where(z > 0.0, _SELU_SCALE, y + _SELU_SCALE * _SELU_ALPHA),
+        _SELU_SCALE * _SELU_ALPHA,
+    ),
+    "gelu": Activation(_gelu, _gelu_slope, 1.1289042),
+    "silu": Activation(jax.nn.silu, _silu_slope, 1.0998393),
+    "softplus": Activation(jax.nn.softplus, lambda z, y: jax.nn.sigmoid(z), 1.0),
+}
+"""By name. `gelu` is the exact z·Φ(z), not its tanh approximation; `leaky_relu` has slope 0.01 below zero."""
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def activate(names: tuple[str, ...], index: int | Int[Array, ""], z: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Apply activation number `index` of `names` to `z`, elementwise.
+
+    Its gradient is `g · f'(z)`, with one branch backward as there is one forward.
+
+    Args:
+        names: the activations that this program can choose from, static.
+        index: which one, a Python int or a traced scalar.
+        z: any shape.
+    """
+    y: Array = choose(index, [ACTIVATIONS[name].function for name in names], z)
+    return y
+
+
+def _activate_forward(
+    names: tuple[str, ...], index: int | Array, z: Array
+) -> tuple[Array, tuple[int | Array, Array, Array]]:
+    y = choose(index, [ACTIVATIONS[name].function for name in names], z)
+    return y, (index, z, y)
+
+
+def _activate_backward(names: tuple[str, ...], kept: tuple[int | Array, Array, Array], g: Array) -> tuple[None, Array]:
+    index, z, y = kept
+    return None, choose(index, [partial(_pull_back, name) for name in names], z, y, g)
+
+
+def _pull_back(name: str, z: Array, y: Array, g: Array) -> Array:
+    return g if name == "identity" else g * ACTIVATIONS[name].derivative(z, y)
+
+
+activate.defvjp(_activate_forward, _activate_backward)
+
+
+def slope(names: tuple[str, ...], index: int | Int[Array, ""], z: Float[Array, "..."]) -> Float[Array, "..."]:
+    """`|f'(z)| / max |f'|` for activation number `index` of `names`: 1 where it is steepest, 0 where it is flat."""
+
+    def relative(name: str, z: Array) -> Array:
+        activation = ACTIVATIONS[name]
+        return jnp.abs(activation.derivative(z, activation.function(z))) / activation.max_slope
+
+    relatives: Array = choose(index, [partial(relative, name) for name in names], z)
+    return relatives

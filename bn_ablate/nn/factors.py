@@ -1,0 +1,95 @@
+"""What a lane may vary inside one compiled program: a pytree of arrays."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jaxtyping import Bool, Float, Int
+
+from bn_ablate.config.lane import LaneSettings
+from bn_ablate.config.names import PLACEMENTS, coverage_mask
+from bn_ablate.nn.norm import NormSettings
+
+NONE, PRE, POST = (PLACEMENTS.index(name) for name in ("none", "pre", "post"))
+
+
+class Factors(NamedTuple):
+    """The traced settings of one lane, or of many, stacked along leading axes.
+
+    Attributes:
+        placement: 0 none, 1 before the activation, 2 after it.
+        activation: index into the program's tuple of activations, whose first is always the identity.
+        dropout_rate: probability of dropping a unit.
+        coverage: the blocks that have BN, where placement is not none.
+        use_scale: BN has gamma.
+        use_bias: BN has beta.
+        bn_momentum: decay of the moving statistics.
+        bn_epsilon: added to the variance.
+        learning_rate: peak learning rate.
+        weight_decay: on kernels.
+    """
+
+    placement: Int[Array, "..."]
+    activation: Int[Array, "..."]
+    dropout_rate: Float[Array, "..."]
+    coverage: Bool[Array, "... depth"]
+    use_scale: Bool[Array, "..."]
+    use_bias: Bool[Array, "..."]
+    bn_momentum: Float[Array, "..."]
+    bn_epsilon: Float[Array, "..."]
+    learning_rate: Float[Array, "..."]
+    weight_decay: Float[Array, "..."]
+
+    def norm(self, block: int) -> NormSettings:
+        """The BN settings of one block of one lane."""
+        return NormSettings(
+            enabled=self.coverage[block] & (self.placement != NONE),
+            use_scale=self.use_scale,
+            use_bias=self.use_bias,
+            momentum=self.bn_momentum,
+            epsilon=self.bn_epsilon,
+        )
+
+
+def activations_of(settings: list[LaneSettings]) -> tuple[str, ...]:
+    """The activations that a program for these lanes must hold, the identity first."""
+    return ("identity", *sorted({s.model.activation for s in settings} - {"identity"}))
+
+
+def stack_factors(settings: list[LaneSettings], activations: tuple[str, ...]) -> Factors:
+    """The factors of several lanes, stacked along a first axis, as NumPy arrays on the host."""
+
+    def floats(values: list[float]) -> np.ndarray:
+        return np.asarray(values, np.float32)
+
+    return Factors(
+        placement=np.asarray([PLACEMENTS.index(s.norm.placement) for s in settings], np.int32),  # type: ignore[arg-type]
+        activation=np.asarray([activations.index(s.model.activation) for s in settings], np.int32),  # type: ignore[arg-type]
+        dropout_rate=floats([s.dropout.rate for s in settings]),  # type: ignore[arg-type]
+        coverage=np.asarray([coverage_mask(s.norm.coverage, s.model.depth) for s in settings], bool),  # type: ignore[arg-type]
+        use_scale=np.asarray([s.norm.affine in ("scale", "both") for s in settings], bool),  # type: ignore[arg-type]
+        use_bias=np.asarray([s.norm.affine in ("bias", "both") for s in settings], bool),  # type: ignore[arg-type]
+        bn_momentum=floats([s.norm.momentum for s in settings]),  # type: ignore[arg-type]
+        bn_epsilon=floats([s.norm.epsilon for s in settings]),  # type: ignore[arg-type]
+        learning_rate=floats([s.train.learning_rate for s in settings]),  # type: ignore[arg-type]
+        weight_decay=floats([s.train.weight_decay for s in settings]),  # type: ignore[arg-type]
+    )
+
+
+def neutral_factors(depth: int) -> Factors:
+    """Factors to trace an initialization with, which depends on none of them."""
+    return Factors(
+        placement=jnp.int32(NONE),
+        activation=jnp.int32(0),
+        dropout_rate=jnp.float32(0),
+        coverage=jnp.zeros(depth, bool),
+        use_scale=jnp.bool_(True),
+        use_bias=jnp.bool_(True),
+        bn_momentum=jnp.float32(0.9),
+        bn_epsilon=jnp.float32(1e-5),
+        learning_rate=jnp.float32(0),
+        weight_decay=jnp.float32(0),
+    )

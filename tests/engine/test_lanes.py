@@ -1,0 +1,179 @@
+"""Many lanes at once: the numbers of a lane alone, common random numbers, one program, isolation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import polars as pl
+import pytest
+from jax.test_util import check_grads
+
+import bn_ablate as bn
+from bn_ablate.data import load
+from bn_ablate.engine import Engine, Outcome, lanes, shards_of
+from bn_ablate.engine.program import program_of
+from bn_ablate.engine.shards import Shard
+from bn_ablate.engine.train import Batch, init_state, loss_fn
+from bn_ablate.nn import stack_factors
+from bn_ablate.plan import make_plan
+
+# smooth activations: in a ReLU network an input that rounds to the other side of zero is no rounding error any more
+TABLE: dict[str, Any] = {
+    "name": "lanes",
+    "seeds": 2,
+    "data": {"n_train": 100, "n_validation": 100, "n_test": 100},
+    "model": {"depth": 2, "width": 16},
+    "train": {"steps": 50, "batch_size": 20, "learning_rate": 0.01},
+    "measure": {"every": 25},
+    "axes": {
+        "placement": ["none", "pre", "post"],
+        "activation": ["sigmoid", "tanh", "gelu"],
+        "dropout_rate": [0.0, 0.4],
+    },
+}
+
+
+def only_shard(table: dict[str, Any]) -> Shard:
+    (shard,) = shards_of(make_plan(bn.build_study(table)))
+    return shard
+
+
+def outcome_of(table: dict[str, Any], strategy: Any, devices: int = 2) -> Outcome:
+    return Engine(load("digits"), strategy, jax.local_devices()[:devices]).run(only_shard(table), keep_states=True)
+
+
+def agree(left: Any, right: Any, tolerance: float) -> None:
+    for (path, a), b in zip(jax.tree.leaves_with_path(left), jax.tree.leaves(right), strict=True):
+        np.testing.assert_allclose(a, b, atol=tolerance, rtol=tolerance, err_msg=jax.tree_util.keystr(path))
+
+
+@pytest.fixture(scope="module")
+def mapped() -> Outcome:
+    return outcome_of(TABLE, "map")
+
+
+def test_vmap_and_map_agree_after_50_steps(mapped: Outcome) -> None:
+    together = outcome_of(TABLE, "vmap")
+    agree(mapped.states.params, together.states.params, 1e-5)  # type: ignore[union-attr]
+    agree(mapped.observations.loss, together.observations.loss, 1e-5)
+
+
+def test_one_device_and_two_give_the_same_bits(mapped: Outcome) -> None:
+    alone = outcome_of(TABLE, "map", devices=1)
+    for a, b in zip(jax.tree.leaves(mapped.states), jax.tree.leaves(alone.states), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_solo_run_agrees(mapped: Outcome) -> None:
+    shard = mapped.shard
+    for i in (0, 7, 17):
+        solo = Engine(load("digits")).run(Shard((shard.cells[i],), (shard.cells[i],), (1,), 1), keep_states=True)
+        of_lane = jax.tree.map(lambda leaf, i=i: leaf[1, i], mapped.states.params)  # type: ignore[union-attr]
+        agree(of_lane, jax.tree.map(lambda leaf: leaf[0, 0], solo.states.params), 1e-5)  # type: ignore[union-attr]
+
+
+def test_uneven_numbers_of_cells_and_seeds_are_padded_and_cut(mapped: Outcome) -> None:
+    """5 cells × 1 seed on two devices: the padding must not show."""
+    shard = mapped.shard
+    some = Engine(load("digits")).run(Shard(shard.group, shard.cells[:5], (1,), 5), keep_states=True)
+    assert some.diverged_at.shape == (1, 5)
+    agree(some.states.params, jax.tree.map(lambda leaf: leaf[1:, :5], mapped.states.params), 1e-6)  # type: ignore[union-attr]
+
+
+def test_all_cells_of_a_seed_begin_alike_and_seeds_differ(mapped: Outcome) -> None:
+    shard = mapped.shard
+    engine = Engine(load("digits"))
+    states = engine._initial(program_of([c.settings for c in shard.cells], 10), [0, 1], len(shard.cells))
+    for leaf in jax.tree.leaves(states.params):
+        np.testing.assert_array_equal(leaf, np.broadcast_to(np.asarray(leaf)[:, :1], leaf.shape))
+    kernel = np.asarray(states.params["block_0"]["dense"]["kernel"])
+    assert not np.allclose(kernel[0, 0], kernel[1, 0])
+
+
+def test_cells_that_differ_in_nothing_that_counts_are_equal_bit_for_bit() -> None:
+    """Without BN, its momentum and epsilon count for nothing: the lanes see the same start, batches and noise."""
+    axes = {"placement": ["none"], "dropout_rate": [0.4], "bn_momentum": [0.5, 0.99], "bn_epsilon": [1e-5, 1e-1]}
+    outcome = outcome_of(TABLE | {"axes": axes}, "map")
+    for leaf in jax.tree.leaves((outcome.states.params, outcome.observations)):  # type: ignore[union-attr]
+        along = 1 if leaf.shape[0] == 2 else 2
+        cells = np.moveaxis(np.asarray(leaf), along, 0)
+        np.testing.assert_array_equal(cells, np.broadcast_to(cells[:1], cells.shape))
+
+
+def test_another_level_changes_no_lane(tmp_path: Path) -> None:
+    small = TABLE | {"axes": {"placement": ["none", "post"], "dropout_rate": [0.0, 0.4]}}
+    large = TABLE | {"axes": {"dropout_rate": [0.4, 0.0, 0.2], "placement": ["pre", "post", "none"]}}
+    few = bn.run(bn.build_study(small), tmp_path / "few").lanes
+    many = bn.run(bn.build_study(large), tmp_path / "many").lanes
+    assert set(few["lane_id"]) < set(many["lane_id"])
+    both = few.join(many, on="lane_id", suffix="_many")
+    assert both.height == few.height
+    for name in ("final_train_loss", "final_test_loss", "best_validation_loss"):
+        np.testing.assert_allclose(both[name], both[f"{name}_many"], atol=1e-5)
+
+
+def test_one_trace_and_one_program_for_every_traced_factor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many levels, cells, seeds and shards: the training program is traced and compiled once."""
+    traces = []
+    original = lanes.run_segment
+    monkeypatch.setattr(lanes, "run_segment", lambda *args: (traces.append(1), original(*args))[1])
+    axes = {
+        "placement": ["none", "pre", "post"],
+        "activation": ["sigmoid", "relu"],
+        "affine": ["none", "both"],
+        "coverage": ["all", "first"],
+        "dropout_rate": [0.0, 0.5],
+        "learning_rate": [0.01, 0.1],
+        "weight_decay": [0.0, 0.01],
+        "bn_momentum": [0.8, 0.9, 0.99],
+    }
+    table = TABLE | {"axes": axes, "train": TABLE["train"] | {"steps": 2}}
+    plan = make_plan(bn.build_study(table))
+    shards = shards_of(plan, max_lanes=256)
+    assert [len(shard.cells) for shard in shards] == [116, 116, 116, 116, 112]  # the last is padded to the common shape
+    engine = Engine(load("digits"))
+    for shard in shards:
+        engine.run(shard)
+    assert len(traces) == 1
+    assert engine.timing.programs == 1
+    assert engine.timing.lane_steps == plan.n_lanes * 2
+
+
+def test_a_lane_that_diverges_disturbs_no_other(tmp_path: Path) -> None:
+    """At a learning rate of 10⁴ lanes without BN blow up; their neighbours end on the same bits as without them."""
+    axes = {"placement": ["none", "pre"], "activation": ["relu"], "learning_rate": [0.01, 1e4]}
+    wild = bn.run(bn.build_study(TABLE | {"axes": axes}), tmp_path / "wild")
+    calm = bn.run(bn.build_study(TABLE | {"axes": axes | {"learning_rate": [0.01]}}), tmp_path / "calm")
+    diverged = wild.lanes.filter(pl.col("status") == "diverged")
+    assert diverged.height > 0
+    assert set(diverged["learning_rate"]) == {1e4}
+    assert diverged["diverged_at"].is_between(1, 50).all()
+    histories = wild.history.filter(pl.col("lane_id").is_in(diverged["lane_id"].to_list()))
+    assert histories.height == diverged.height * 3
+    assert histories.filter(pl.col("step") == 0)["train_loss"].is_finite().all()
+    both = calm.lanes.join(wild.lanes, on="lane_id", suffix="_wild")
+    assert both.height == calm.lanes.height
+    for name in ("final_train_loss", "final_test_loss", "best_test_accuracy"):
+        assert (both[name] == both[f"{name}_wild"]).all(), name
+
+
+@pytest.mark.parametrize("placement", ["none", "pre", "post"])
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "softplus", "gelu", "elu"])
+def test_the_loss_gradient_against_finite_differences(placement: str, activation: str) -> None:
+    """Through the whole network with dropout on, for smooth activations, with every factor traced."""
+    table = TABLE | {"axes": {"placement": [placement], "activation": [activation], "dropout_rate": [0.4]}}
+    (cell,) = make_plan(bn.build_study(table | {"model": {"depth": 2, "width": 5}})).cells
+    program = program_of([cell.settings], 4)
+    factors = jax.tree.map(lambda leaf: leaf[0], stack_factors([cell.settings], program.activations))
+    with jax.enable_x64(True):
+        state = init_state(program, (2, 2, 1), 0)  # type: ignore[arg-type]
+        keys = jax.random.split(jax.random.key(1), 2)
+        x = jax.random.normal(keys[0], (8, 2, 2, 1), float)
+        noise = jax.random.bits(keys[1], (2, 8, 5), np.uint16)
+        batch = Batch(x, np.arange(8) % 4, noise)  # type: ignore[arg-type]
+        params = jax.tree.map(lambda leaf: leaf.astype(float) + 0.1, state.params)
+        run = jax.jit(lambda params: loss_fn(program, factors, params, state.batch_stats, batch)[0])
+        check_grads(run, (params,), order=1, modes=["rev"], atol=2e-2, rtol=2e-2)

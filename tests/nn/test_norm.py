@@ -1,0 +1,153 @@
+"""Batch Normalization against hand computation, Flax, PyTorch and finite differences."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.test_util import check_grads
+
+from bn_ablate.nn import BatchNorm, NormSettings, normalize
+
+RECORDED = json.loads((Path(__file__).parent / "torch_batchnorm.json").read_text())["cases"]
+
+
+def start(channels: int) -> dict[str, Any]:
+    return BatchNorm().init(jax.random.key(0), jnp.zeros((2, channels)), NormSettings(True), train=True)  # type: ignore[return-value]
+
+
+def test_forward_and_moving_averages_by_hand() -> None:
+    x = jnp.array([[1.0, 10.0], [3.0, 10.0], [5.0, 40.0]])
+    # means 3, 20; biased variances 8/3, 200
+    settings = NormSettings(True, momentum=0.75, epsilon=0.0)
+    y, changed = BatchNorm().apply(start(2), x, settings, train=True, mutable=["batch_stats"])
+    np.testing.assert_allclose(y[:, 0], np.array([-2.0, 0.0, 2.0]) / np.sqrt(8 / 3), rtol=1e-6)
+    np.testing.assert_allclose(y[:, 1], np.array([-10.0, -10.0, 20.0]) / np.sqrt(200), rtol=1e-6)
+    np.testing.assert_allclose(changed["batch_stats"]["mean"], [0.25 * 3, 0.25 * 20], rtol=1e-6)
+    np.testing.assert_allclose(changed["batch_stats"]["var"], [0.75 + 0.25 * 8 / 3, 0.75 + 0.25 * 200], rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(16, 5), (4, 3, 3, 5)])
+def test_agrees_with_flax_in_training_and_evaluation(shape: tuple[int, ...]) -> None:
+    mine, flax = BatchNorm(), nn.BatchNorm(momentum=0.8, epsilon=1e-3)
+    settings = NormSettings(True, momentum=0.8, epsilon=1e-3)
+    keys = jax.random.split(jax.random.key(1), 4)
+    params = {"scale": 1 + jax.random.normal(keys[0], (5,)), "bias": jax.random.normal(keys[1], (5,))}
+    ours = theirs = start(5)["batch_stats"]
+    for key in keys[2:]:
+        x = 2.0 * jax.random.normal(key, shape) + 1.0
+        got, changed = mine.apply(
+            {"params": params, "batch_stats": ours}, x, settings, train=True, mutable=["batch_stats"]
+        )
+        want, expected = flax.apply(
+            {"params": params, "batch_stats": theirs}, x, use_running_average=False, mutable=["batch_stats"]
+        )
+        ours, theirs = changed["batch_stats"], expected["batch_stats"]
+        np.testing.assert_allclose(got, want, atol=2e-5)
+        for name in ("mean", "var"):
+            np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        mine.apply({"params": params, "batch_stats": ours}, x, settings, train=False),
+        flax.apply({"params": params, "batch_stats": ours}, x, use_running_average=True),
+        atol=2e-5,
+    )
+
+
+@pytest.mark.parametrize("case", RECORDED, ids=lambda case: f"momentum={case['momentum']}")
+def test_agrees_with_pytorch(case: dict[str, Any]) -> None:
+    """PyTorch keeps the unbiased variance in its moving average; everything else must be equal."""
+    settings = NormSettings(True, momentum=case["momentum"], epsilon=case["epsilon"])
+    params = {"scale": jnp.array(case["scale"]), "bias": jnp.array(case["bias"])}
+    channels = len(case["scale"])
+    stats = start(channels)["batch_stats"]
+    unbiased = np.ones(channels)
+    for step in case["trained"]:
+        x = jnp.array(step["x"])
+        before = np.asarray(stats["var"])
+
+        def run(params: Any, x: jax.Array, stats: Any = stats) -> Any:
+            return BatchNorm().apply(
+                {"params": params, "batch_stats": stats}, x, settings, train=True, mutable=["batch_stats"]
+            )
+
+        y, pull_back, changed = jax.vjp(run, params, x, has_aux=True)
+        d_params, dx = pull_back(jnp.array(step["g"], y.dtype))
+        stats = changed["batch_stats"]
+        np.testing.assert_allclose(y, step["y"], atol=1e-5)
+        np.testing.assert_allclose(dx, step["dx"], atol=2e-5)
+        np.testing.assert_allclose(d_params["scale"], step["dscale"], atol=2e-5)
+        np.testing.assert_allclose(d_params["bias"], step["dbias"], atol=1e-5)
+        np.testing.assert_allclose(stats["mean"], step["running_mean"], atol=1e-5)
+        n = x.shape[0]
+        batch = (np.asarray(stats["var"]) - case["momentum"] * before) / (1 - case["momentum"])
+        unbiased = case["momentum"] * unbiased + (1 - case["momentum"]) * batch * n / (n - 1)
+        np.testing.assert_allclose(unbiased, step["running_var_unbiased"], rtol=1e-4)
+    stats = {"mean": jnp.array(case["trained"][-1]["running_mean"]), "var": jnp.array(unbiased)}
+    got = BatchNorm().apply(
+        {"params": params, "batch_stats": stats}, jnp.array(case["evaluated"]["x"]), settings, train=False
+    )
+    np.testing.assert_allclose(got, case["evaluated"]["y"], atol=2e-4)
+
+
+@pytest.mark.parametrize("enabled", [True, False, jnp.bool_(True), jnp.bool_(False)])
+def test_gradients_against_finite_differences(enabled: Any) -> None:
+    x = jax.random.normal(jax.random.key(2), (6, 3))
+    weights = jax.random.normal(jax.random.key(3), (6, 3))
+
+    def loss(x: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
+        return jnp.sum(weights * jnp.sin(normalize(x, scale, bias, enabled, 1e-3)[0]))
+
+    with jax.enable_x64(False):
+        check_grads(
+            loss,
+            (x, jnp.array([0.5, 1.0, 2.0]), jnp.array([0.1, 0.0, -1.0])),
+            order=1,
+            modes=["rev"],
+            atol=2e-2,
+            rtol=2e-2,
+        )
+
+
+def test_disabled_hands_everything_through() -> None:
+    x = jax.random.normal(jax.random.key(4), (8, 3))
+    for train in (True, False):
+        variables = start(3)
+        variables["params"]["scale"] = jnp.array([5.0, 6.0, 7.0])
+        y, changed = BatchNorm().apply(
+            variables, x, NormSettings(jnp.bool_(False)), train=train, mutable=["batch_stats"]
+        )
+        np.testing.assert_array_equal(y, x)
+        np.testing.assert_array_equal(changed["batch_stats"]["mean"], 0.0)
+        np.testing.assert_array_equal(changed["batch_stats"]["var"], 1.0)
+
+
+@pytest.mark.parametrize(("scale", "bias"), [(True, False), (False, True), (False, False)])
+def test_affine_parts_can_be_left_out(scale: bool, bias: bool) -> None:
+    x = jax.random.normal(jax.random.key(5), (32, 2))
+    variables = start(2)
+    variables["params"] = {"scale": jnp.array([3.0, 3.0]), "bias": jnp.array([4.0, 4.0])}
+
+    def run(params: Any) -> jax.Array:
+        settings = NormSettings(True, jnp.bool_(scale), jnp.bool_(bias))
+        y, _ = BatchNorm().apply({**variables, "params": params}, x, settings, train=True, mutable=["batch_stats"])
+        return y  # type: ignore[no-any-return]
+
+    y = run(variables["params"])
+    np.testing.assert_allclose(jnp.std(y, 0), 3.0 if scale else 1.0, rtol=1e-3)
+    np.testing.assert_allclose(jnp.mean(y, 0), 4.0 if bias else 0.0, atol=1e-5)
+    gradients = jax.grad(lambda params: jnp.sum(run(params) ** 3))(variables["params"])
+    assert bool(jnp.all(gradients["scale"] != 0)) is scale
+    assert bool(jnp.all(gradients["bias"] != 0)) is bias
+
+
+def test_a_constant_feature_becomes_beta() -> None:
+    y, mean, var = normalize(jnp.full((4, 1), 7.0), jnp.array([2.0]), jnp.array([0.5]), True, 1e-5)
+    np.testing.assert_allclose(y, 0.5)
+    assert float(mean[0]) == 7.0
+    assert float(var[0]) == 0.0
