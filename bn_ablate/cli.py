@@ -1,0 +1,239 @@
+"""The command line: `bn-ablate plan | run | report | sync | verify | data | bench`."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+
+import tyro
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from bn_ablate.config import Study
+    from bn_ablate.results import Results
+
+app = tyro.extras.SubcommandApp()
+
+Config = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CONFIG", help="a study, as a TOML file")]
+Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR", help="a results folder, as results/ablate")]
+Overrides = Annotated[
+    tyro.conf.UseAppendAction[tuple[str, ...]],
+    tyro.conf.arg(name="set", metavar="KEY=VALUE", help="set a key of the study, as train.steps=500; may be repeated"),
+]
+Wandb = Literal["auto", "online", "offline", "disabled"]
+WandbMode = Annotated[
+    Wandb, tyro.conf.arg(help="auto: online with a key, else the study's own run offline; offline: every lane offline")
+]
+
+
+@app.command
+def plan(config: Config, overrides: Overrides = ()) -> None:
+    """Print what a study amounts to: axes, cells, lanes, compiled programs, memory. Runs nothing."""
+    from bn_ablate.memory import estimate_bytes
+    from bn_ablate.plan import make_plan
+    from bn_ablate.terminal import make_console, show_plan
+
+    made = make_plan(_study(config, overrides))
+    show_plan(make_console(), made, estimate_bytes(made))
+
+
+@app.command
+def run(
+    config: Config,
+    overrides: Overrides = (),
+    results: Annotated[
+        Path, tyro.conf.arg(help="the folder of all results; a study's are in a folder of its own there")
+    ] = Path("results"),
+    wandb: WandbMode = "auto",
+    device: Annotated[Literal["auto", "cpu", "cuda", "tpu"], tyro.conf.arg(help="where to train")] = "auto",
+    strategy: Annotated[
+        Literal["auto", "vmap", "map"],
+        tyro.conf.arg(help="lanes all at once or one by one; auto: map on CPU, else vmap"),
+    ] = "auto",
+) -> None:
+    """Train what a study lacks, test its hypotheses, write the report, and hand the results to Weights & Biases."""
+    from bn_ablate import engine
+    from bn_ablate.memory import estimate_bytes
+    from bn_ablate.plan import make_plan
+    from bn_ablate.study import run as run_study
+    from bn_ablate.terminal import clock, make_console, run_progress, show_plan
+
+    console = make_console()
+    made = make_plan(_study(config, overrides))
+    show_plan(console, made, estimate_bytes(made))
+    engine.set_up(device)
+    with run_progress(console) as on_progress:
+        done = run_study(made, results, strategy=strategy, on_progress=on_progress)
+    timing = done.manifest["timing"]
+    console.print(
+        f"trained in {clock(timing['train_seconds'])}, after {timing['compile_seconds']:.0f} s of compiling"
+        if timing["lane_steps"]
+        else "every lane was trained before; nothing to train",
+    )
+    _finish(console, done, wandb)
+
+
+@app.command
+def report(results: Folder) -> None:
+    """Judge the hypotheses again, and write figures, tables and report.html again, from stored results."""
+    from bn_ablate.analysis import write_report
+    from bn_ablate.results import open_results
+    from bn_ablate.terminal import make_console, show_summary, show_verdicts
+
+    console = make_console()
+    write_report(results)
+    done = open_results(results)
+    show_summary(console, done)
+    show_verdicts(console, done.claims)
+    _show_paths(console, done)
+
+
+@app.command
+def sync(
+    results: Folder,
+    project: Annotated[str | None, tyro.conf.arg(help="W&B project; bn_ablate when not given")] = None,
+    entity: Annotated[str | None, tyro.conf.arg(help="W&B user or team; your own default when not given")] = None,
+    wandb: Annotated[Literal["online", "offline"], tyro.conf.arg(help="where to")] = "online",
+) -> None:
+    """Send stored results to Weights & Biases, a run per lane and one for the study; doing it twice doubles nothing."""
+    from rich.progress import Progress
+
+    from bn_ablate import sinks
+    from bn_ablate.terminal import make_console
+
+    console = make_console()
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("sending", total=None)
+        sent = sinks.publish(
+            results,
+            wandb,
+            lanes=True,
+            project=project,
+            entity=entity,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    console.print(sent.message, markup=False)
+
+
+@app.command
+def verify(results: Folder) -> None:
+    """Check every file of a results folder against the manifest."""
+    from bn_ablate.results import verify as check
+
+    if problems := check(results):
+        _fail("\n".join(f"{results}: {problem}" for problem in problems), 1)
+    print(f"{results}: complete, and every file is as it was written")
+
+
+@app.command
+def data(
+    name: Annotated[
+        str | None, tyro.conf.Positional, tyro.conf.arg(metavar="NAME", help="the data set to prepare; none: list them")
+    ] = None,
+    manual_dir: Annotated[
+        Path | None, tyro.conf.arg(help="a folder that holds its files, where there is no network")
+    ] = None,
+) -> None:
+    """Prepare a data set for use, or list those known."""
+    from bn_ablate.data import available, prepare
+
+    if name is None:
+        print("\n".join(available()))
+    else:
+        print(f"{name}: prepared in {prepare(name, manual_dir=manual_dir)}")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; return the exit status: 2 for what the user wrote wrongly, 1 for what went wrong."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        app.cli(prog="bn-ablate", description="Batch Normalization ablations in JAX.", args=argv)
+    except KeyboardInterrupt:
+        print("\ninterrupted; the finished lanes are stored, and the same command goes on from there", file=sys.stderr)
+        return 130
+    except _Terminated:
+        print("\nterminated; the finished lanes are stored, and the same command goes on from there", file=sys.stderr)
+        return 143
+    except Exception as error:
+        status = _status_of(error)
+        if status is None:
+            raise
+        print(f"bn-ablate: {error}", file=sys.stderr)
+        return status
+    return 0
+
+
+def _study(config: Path, overrides: tuple[str, ...]) -> Study:
+    from bn_ablate.config import load_study
+
+    return load_study(config, overrides)
+
+
+def _finish(console: Console, done: Results, wandb: Wandb) -> None:
+    """What follows training: report, summary, verdicts, W&B, paths. A fault of W&B is told, and spoils nothing."""
+    from bn_ablate import sinks
+    from bn_ablate.analysis import write_report
+    from bn_ablate.results import open_results
+    from bn_ablate.terminal import show_summary, show_verdicts
+
+    with console.status("writing the report"):
+        write_report(done.path)
+    done = open_results(done.path)
+    console.print()
+    show_summary(console, done)
+    show_verdicts(console, done.claims)
+    _show_paths(console, done)
+    try:
+        with console.status("handing the results to W&B"):
+            sent = sinks.publish(done.path, wandb)
+        console.print(sent.message, markup=False)
+    except sinks.SinkError as error:
+        console.print(f"W&B: {error}", style="yellow", markup=False)
+        if wandb == "online":
+            raise
+
+
+def _show_paths(console: Console, done: Results) -> None:
+    for line in (
+        f"report   {done.path / 'report.html'}",
+        f"figures  {done.path / 'figures'}, tables {done.path / 'tables'}",
+        f"results  {done.path} ({done.lanes.height} lanes; manifest.json, *.parquet, claims.json)",
+    ):
+        console.print(line, soft_wrap=True, markup=False)
+
+
+def _status_of(error: Exception) -> int | None:
+    """The exit status of an error that is meant for people, or None for a defect."""
+    from bn_ablate.config import ConfigError
+
+    if isinstance(error, ConfigError):
+        return 2
+    named = {
+        ("bn_ablate.data", "DataError"),
+        ("bn_ablate.engine", "DeviceError"),
+        ("bn_ablate.results", "ResultsError"),
+        ("bn_ablate.sinks", "SinkError"),
+    }
+    # only modules that were imported can have raised; asking sys.modules keeps the others from being imported now
+    known = tuple(getattr(sys.modules[module], name) for module, name in named if module in sys.modules)
+    return 1 if isinstance(error, known) else None
+
+
+class _Terminated(BaseException):
+    """SIGTERM, on its way up to where results are published."""
+
+
+def _terminate(signum: int, frame: Any) -> NoReturn:
+    raise _Terminated
+
+
+def _fail(message: str, status: int) -> NoReturn:
+    print(message, file=sys.stderr)
+    raise SystemExit(status)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""Finished results as data frames."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bn_ablate.results.files import ResultsError, sha256_of
+from bn_ablate.results.seal import read_manifest
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from bn_ablate.config.schema import Study
+
+
+@dataclass(frozen=True)
+class Results:
+    """A results folder: its manifest, and its tables as data frames, each checked against the seal when first read."""
+
+    path: Path
+    manifest: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return str(self.manifest["study"])
+
+    @cached_property
+    def study(self) -> Study:
+        """The study as it was resolved for the run."""
+        from bn_ablate.config import build_study
+
+        return build_study(json.loads(json.dumps(self.manifest["config"])), source=str(self.path / "manifest.json"))
+
+    @property
+    def axes(self) -> dict[str, tuple[Any, ...]]:
+        """Axis -> levels, in the study's order."""
+        return self.study.axes
+
+    @cached_property
+    def lanes(self) -> pl.DataFrame:
+        """A row per lane."""
+        return self._table("lanes")
+
+    @cached_property
+    def history(self) -> pl.DataFrame:
+        """A row per lane and measured step."""
+        return self._table("history")
+
+    @cached_property
+    def layers(self) -> pl.DataFrame:
+        """A row per lane, measured step and hidden layer."""
+        return self._table("layers")
+
+    @cached_property
+    def histograms(self) -> pl.DataFrame:
+        """A row per lane, layer and site, at the first and the last measurement."""
+        return self._table("histograms")
+
+    @cached_property
+    def claims(self) -> list[dict[str, Any]]:
+        """A record per hypothesis; empty before the analysis has run."""
+        file = self.path / "claims.json"
+        if not file.is_file():
+            return []
+        try:
+            return list(json.loads(file.read_text(encoding="utf-8"))["hypotheses"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ResultsError(f"{file}: cannot be read ({error}); `bn-ablate report` writes it again") from None
+
+    def _table(self, name: str) -> pl.DataFrame:
+        import polars as pl
+
+        file = self.path / f"{name}.parquet"
+        sealed = self.manifest.get("files", {}).get(file.name)
+        if not file.is_file():
+            raise ResultsError(f"{file}: is missing; `bn-ablate run` writes it again from the finished shards")
+        if sealed is not None and sha256_of(file) != sealed:
+            raise ResultsError(f"{file}: its content has changed since it was written; `bn-ablate run` writes it again")
+        try:
+            return pl.read_parquet(file)
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise ResultsError(f"{file}: cannot be read ({error}); `bn-ablate run` writes it again") from None
+
+
+def open_results(path: str | Path) -> Results:
+    """The results in the folder `path`.
+
+    Raises:
+        ResultsError: it is not a results folder, or its manifest cannot be read.
+    """
+    path = Path(path)
+    manifest = read_manifest(path)
+    if missing := {"study", "config", "seeds"} - manifest.keys():
+        raise ResultsError(
+            f"{path / 'manifest.json'}: says nothing of {', '.join(sorted(missing))}; `bn-ablate run` writes it again"
+        )
+    return Results(path, manifest)

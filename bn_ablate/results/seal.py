@@ -1,0 +1,72 @@
+"""The seal of a results folder: the SHA-256 of every file, in the manifest, and the check that holds them to it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from bn_ablate.results.files import TEMPORARY, ResultsError, sha256_of, write_text
+
+UNSEALED = ("manifest.json", "wandb", "checkpoints", "lock")
+"""What the seal leaves out, by the first part of the path: itself, W&B's folder, and what exists while running."""
+
+
+def seal(path: Path) -> None:
+    """Write the SHA-256 of every file of the results folder `path` into its manifest.
+
+    Tables keep the SHA-256 that they were published with: one that was damaged since must not pass for whole because
+    the report beside it was written again.
+    """
+    manifest = read_manifest(path)
+    tables = {name: sha256 for name, sha256 in manifest.get("files", {}).items() if name.endswith(".parquet")}
+    manifest["files"] = {name: sha256_of(path / name) for name in _files(path) if name not in tables} | tables
+    write_text(path / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+
+
+def verify(path: Path) -> list[str]:
+    """What is wrong with the results folder `path`: a sentence for each file that is missing, changed or not listed.
+
+    Raises:
+        ResultsError: there is no readable manifest.
+    """
+    manifest = read_manifest(path)
+    listed: dict[str, str] = manifest.get("files", {})
+    present = set(_files(path))
+    problems = []
+    if manifest.get("status") != "complete":
+        problems.append(
+            f"the run is not complete: its status is {manifest.get('status')!r}; `bn-ablate run` goes on with it"
+        )
+    problems += [f"{name}: is missing" for name in sorted(listed.keys() - present)]
+    problems += [f"{name}: is not listed in the manifest" for name in sorted(present - listed.keys())]
+    for name in sorted(listed.keys() & present):
+        if sha256_of(path / name) != listed[name]:
+            problems.append(f"{name}: its content has changed since it was written")
+    return problems
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The manifest of the results folder `path`.
+
+    Raises:
+        ResultsError: there is none, or it cannot be read.
+    """
+    file = path / "manifest.json"
+    try:
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ResultsError(f"{path}: is not a results folder: it has no manifest.json") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise ResultsError(f"{file}: cannot be read: {error}") from None
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("files", {}), dict):
+        raise ResultsError(f"{file}: is not a manifest")
+    return manifest
+
+
+def _files(path: Path) -> list[str]:
+    """Every sealed file below `path`, as POSIX paths relative to it."""
+    names = (file.relative_to(path) for file in path.rglob("*") if file.is_file())
+    return sorted(
+        n.as_posix() for n in names if n.parts[0] not in UNSEALED and not any(p.startswith(TEMPORARY) for p in n.parts)
+    )

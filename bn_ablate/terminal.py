@@ -1,0 +1,183 @@
+"""What the command line shows: the plan, progress, the summary and the verdicts."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bn_ablate.plan import Plan
+    from bn_ablate.results import Results
+    from bn_ablate.study import RunProgress
+
+SECONDS_BETWEEN_LINES = 10.0
+"""How often progress is printed where the output is not a terminal."""
+
+VERDICT_STYLES = {"supported": "green", "equivalent": "cyan", "contradicted": "red", "inconclusive": "yellow"}
+
+
+def make_console() -> Console:
+    """The console that everything is printed to; wide enough for its tables where the output is a file."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=120)
+
+
+def show_plan(console: Console, plan: Plan, memory_bytes: int) -> None:
+    """Print axes, cells, lanes, programs and the memory that a run is expected to take."""
+    study = plan.study
+    console.print(f"[bold]{escape(study.name)}[/]  {escape(study.title)}")
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("axis")
+    table.add_column("levels")
+    for axis, levels in study.axes.items():
+        table.add_row(axis, escape(", ".join(map(str, levels))))
+    table.add_row("seed", _ranges(plan.seeds))
+    console.print(table)
+    steps = {cell.settings.train.steps for cell in plan.cells}
+    console.print(
+        f"{len(plan.cells):,} cells × {len(plan.seeds):,} seeds = [bold]{plan.n_lanes:,} lanes[/], "
+        f"{' or '.join(f'{n:,}' for n in sorted(steps))} steps each; "
+        f"{_count(len(plan.groups), 'compiled program')}; about {memory_bytes / 2**20:,.0f} MiB of memory; "
+        f"{_count(len(study.hypotheses), 'hypothesis', 'hypotheses')}"
+    )
+
+
+@contextmanager
+def run_progress(console: Console) -> Iterator[Callable[[RunProgress], None]]:
+    """Show a bar with lanes, steps/s and time left; on anything but a terminal a line now and then."""
+    if not console.is_terminal:
+        yield _Lines(console)
+        return
+    columns = [
+        TextColumn("[bold]training"),
+        BarColumn(bar_width=None),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[state]}"),
+    ]
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("training", total=1.0, state="compiling …")
+
+        def update(progress: RunProgress) -> None:
+            share = progress.lane_steps / max(progress.lane_steps_planned, 1)
+            bar.update(task, completed=share, state=_state(progress))
+
+        yield update
+
+
+class _Lines:
+    """Progress as lines of plain text, at most one every few seconds."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._last = time.monotonic()
+
+    def __call__(self, progress: RunProgress) -> None:
+        if time.monotonic() - self._last >= SECONDS_BETWEEN_LINES:
+            self._last = time.monotonic()
+            share = progress.lane_steps / max(progress.lane_steps_planned, 1)
+            self._console.print(f"training {share:4.0%}  {_state(progress)}")
+
+
+def _state(progress: RunProgress) -> str:
+    rate = progress.lane_steps / progress.seconds if progress.seconds else 0.0
+    left = (progress.lane_steps_planned - progress.lane_steps) / rate if rate else 0.0
+    diverged = f" · {progress.diverged} diverged" if progress.diverged else ""
+    return f"{progress.lanes}/{progress.lanes_planned} lanes · {rate:,.0f} lane-steps/s · {clock(left)} left{diverged}"
+
+
+def show_summary(console: Console, results: Results) -> None:
+    """Print the test accuracy of every cell: the longest axis across, the others down."""
+    import polars as pl
+
+    lanes, axes = results.lanes, results.axes
+    if not axes or lanes.is_empty():
+        mean = lanes["final_test_accuracy"].mean()
+        console.print(f"test accuracy {mean:.1%} over {lanes.height} lanes" if isinstance(mean, float) else "no lanes")
+        return
+    across = max(axes, key=lambda axis: len(axes[axis]))
+    down = [axis for axis in axes if axis != across]
+    cells = lanes.group_by([*down, across], maintain_order=True).agg(
+        pl.col("final_test_accuracy").mean().alias("mean"),
+        pl.col("final_test_accuracy").std().alias("std"),
+        (pl.col("status") == "diverged").sum().alias("diverged"),
+    )
+    table = Table(
+        title=f"Test accuracy, % (mean ± SD over {len(results.manifest['seeds'])} seeds)", title_justify="left"
+    )
+    for axis in down:
+        table.add_column(axis.replace("_", " "), style="bold")
+    for level in axes[across]:
+        table.add_column(f"{across.replace('_', ' ')}\n{level}", justify="right")
+    by_row: dict[tuple[Any, ...], dict[Any, str]] = {}
+    for row in cells.iter_rows(named=True):
+        by_row.setdefault(tuple(row[axis] for axis in down), {})[row[across]] = _accuracy(row)
+    previous: tuple[Any, ...] = ()
+    for levels, columns in by_row.items():
+        if previous and levels[0] != previous[0]:
+            table.add_section()
+        shown = [
+            escape(str(v)) if not previous or levels[: i + 1] != previous[: i + 1] else "" for i, v in enumerate(levels)
+        ]
+        table.add_row(*shown, *(columns.get(level, "–") for level in axes[across]))
+        previous = levels
+    console.print(table)
+    if (diverged := int(cells["diverged"].sum())) > 0:
+        console.print(
+            f"[dim]† some lanes of the cell diverged ({diverged} in all); they count with the accuracy they have[/]"
+        )
+
+
+def _accuracy(row: dict[str, Any]) -> str:
+    std = row["std"]
+    spread = f" ±{100 * std:.1f}" if std is not None and math.isfinite(std) else ""
+    return f"{100 * row['mean']:.1f}{spread}{'†' if row['diverged'] else ''}"
+
+
+def show_verdicts(console: Console, claims: list[dict[str, Any]]) -> None:
+    """Print a line per hypothesis: estimate, interval, adjusted p, verdict."""
+    if not claims:
+        return
+    table = Table(title="Hypotheses", title_justify="left")
+    for name in ("id", "statement", "estimate", "95% interval", "adjusted p", "verdict"):
+        table.add_column(name, justify="right" if name in ("estimate", "adjusted p") else "left")
+    for claim in claims:
+        low, high = claim["interval"] or (None, None)
+        table.add_row(
+            escape(claim["id"]),
+            escape(claim["statement"]),
+            _signed(claim["estimate"]),
+            f"{_signed(low)} … {_signed(high)}",
+            "–" if claim["p_adjusted"] is None else f"{claim['p_adjusted']:.4f}",
+            f"[{VERDICT_STYLES[claim['verdict']]}]{claim['verdict']}[/]",
+        )
+    console.print(table)
+
+
+def _signed(value: float | None) -> str:
+    return "–" if value is None or not math.isfinite(value) else f"{value:+.4f}"
+
+
+def clock(seconds: float) -> str:
+    """Seconds as m:ss or h:mm:ss."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def _count(n: int, one: str, many: str = "") -> str:
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def _ranges(seeds: tuple[int, ...]) -> str:
+    whole = tuple(range(seeds[0], seeds[0] + len(seeds)))
+    return f"{seeds[0]} to {seeds[-1]}" if seeds == whole and len(seeds) > 2 else ", ".join(map(str, seeds))

@@ -1,0 +1,138 @@
+"""The library: a lane can be rebuilt elsewhere, and a study run from Python."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import polars as pl
+import pytest
+
+import bn_ablate as bn
+from bn_ablate.data import load, moments
+from bn_ablate.engine import Engine, shards_of
+from bn_ablate.plan import make_plan
+from bn_ablate.study import TrainedLane
+from tests.engine import reference
+
+TABLE: dict[str, Any] = {
+    "name": "library",
+    "seeds": 3,
+    "data": {"n_train": 120, "n_validation": 100, "n_test": 200},
+    "model": {"depth": 2, "width": 16},
+    "train": {"steps": 30, "batch_size": 20, "learning_rate": 0.05, "weight_decay": 0.01},
+    "measure": {"every": 10},
+}
+
+
+def rebuilt(lane: TrainedLane) -> tuple[dict[str, Any], dict[str, Any], list[float]]:
+    """The lane trained anew in NumPy from what `train_lane` hands out."""
+    settings = lane.cell.settings
+    dataset = load("digits")
+    mean, std = moments(dataset, settings.data, lane.split)
+    train = lane.split.train
+    batches = []
+    for positions in lane.batch_indices:
+        x = (dataset.images[train[positions]].astype(float) - mean) / std
+        batches.append((x.reshape(len(x), -1), dataset.labels[train[positions]]))
+    params = jax.tree.map(lambda leaf: np.asarray(leaf, float), lane.initial.params)
+    return reference.train(settings, params, batches, [lane.noise(step) for step in range(settings.train.steps)])
+
+
+def test_every_lane_rebuilt_in_numpy_ends_where_ours_does() -> None:
+    """A grid trained at once, held to one lane alone for what it was given, and to NumPy for what came of it.
+
+    The tolerance is that of float32 against float64, and of a ReLU whose input rounds to the other side of zero.
+    """
+    axes = {
+        "placement": ["none", "pre", "post"],
+        "activation": ["sigmoid", "tanh", "relu"],
+        "dropout_rate": [0.0, 0.3],
+    }
+    study = bn.build_study(TABLE | {"axes": axes})
+    (shard,) = shards_of(make_plan(study))
+    outcome = Engine(load("digits")).run(shard, keep_states=True)
+    alone = bn.train_lane(study, {"placement": "pre", "activation": "tanh", "dropout_rate": 0.3}, seed=1)
+    assert outcome.states is not None
+    for i, cell in enumerate(shard.cells):
+        lane = replace(alone, cell=cell)
+        params, stats, losses = rebuilt(lane)
+        state = jax.tree.map(lambda leaf, i=i: leaf[1, i], outcome.states)
+        tolerance = 5e-3 if cell.levels["activation"] == "relu" else 3e-4
+        for (path, got), want in zip(jax.tree.leaves_with_path(state.params), jax.tree.leaves(params), strict=True):
+            message = f"{cell.levels} {jax.tree_util.keystr(path)}"
+            np.testing.assert_allclose(got, want, atol=tolerance, err_msg=message)
+        if cell.levels["placement"] != "none":
+            for got, want in zip(jax.tree.leaves(state.batch_stats), jax.tree.leaves(stats), strict=True):
+                np.testing.assert_allclose(got, want, rtol=1e-2, atol=tolerance, err_msg=str(cell.levels))
+        batch_loss = outcome.observations.loss_sum[1:, 1, i] / 10
+        np.testing.assert_allclose(batch_loss, np.reshape(losses, (3, 10)).mean(1), atol=1e-3, err_msg=str(cell.levels))
+        if cell.levels == alone.cell.levels:
+            for got, want in zip(jax.tree.leaves(alone.state.params), jax.tree.leaves(params), strict=True):
+                np.testing.assert_allclose(got, want, atol=tolerance)
+
+
+def test_run_gives_data_frames_and_runs_nothing_twice(tmp_path: Path) -> None:
+    study = bn.build_study(TABLE | {"axes": {"placement": ["none", "pre"], "dropout_rate": [0.0, 0.5]}})
+    seen = []
+    first = bn.run(study, tmp_path, on_progress=seen.append)
+    assert first.lanes.height == 12
+    assert first.history.height == 12 * 4
+    assert first.layers.height == 12 * 4 * 2
+    assert seen[-1].lanes == 12
+    assert seen[-1].lane_steps == seen[-1].lane_steps_planned == 12 * 30
+    again: list[Any] = []
+    second = bn.run(study, tmp_path, on_progress=again.append)
+    assert not again
+    assert second.lanes.equals(first.lanes)
+
+
+def test_a_lane_alone_is_the_lane_of_the_study(tmp_path: Path) -> None:
+    study = bn.build_study(TABLE | {"axes": {"placement": ["none", "pre", "post"], "activation": ["tanh", "relu"]}})
+    results = bn.run(study, tmp_path)
+    alone = bn.train_lane(study, {"placement": "post", "activation": "tanh"}, seed=2).tables["lanes"].row(0, named=True)
+    stored = results.lanes.filter(pl.col("lane_id") == alone["lane_id"]).row(0, named=True)
+    assert stored["placement"] == "post"
+    for name in ("final_train_loss", "final_test_loss", "final_test_accuracy", "gap", "saturated"):
+        assert stored[name] == pytest.approx(alone[name], abs=1e-5), name
+
+
+def test_the_stored_metrics_are_those_of_the_final_state() -> None:
+    """Final train loss and accuracy, recomputed in NumPy from the parameters and the moving statistics."""
+    lane = bn.train_lane(bn.build_study(dict(TABLE)), {"placement": "pre", "activation": "tanh"})
+    dataset = load("digits")
+    mean, std = moments(dataset, lane.cell.settings.data, lane.split)
+    row = lane.tables["lanes"].row(0, named=True)
+    for part in ("train", "validation", "test"):
+        indices = getattr(lane.split, part)
+        h = ((dataset.images[indices] - mean) / std).reshape(len(indices), -1)
+        for i in range(2):
+            block, stats = lane.state.params[f"block_{i}"], lane.state.batch_stats[f"block_{i}"]["norm"]
+            z = h @ np.asarray(block["dense"]["kernel"])
+            xhat = (z - np.asarray(stats["mean"])) / np.sqrt(np.asarray(stats["var"]) + 1e-5)
+            h = np.tanh(np.asarray(block["norm"]["scale"]) * xhat + np.asarray(block["norm"]["bias"]))
+        logits = h @ np.asarray(lane.state.params["head"]["kernel"]) + np.asarray(lane.state.params["head"]["bias"])
+        labels = dataset.labels[indices]
+        log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+        assert row[f"final_{part}_loss"] == pytest.approx(-log_p[np.arange(len(labels)), labels].mean(), abs=1e-4)
+        assert row[f"final_{part}_accuracy"] == pytest.approx((logits.argmax(1) == labels).mean(), abs=1e-6)
+    assert row["gap"] == pytest.approx(row["final_test_loss"] - row["final_train_loss"], abs=1e-6)
+
+
+def test_every_public_name_can_be_had() -> None:
+    for name in bn.__all__:
+        assert getattr(bn, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        bn.nothing  # noqa: B018
+
+
+def test_the_import_is_light() -> None:
+    heavy = {"jax", "flax", "tensorflow_datasets", "wandb", "matplotlib", "polars", "scipy", "pydantic"}
+    code = "import sys, bn_ablate; print(*sorted(set(sys.modules)))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert not heavy & set(loaded.stdout.split())
