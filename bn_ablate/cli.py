@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from bn_ablate.config import Study
     from bn_ablate.results import Results
+    from bn_ablate.study import RunProgress
 
 app = tyro.extras.SubcommandApp()
 
@@ -49,6 +50,10 @@ def run(
     ] = Path("results"),
     wandb: WandbMode = "auto",
     device: Annotated[Literal["auto", "cpu", "cuda", "tpu"], tyro.conf.arg(help="where to train")] = "auto",
+    memory: Annotated[
+        float | None,
+        tyro.conf.arg(metavar="GIB", help="GiB that training may take; half of what there is when not given"),
+    ] = None,
     strategy: Annotated[
         Literal["auto", "vmap", "map"],
         tyro.conf.arg(help="lanes all at once or one by one; auto: map on CPU, else vmap"),
@@ -65,12 +70,20 @@ def run(
     made = make_plan(_study(config, overrides))
     show_plan(console, made, estimate_bytes(made))
     engine.set_up(device)
-    with run_progress(console) as on_progress:
-        done = run_study(made, results, strategy=strategy, on_progress=on_progress)
+    trained = False
+    with run_progress(console) as show_progress:
+
+        def on_progress(progress: RunProgress) -> None:
+            nonlocal trained
+            trained = True
+            show_progress(progress)
+
+        budget = None if memory is None else int(memory * 2**30)
+        done = run_study(made, results, strategy=strategy, memory=budget, on_progress=on_progress)
     timing = done.manifest["timing"]
     console.print(
         f"trained in {clock(timing['train_seconds'])}, after {timing['compile_seconds']:.0f} s of compiling"
-        if timing["lane_steps"]
+        if trained
         else "every lane was trained before; nothing to train",
     )
     _finish(console, done, wandb)

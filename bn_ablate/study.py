@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from bn_ablate.config import Study, base_settings
+from bn_ablate.config import LaneSettings, Study, base_settings
 from bn_ablate.plan import Cell, Plan, canonical_json, make_plan
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from bn_ablate.data import Dataset, Split
+    from bn_ablate.engine.program import Program
     from bn_ablate.engine.train import TrainState
     from bn_ablate.results import Results
 
@@ -58,14 +59,15 @@ def run(
     results: str | Path = "results",
     *,
     strategy: Strategy = "auto",
-    lanes_per_shard: int = 256,
+    memory: int | None = None,
     data_dir: Path | None = None,
     on_progress: Callable[[RunProgress], None] | None = None,
 ) -> Results:
     """Train every lane of `study` that `results/<study>/` does not hold yet, and publish the tables.
 
     Finished shards are stored as they come, so that what is done stays done, whatever happens next; when the run is
-    interrupted, the tables of what is finished are published before the exception goes on.
+    interrupted, the tables of what is finished are published before the exception goes on. Lanes are trained in shards
+    that fit into `memory` bytes; when not given, half of what the machine, or its accelerator, has.
 
     Raises:
         ConfigError: the settings do not fit together.
@@ -74,18 +76,25 @@ def run(
     """
     from bn_ablate.data import load
     from bn_ablate.engine import Engine, Progress, shards_of
+    from bn_ablate.memory import lanes_that_fit
     from bn_ablate.results import Store, open_results
     from bn_ablate.results.frames import tables_of
 
     plan = study if isinstance(study, Plan) else make_plan(study)
-    dataset = load(plan.study.data.name, data_dir)
     store = Store(Path(results) / plan.study.name)
-    store.open()
-    shards = shards_of(plan, store.finished(), lanes_per_shard)
-    if not shards and (published := _published(store.path, plan)):
+    finished = store.finished()
+    if finished.issuperset(lane.id for lane in plan.lanes) and (published := _published(store.path, plan)):
         return published
+    dataset = load(plan.study.data.name, data_dir)
     engine = Engine(dataset, strategy)
+    machine = engine.machine(memory)
+
+    def room(settings: LaneSettings) -> int:
+        return lanes_that_fit(settings, len(plan.seeds), machine, dataset.images.shape[1:], dataset.n_classes)
+
+    shards = shards_of(plan, finished, room)
     manifest = _manifest(plan, dataset, store.path)
+    store.open()
     store.write_manifest(manifest)
     todo = sum(len(shard.lane_ids) * shard.cells[0].settings.train.steps for shard in shards)
     lanes = plan.n_lanes - sum(len(shard.lane_ids) for shard in shards)
@@ -123,6 +132,7 @@ class TrainedLane:
         split: indices of its training, validation and test examples in the data set.
         batch_indices: (steps, batch) positions into the training split.
         tables: its `lanes`, `history`, `layers` and `histograms`.
+        program: the static settings of what trained it.
     """
 
     cell: Cell
@@ -132,19 +142,19 @@ class TrainedLane:
     split: Split
     batch_indices: np.ndarray
     tables: dict[str, pl.DataFrame]
-    _noise_shape: tuple[int, ...]
+    program: Program
 
-    def noise(self, step: int) -> np.ndarray:
-        """The 16-bit random numbers behind the dropout masks of one step, (depth, batch, width).
+    def noise(self, step: int) -> tuple[np.ndarray, ...]:
+        """The 16-bit random numbers behind the dropout masks of one step, block by block, shaped as the block's output.
 
         A unit is kept where its number reaches round(65536 · rate), and then divided by 1 − that share.
         """
-        import jax.numpy as jnp
         import numpy as np
 
         from bn_ablate.engine.randomness import dropout_bits
 
-        return np.asarray(dropout_bits(jnp.int32(self.seed), jnp.int32(step), self._noise_shape))
+        shapes = self.program.network.noise_shapes(self.program.batch_size, self.program.image_shape)
+        return tuple(np.asarray(bits) for bits in dropout_bits(self.seed, step, shapes))
 
 
 def train_lane(
@@ -162,12 +172,10 @@ def train_lane(
         DataError: the data set is not there, or cannot be divided as the study says.
     """
     import jax
-    import jax.numpy as jnp
 
     from bn_ablate.config import build_study
     from bn_ablate.data import batch_indices, draw_split, load
     from bn_ablate.engine import Engine, Shard
-    from bn_ablate.engine.program import program_of
     from bn_ablate.engine.train import init_state
     from bn_ablate.results.frames import tables_of
 
@@ -175,18 +183,19 @@ def train_lane(
     alone = build_study(table | {"axes": {axis: [level] for axis, level in (levels or {}).items()}}, source=study.name)
     (cell,) = make_plan(alone).cells
     dataset = load(alone.data.name, data_dir)
-    outcome = Engine(dataset, strategy).run(Shard((cell,), (cell,), (seed,), 1), keep_states=True)
-    program = program_of([cell.settings], dataset.n_classes)
+    engine, shard = Engine(dataset, strategy), Shard((cell,), (cell,), (seed,), 1)
+    outcome = engine.run(shard, keep_states=True)
+    program = engine.program(shard)
     split = draw_split(dataset, alone.data, seed)
     return TrainedLane(
         cell=cell,
         seed=seed,
         state=jax.tree.map(lambda leaf: leaf[0, 0], outcome.states),
-        initial=init_state(program, dataset.images.shape[1:], jnp.int32(seed)),
+        initial=jax.jit(init_state, static_argnums=0)(program, seed),
         split=split,
         batch_indices=batch_indices(len(split.train), program.batch_size, seed, 0, program.steps),
         tables=tables_of(outcome),
-        _noise_shape=program.network.noise_shape(program.batch_size),
+        program=program,
     )
 
 

@@ -111,9 +111,9 @@ def show_summary(console: Console, results: Results) -> None:
         pl.col("final_test_accuracy").std().alias("std"),
         (pl.col("status") == "diverged").sum().alias("diverged"),
     )
-    table = Table(
-        title=f"Test accuracy, % (mean ± SD over {len(results.manifest['seeds'])} seeds)", title_justify="left"
-    )
+    n_seeds = len(results.manifest["seeds"])
+    console.print(f"Test accuracy, % (mean ± SD over {_count(n_seeds, 'seed')})", style="table.title")
+    table = Table()
     for axis in down:
         table.add_column(axis.replace("_", " "), style="bold")
     for level in axes[across]:

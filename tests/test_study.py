@@ -30,7 +30,9 @@ TABLE: dict[str, Any] = {
 }
 
 
-def rebuilt(lane: TrainedLane) -> tuple[dict[str, Any], dict[str, Any], list[float]]:
+def rebuilt(
+    lane: TrainedLane, noise: list[tuple[np.ndarray, ...]]
+) -> tuple[dict[str, Any], dict[str, Any], list[float]]:
     """The lane trained anew in NumPy from what `train_lane` hands out."""
     settings = lane.cell.settings
     dataset = load("digits")
@@ -41,7 +43,7 @@ def rebuilt(lane: TrainedLane) -> tuple[dict[str, Any], dict[str, Any], list[flo
         x = (dataset.images[train[positions]].astype(float) - mean) / std
         batches.append((x.reshape(len(x), -1), dataset.labels[train[positions]]))
     params = jax.tree.map(lambda leaf: np.asarray(leaf, float), lane.initial.params)
-    return reference.train(settings, params, batches, [lane.noise(step) for step in range(settings.train.steps)])
+    return reference.train(settings, params, batches, noise)
 
 
 def test_every_lane_rebuilt_in_numpy_ends_where_ours_does() -> None:
@@ -59,9 +61,10 @@ def test_every_lane_rebuilt_in_numpy_ends_where_ours_does() -> None:
     outcome = Engine(load("digits")).run(shard, keep_states=True)
     alone = bn.train_lane(study, {"placement": "pre", "activation": "tanh", "dropout_rate": 0.3}, seed=1)
     assert outcome.states is not None
+    noise = [alone.noise(step) for step in range(30)]
     for i, cell in enumerate(shard.cells):
         lane = replace(alone, cell=cell)
-        params, stats, losses = rebuilt(lane)
+        params, stats, losses = rebuilt(lane, noise)
         state = jax.tree.map(lambda leaf, i=i: leaf[1, i], outcome.states)
         tolerance = 5e-3 if cell.levels["activation"] == "relu" else 3e-4
         for (path, got), want in zip(jax.tree.leaves_with_path(state.params), jax.tree.leaves(params), strict=True):
@@ -113,7 +116,7 @@ def test_the_stored_metrics_are_those_of_the_final_state() -> None:
         h = ((dataset.images[indices] - mean) / std).reshape(len(indices), -1)
         for i in range(2):
             block, stats = lane.state.params[f"block_{i}"], lane.state.batch_stats[f"block_{i}"]["norm"]
-            z = h @ np.asarray(block["dense"]["kernel"])
+            z = h @ np.asarray(block["linear"]["kernel"])
             xhat = (z - np.asarray(stats["mean"])) / np.sqrt(np.asarray(stats["var"]) + 1e-5)
             h = np.tanh(np.asarray(block["norm"]["scale"]) * xhat + np.asarray(block["norm"]["bias"]))
         logits = h @ np.asarray(lane.state.params["head"]["kernel"]) + np.asarray(lane.state.params["head"]["bias"])

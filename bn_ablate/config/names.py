@@ -11,7 +11,7 @@ from typing import Annotated, Literal, NamedTuple, get_args
 
 from pydantic import AfterValidator
 
-Architecture = Literal["mlp"]
+Architecture = Literal["mlp", "cnn"]
 ARCHITECTURES: tuple[str, ...] = get_args(Architecture)
 Placement = Literal["none", "pre", "post"]
 PLACEMENTS: tuple[str, ...] = get_args(Placement)

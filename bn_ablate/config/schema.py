@@ -68,13 +68,18 @@ class Data(Section):
 
 
 class Model(Section):
-    """The network. A block is Dense -> [BN] -> activation -> [BN] -> [dropout]."""
+    """The network. A block is Dense or Conv -> [BN] -> activation -> [BN] -> [dropout]."""
 
     architecture: Architecture = "mlp"
     depth: Annotated[int, Field(ge=1, le=256)] = Field(3, description="hidden blocks")
-    width: Annotated[int, Field(ge=1, le=65536)] = Field(128, description="units of a hidden block")
+    width: Annotated[int, Field(ge=1, le=65536)] = Field(
+        128, description="units of a hidden block; for the cnn, channels of the first"
+    )
     activation: ActivationName = "relu"
     kernel_init: InitializerName = "lecun_normal"
+    convolution: Literal["auto", "matmul", "native"] = Field(
+        "auto", description="matmul: as matrix products; native: XLA's own; auto: matmul on CPU, else native"
+    )
 
 
 class Norm(Section):

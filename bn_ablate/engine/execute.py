@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -19,13 +21,11 @@ from bn_ablate.engine.observe import Observation
 from bn_ablate.engine.program import Program, program_of
 from bn_ablate.engine.shards import Shard
 from bn_ablate.engine.train import TrainState, init_state
+from bn_ablate.memory import BLOCK_BYTES, SHARE, Machine
 from bn_ablate.nn import stack_factors
 
 SECONDS_PER_CALL = 1.0
 """How long a call into the compiled program should last: short enough to show progress and to stop soon."""
-
-BLOCK_BYTES = 32 * 2**20
-"""How much the batches and random bits made ahead for one seed may take."""
 
 
 class Progress(NamedTuple):
@@ -100,6 +100,20 @@ class Engine:
             self.strategy = "map" if self.devices[0].platform == "cpu" else "vmap"
         self._examples = Examples(jnp.asarray(self.dataset.images), jnp.asarray(self.dataset.labels))
 
+    def program(self, shard: Shard) -> Program:
+        """The program that trains `shard`: that of its whole group."""
+        assert self.devices is not None
+        settings = [cell.settings for cell in shard.group]
+        return program_of(settings, self.dataset.images.shape[1:], self.dataset.n_classes, self.devices[0].platform)
+
+    def machine(self, budget: int | None = None) -> Machine:
+        """What this engine has at its disposal; without a `budget`, a share of the memory of its device."""
+        assert self.devices is not None
+        stats = self.devices[0].memory_stats() or {}
+        if budget is None and "bytes_limit" in stats:
+            budget = int(SHARE * stats["bytes_limit"])
+        return replace(Machine.here(budget), strategy=self.strategy, devices=len(self.devices))
+
     def run(
         self, shard: Shard, on_progress: Callable[[Progress], None] | None = None, *, keep_states: bool = False
     ) -> Outcome:
@@ -109,7 +123,7 @@ class Engine:
             DataError: the data set cannot be divided as the settings say.
         """
         settings = [cell.settings for cell in shard.cells]
-        program = program_of([cell.settings for cell in shard.group], self.dataset.n_classes)
+        program = self.program(shard)
         mesh, axis, n_seeds, n_cells = self._layout(len(shard.seeds), shard.room)
         seed_numbers = _fill(list(shard.seeds), n_seeds)
         factors = stack_factors(_fill(settings, n_cells), program.activations)
@@ -197,18 +211,13 @@ class Engine:
 
     def _initial(self, program: Program, seeds: list[int], n_cells: int) -> TrainState:
         """The states of all lanes before training, leading axes (seeds, cells): equal within a seed."""
-        shape = self.dataset.images.shape[1:]
-
-        def all_lanes(seeds: jax.Array) -> TrainState:
-            states = jax.vmap(lambda seed: init_state(program, shape, seed))(seeds)
-            return jax.tree.map(lambda leaf: jnp.repeat(leaf[:, None], n_cells, axis=1), states)  # type: ignore[no-any-return]
-
-        return jax.jit(all_lanes)(jnp.asarray(seeds, jnp.int32))  # type: ignore[no-any-return]
+        states: TrainState = _initial_states(program, n_cells, jnp.asarray(seeds, jnp.int32))
+        return states
 
     def _room(self, program: Program, every: int) -> int:
         """How many steps a call may take, at most: what is made ahead for them must stay small."""
-        noise = 2 * int(np.prod(program.network.noise_shape(program.batch_size))) if program.drops else 0
-        images = 4 * program.batch_size * int(np.prod(self.dataset.images.shape[1:]))
+        noise = 2 * sum(math.prod(shape) for shape in program.noise_shapes)
+        images = 4 * program.batch_size * math.prod(program.image_shape)
         return max(1, min(every, program.steps, BLOCK_BYTES // (noise + images)))
 
     def _compiled(
@@ -225,6 +234,14 @@ class Engine:
             self.timing.compile_seconds += time.perf_counter() - begun
             self.timing.programs += 1
         return self._programs[key]
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _initial_states(program: Program, n_cells: int, seeds: jax.Array) -> TrainState:
+    """(seeds, cells) states; jitted at module level, so that it is compiled once for all shards of a shape."""
+    states = jax.vmap(partial(init_state, program))(seeds)
+    lanes: TrainState = jax.tree.map(lambda leaf: jnp.repeat(leaf[:, None], n_cells, axis=1), states)
+    return lanes
 
 
 def _positions(program: Program, seeds: list[int], n_train: int, start: int, room: int) -> Any:

@@ -75,12 +75,14 @@ def run_segment(
         x, y = examples.take(jnp.take(seed.train, positions, mode="clip"), seed)
         noise = None
         if program.drops:
-            shape = program.network.noise_shape(program.batch_size)
+            shapes = program.noise_shapes
+            empty = tuple(jnp.zeros((positions.shape[0], *shape), jnp.uint16) for shape in shapes)
 
-            def draw(i: Array, noise: Array) -> Array:
-                return noise.at[i].set(dropout_bits(seed.seed, segment.start + i, shape))
+            def draw(i: Array, noise: tuple[Array, ...]) -> tuple[Array, ...]:
+                drawn = dropout_bits(seed.seed, segment.start + i, shapes)
+                return tuple(block.at[i].set(bits) for block, bits in zip(noise, drawn, strict=True))
 
-            noise = lax.fori_loop(0, segment.n_steps, draw, jnp.zeros((positions.shape[0], *shape), jnp.uint16))
+            noise = lax.fori_loop(0, segment.n_steps, draw, empty)
         batches = Batch(x, y, noise)
         return each(strategy, partial(one_lane, seed, batches))(factors, states)  # type: ignore[no-any-return]
 

@@ -87,7 +87,7 @@ def observe(
 
     def count() -> Array:
         return jnp.stack(
-            [jnp.stack([histogram(b["dense_output"][0]), histogram(b["activation_input"][0])]) for b in blocks]
+            [jnp.stack([histogram(b["linear_output"][0]), histogram(b["activation_input"][0])]) for b in blocks]
         )
 
     empty = jax.eval_shape(count)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bn_ablate.config.lane import LaneSettings
-from bn_ablate.nn import MLP, activations_of
+from bn_ablate.nn import NETWORKS, Network, activations_of
 
 
 @dataclass(frozen=True)
@@ -16,8 +16,10 @@ class Program:
         architecture: name of the network.
         depth: hidden blocks.
         width: units of a block.
+        image_shape: height, width, channels.
         classes: logits.
         kernel_init: name of the initializer.
+        native_convolution: convolve by XLA's own operation, not by matrix products.
         activations: those that some lane uses, the identity first.
         drops: whether any lane drops units; if none does, no random bits are drawn.
         decays: whether any lane has weight decay.
@@ -30,8 +32,10 @@ class Program:
     architecture: str
     depth: int
     width: int
+    image_shape: tuple[int, ...]
     classes: int
     kernel_init: str
+    native_convolution: bool
     activations: tuple[str, ...]
     drops: bool
     decays: bool
@@ -46,20 +50,37 @@ class Program:
     eval_batch: int
 
     @property
-    def network(self) -> MLP:
+    def network(self) -> Network:
         """The Flax module."""
-        return MLP(self.depth, self.width, self.classes, self.activations, self.kernel_init)
+        return NETWORKS[self.architecture](
+            depth=self.depth,
+            width=self.width,
+            classes=self.classes,
+            activations=self.activations,
+            kernel_init=self.kernel_init,
+            native_convolution=self.native_convolution,
+        )
+
+    @property
+    def noise_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """The shapes of one training step's random bits, block by block; none where no lane drops."""
+        return self.network.noise_shapes(self.batch_size, self.image_shape) if self.drops else ()
 
 
-def program_of(settings: list[LaneSettings], classes: int) -> Program:
+def program_of(
+    settings: list[LaneSettings], image_shape: tuple[int, ...], classes: int, platform: str = "cpu"
+) -> Program:
     """The program that trains lanes with these settings, which agree in all that is static."""
     first = settings[0]
+    native = {"auto": platform != "cpu", "matmul": False, "native": True}[first.model.convolution]
     return Program(
         architecture=first.model.architecture,
         depth=first.model.depth,
         width=first.model.width,
+        image_shape=image_shape,
         classes=classes,
         kernel_init=first.model.kernel_init,
+        native_convolution=native,
         activations=activations_of(settings),
         drops=any(s.dropout.rate > 0 for s in settings),
         decays=any(s.train.weight_decay > 0 for s in settings),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Set
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 
+from bn_ablate.config.lane import LaneSettings
 from bn_ablate.plan import Cell, Plan
 
 
@@ -37,20 +38,24 @@ class Shard:
         return hashlib.sha256("".join(sorted(self.lane_ids)).encode()).hexdigest()[:16]
 
 
-def shards_of(plan: Plan, finished: Set[str] = frozenset(), max_lanes: int = 256) -> list[Shard]:
-    """The work that is left of `plan`: blocks of at most `max_lanes` lanes (but at least one cell at all its seeds).
+def shards_of(
+    plan: Plan, finished: Set[str] = frozenset(), max_lanes: int | Callable[[LaneSettings], int] = 256
+) -> list[Shard]:
+    """The work that is left of `plan`: blocks of at most `max_lanes` lanes, but at least one cell at all its seeds.
 
+    `max_lanes` is a number, or a function of the settings of a group.
     Cells that lack the same seeds go together, in near-equal blocks.
     """
     shards = []
     for group in plan.groups:
+        most = max_lanes if isinstance(max_lanes, int) else max_lanes(group.settings)
         lacking: dict[tuple[int, ...], list[Cell]] = {}
         for cell in group.cells:
             seeds = tuple(seed for seed in plan.seeds if cell.lane_id(seed) not in finished)
             if seeds:
                 lacking.setdefault(seeds, []).append(cell)
         for seeds, cells in lacking.items():
-            blocks = -(-len(cells) // max(1, max_lanes // len(seeds)))
+            blocks = -(-len(cells) // max(1, most // len(seeds)))
             room = -(-len(cells) // blocks)
             shards += [Shard(group.cells, tuple(cells[i : i + room]), seeds, room) for i in range(0, len(cells), room)]
     return shards

@@ -43,13 +43,13 @@ class Batch(NamedTuple):
 
     x: Float[Array, "batch ..."]
     y: Int[Array, " batch"]
-    noise: UInt16[Array, "..."] | None
+    noise: tuple[UInt16[Array, "..."], ...] | None
 
 
-def init_state(program: Program, image_shape: tuple[int, ...], seed: Int[Array, ""]) -> TrainState:
+def init_state(program: Program, seed: Int[Array, ""] | int) -> TrainState:
     """The state before the first step: it depends on the seed, and on nothing that lanes vary."""
     factors = neutral_factors(program.depth)
-    x = jnp.zeros((1, *image_shape), jnp.float32)
+    x = jnp.zeros((1, *program.image_shape), jnp.float32)
     variables = program.network.init(key_of(seed, "params"), x, factors, train=False)
     params = variables["params"]
     return TrainState(

@@ -4,14 +4,15 @@ from bn_ablate.nn.activations import ACTIVATIONS, activate, slope
 from bn_ablate.nn.choose import choose
 from bn_ablate.nn.dropout import drop
 from bn_ablate.nn.factors import Factors, activations_of, stack_factors
-from bn_ablate.nn.mlp import MLP
+from bn_ablate.nn.networks import NETWORKS, Network
 from bn_ablate.nn.norm import BatchNorm, NormSettings, normalize
 
 __all__ = [
     "ACTIVATIONS",
-    "MLP",
+    "NETWORKS",
     "BatchNorm",
     "Factors",
+    "Network",
     "NormSettings",
     "activate",
     "activations_of",

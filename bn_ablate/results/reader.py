@@ -82,7 +82,7 @@ class Results:
         if sealed is not None and sha256_of(file) != sealed:
             raise ResultsError(f"{file}: its content has changed since it was written; `bn-ablate run` writes it again")
         try:
-            return pl.read_parquet(file)
+            return pl.read_parquet(file, glob=False)
         except (OSError, pl.exceptions.PolarsError) as error:
             raise ResultsError(f"{file}: cannot be read ({error}); `bn-ablate run` writes it again") from None
 

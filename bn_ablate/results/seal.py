@@ -21,7 +21,7 @@ def seal(path: Path) -> None:
     manifest = read_manifest(path)
     tables = {name: sha256 for name, sha256 in manifest.get("files", {}).items() if name.endswith(".parquet")}
     manifest["files"] = {name: sha256_of(path / name) for name in _files(path) if name not in tables} | tables
-    write_text(path / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+    write_text(path / "manifest.json", json.dumps(manifest, indent=1) + "\n")
 
 
 def verify(path: Path) -> list[str]:

@@ -100,7 +100,7 @@ class Store:
 
     def write_manifest(self, manifest: dict[str, Any]) -> None:
         """Write the manifest alone."""
-        write_text(self.path / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+        write_text(self.path / MANIFEST, json.dumps(manifest, indent=1) + "\n")
 
     def _shards(self) -> list[Path]:
         found = self.shards.iterdir() if self.shards.is_dir() else ()
@@ -127,7 +127,7 @@ class Store:
                 raise ResultsError(f"{file}: its content has changed since it was written; {remedy}")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ResultsError(f"{file}: cannot be read ({error}); {remedy}") from error
-        return pl.read_parquet(file)
+        return pl.read_parquet(file, glob=False)
 
 
 def with_underfitting(lanes: pl.DataFrame, axes: list[str]) -> pl.DataFrame:

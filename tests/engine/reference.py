@@ -60,7 +60,7 @@ def train(
         for i in range(depth):
             block = params[f"block_{i}"]
             norm = Norm(block["norm"], stats[i], settings)
-            z = h @ block["dense"]["kernel"] + (0 if placement == "pre" else block["bias"])
+            z = h @ block["linear"]["kernel"] + (0 if placement == "pre" else block["bias"])
             n = norm.forward(z) if placement == "pre" else z
             a = f(n)
             o = norm.forward(a) if placement == "post" else a
@@ -91,8 +91,8 @@ def train(
             else:
                 gradients[name, "bias"] = g.sum(0)
             gradients[name, "norm", "scale"], gradients[name, "norm", "bias"] = d_norm["scale"], d_norm["bias"]
-            gradients[name, "dense", "kernel"] = inputs.T @ g
-            g = g @ params[name]["dense"]["kernel"].T
+            gradients[name, "linear", "kernel"] = inputs.T @ g
+            g = g @ params[name]["linear"]["kernel"].T
         for path, gradient in gradients.items():
             *parents, last = path
             place = params

@@ -86,10 +86,10 @@ def test_uneven_numbers_of_cells_and_seeds_are_padded_and_cut(mapped: Outcome) -
 def test_all_cells_of_a_seed_begin_alike_and_seeds_differ(mapped: Outcome) -> None:
     shard = mapped.shard
     engine = Engine(load("digits"))
-    states = engine._initial(program_of([c.settings for c in shard.cells], 10), [0, 1], len(shard.cells))
+    states = engine._initial(engine.program(shard), [0, 1], len(shard.cells))
     for leaf in jax.tree.leaves(states.params):
         np.testing.assert_array_equal(leaf, np.broadcast_to(np.asarray(leaf)[:, :1], leaf.shape))
-    kernel = np.asarray(states.params["block_0"]["dense"]["kernel"])
+    kernel = np.asarray(states.params["block_0"]["linear"]["kernel"])
     assert not np.allclose(kernel[0, 0], kernel[1, 0])
 
 
@@ -166,13 +166,13 @@ def test_the_loss_gradient_against_finite_differences(placement: str, activation
     """Through the whole network with dropout on, for smooth activations, with every factor traced."""
     table = TABLE | {"axes": {"placement": [placement], "activation": [activation], "dropout_rate": [0.4]}}
     (cell,) = make_plan(bn.build_study(table | {"model": {"depth": 2, "width": 5}})).cells
-    program = program_of([cell.settings], 4)
+    program = program_of([cell.settings], (2, 2, 1), 4)
     factors = jax.tree.map(lambda leaf: leaf[0], stack_factors([cell.settings], program.activations))
     with jax.enable_x64(True):
-        state = init_state(program, (2, 2, 1), 0)  # type: ignore[arg-type]
+        state = init_state(program, 0)
         keys = jax.random.split(jax.random.key(1), 2)
         x = jax.random.normal(keys[0], (8, 2, 2, 1), float)
-        noise = jax.random.bits(keys[1], (2, 8, 5), np.uint16)
+        noise = tuple(jax.random.bits(keys[1], (2, 8, 5), np.uint16))
         batch = Batch(x, np.arange(8) % 4, noise)  # type: ignore[arg-type]
         params = jax.tree.map(lambda leaf: leaf.astype(float) + 0.1, state.params)
         run = jax.jit(lambda params: loss_fn(program, factors, params, state.batch_stats, batch)[0])

@@ -41,7 +41,7 @@ def test_an_outlier_lies_beyond_three_sigma_of_its_unit() -> None:
 
 
 def test_gradient_norms_by_hand() -> None:
-    gradients = {f"block_{i}": {"dense": {"kernel": jnp.full((2, 2), float(i + 1))}} for i in range(2)}
+    gradients = {f"block_{i}": {"linear": {"kernel": jnp.full((2, 2), float(i + 1))}} for i in range(2)}
     np.testing.assert_allclose(gradient_norms(gradients, 2), [2.0, 4.0])
 
 

@@ -1,0 +1,53 @@
+"""The block that all networks are made of, with every ablated choice in it."""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float, UInt16
+
+from bn_ablate.nn.activations import activate
+from bn_ablate.nn.dropout import drop
+from bn_ablate.nn.factors import POST, PRE, Factors
+from bn_ablate.nn.norm import BatchNorm
+
+IDENTITY = 0
+
+
+class Block(nn.Module):
+    """Linear -> [BN] -> activation -> [BN] -> [dropout], where linear is a Dense or a convolution without a bias.
+
+    The two possible activations, of which one is the identity, stand around the one normalization; so both placements
+    cost one normalization, and the same code is a real branch lane by lane and a cheap select under `vmap`.
+    A bias before BN would be taken away again with the batch mean: where BN comes `pre`, it is not added.
+
+    Sows, as intermediates: `linear_output` (before BN), `activation_input`, `activation_output` (after the activation,
+    before BN and dropout).
+
+    Attributes:
+        index: which block of the network this is.
+        linear: the linear map.
+        activations: those that the program can choose from, the identity first.
+    """
+
+    index: int
+    linear: nn.Module
+    activations: tuple[str, ...]
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "batch ..."], factors: Factors, bits: UInt16[Array, "batch ..."] | None, *, train: bool
+    ) -> Float[Array, "batch ..."]:
+        """Run the block for one lane; `bits` are the random bits of its dropout mask."""
+        norm = factors.norm(self.index)
+        post = factors.placement == POST
+        product: Array = self.linear(x)
+        bias = self.param("bias", nn.initializers.zeros_init(), product.shape[-1:], jnp.float32)
+        z = product + jnp.where(norm.enabled & (factors.placement == PRE), 0.0, bias)
+        early = activate(self.activations, jnp.where(post, factors.activation, IDENTITY), z)
+        normed = BatchNorm(name="norm")(early, norm, train=train)
+        late = activate(self.activations, jnp.where(post, IDENTITY, factors.activation), normed)
+        self.sow("intermediates", "linear_output", z)
+        self.sow("intermediates", "activation_input", jnp.where(post, z, normed))
+        self.sow("intermediates", "activation_output", jnp.where(post, early, late))
+        return drop(late, factors.dropout_rate, bits)

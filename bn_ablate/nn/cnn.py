@@ -1,0 +1,85 @@
+"""A small convolutional network in the manner of VGG (Simonyan & Zisserman 2015, arXiv 1409.1556)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float, UInt16
+
+from bn_ablate.nn.block import Block
+from bn_ablate.nn.convolution import Conv3x3
+from bn_ablate.nn.factors import Factors
+from bn_ablate.nn.initializers import INITIALIZERS
+
+
+class _Site(NamedTuple):
+    """One block: its output's height, width and channels (height 0: a Dense block), and whether it is pooled after."""
+
+    height: int
+    width: int
+    channels: int
+    pooled: bool
+
+
+class CNN(nn.Module):
+    """`depth` blocks: 3×3 convolutions, max-pooled 2×2 after every second one, then one Dense block; and the logits.
+
+    The first two convolutions have `width` channels; their number doubles after each pooling. The Dense block has
+    4 · `width` units. Depth 5 and width 32 on 32×32 images: C32 C32 P C64 C64 P D128.
+    """
+
+    depth: int
+    width: int
+    classes: int
+    activations: tuple[str, ...]
+    kernel_init: str
+    native_convolution: bool
+
+    @nn.compact
+    def __call__(
+        self,
+        x: Float[Array, "batch height width channels"],
+        factors: Factors,
+        noise: tuple[UInt16[Array, "batch ..."], ...] | None = None,
+        *,
+        train: bool,
+    ) -> Float[Array, "batch classes"]:
+        """The logits. Without `noise` nothing is dropped."""
+        init = INITIALIZERS[self.kernel_init]
+        for i, site in enumerate(self._sites(x.shape[1:])):
+            if site.height:
+                linear: nn.Module = Conv3x3(site.channels, init(), self.native_convolution, parent=None)
+            else:
+                linear = nn.Dense(site.channels, use_bias=False, kernel_init=init(), parent=None)
+                x = x.reshape(x.shape[0], -1)
+            block = Block(i, linear, self.activations, name=f"block_{i}")
+            x = block(x, factors, None if noise is None else noise[i], train=train)
+            x = max_pool(x) if site.pooled else x
+        return nn.Dense(self.classes, kernel_init=init(), name="head")(x)
+
+    def noise_shapes(self, batch_size: int, image_shape: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+        """The shapes of one step's random bits, block by block."""
+        return tuple(
+            (batch_size, site.height, site.width, site.channels) if site.height else (batch_size, site.channels)
+            for site in self._sites(image_shape)
+        )
+
+    def _sites(self, image_shape: tuple[int, ...]) -> Iterator[_Site]:
+        height, width, _ = image_shape
+        channels = self.width
+        for i in range(self.depth - 1):
+            pooled = i % 2 == 1 and min(height, width) >= 2
+            yield _Site(height, width, channels, pooled)
+            if pooled:
+                height, width, channels = height // 2, width // 2, 2 * channels
+        yield _Site(0, 0, 4 * self.width, pooled=False)
+
+
+def max_pool(x: Float[Array, "batch h w c"]) -> Float[Array, "batch h/2 w/2 c"]:
+    """The maximum of each 2×2 window; an odd last row or column is left out."""
+    n, h, w, c = x.shape
+    x = x[:, : h // 2 * 2, : w // 2 * 2]
+    return jnp.max(x.reshape(n, h // 2, 2, w // 2, 2, c), axis=(2, 4))

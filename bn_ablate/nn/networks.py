@@ -1,0 +1,16 @@
+"""The networks, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bn_ablate.nn.cnn import CNN
+from bn_ablate.nn.mlp import MLP
+
+Network = MLP | CNN
+
+NETWORKS: dict[str, Callable[..., Network]] = {
+    "mlp": MLP,
+    "cnn": CNN,
+}
+"""Each takes `depth`, `width`, `classes`, `activations`, `kernel_init` and `native_convolution`."""

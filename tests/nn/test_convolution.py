@@ -1,0 +1,29 @@
+"""The convolution as a matrix product against XLA's own, forward and backward."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from bn_ablate.nn.cnn import max_pool
+from bn_ablate.nn.convolution import matmul_conv3x3, native_conv3x3
+
+
+@pytest.mark.parametrize("shape", [(2, 8, 8, 3), (3, 5, 7, 1), (1, 1, 1, 4), (2, 2, 1, 2)])
+def test_values_and_gradients_agree_with_xla(shape: tuple[int, ...]) -> None:
+    keys = jax.random.split(jax.random.key(0), 3)
+    x = jax.random.normal(keys[0], shape)
+    kernel = jax.random.normal(keys[1], (3, 3, shape[-1], 5))
+    g = jax.random.normal(keys[2], (*shape[:-1], 5))
+    ours, pull_ours = jax.vjp(matmul_conv3x3, x, kernel)
+    theirs, pull_theirs = jax.vjp(native_conv3x3, x, kernel)
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    for mine, other in zip(pull_ours(g), pull_theirs(g), strict=True):
+        np.testing.assert_allclose(mine, other, atol=1e-4)
+
+
+def test_max_pool_by_hand() -> None:
+    x = jnp.arange(15.0).reshape(1, 3, 5, 1)
+    np.testing.assert_array_equal(max_pool(x)[0, :, :, 0], [[6.0, 8.0]])
