@@ -1,0 +1,25 @@
+"""From stored results to verdicts, figures, tables and a report.
+
+Everything here reads `Results` alone and trains nothing. The names below are loaded when first used, since the modules
+behind them bring SciPy, polars and Matplotlib.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bn_ablate.analysis.cells import cell_table
+    from bn_ablate.analysis.hypotheses import analyze, write_claims
+    from bn_ablate.analysis.report import write_report
+
+__all__ = ["analyze", "cell_table", "write_claims", "write_report"]
+
+_HOME = {"analyze": "hypotheses", "cell_table": "cells", "write_claims": "hypotheses", "write_report": "report"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -1,0 +1,56 @@
+"""The figures of a study, as PDF, SVG and PNG."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+from bn_ablate.analysis.figures.against import against, numeric_axes
+from bn_ablate.analysis.figures.curves import learning_curves
+from bn_ablate.analysis.figures.layers import layers
+from bn_ablate.analysis.figures.overview import overview
+from bn_ablate.analysis.figures.steep_region import steep_region
+from bn_ablate.analysis.figures.style import Chart, styled
+from bn_ablate.results import Results
+from bn_ablate.results.files import write_bytes
+
+__all__ = ["Chart", "charts", "image", "write_figures"]
+
+FORMATS = ("pdf", "svg", "png")
+
+
+def charts(results: Results) -> Iterator[Chart]:
+    """Every figure that the study has the axes and the numbers for, the main one first."""
+    axes = sorted(numeric_axes(results), key=lambda axis: axis != "dropout_rate")
+    found = [
+        *(against(results, axis, "accuracy") for axis in axes),
+        overview(results),
+        learning_curves(results),
+        against(results, "dropout_rate", "gap"),
+        against(results, "dropout_rate", "underfitting"),
+        steep_region(results),
+        layers(results),
+    ]
+    yield from (chart for chart in found if chart is not None)
+
+
+@styled
+def image(chart: Chart, form: str) -> bytes:
+    """The figure as the content of a file of the format `form`; the same figure gives the same bytes."""
+    dates = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {"Software": None}}
+    content = BytesIO()
+    chart.figure.savefig(content, format=form, metadata=dates[form])
+    return content.getvalue()
+
+
+@styled
+def write_figures(drawn: list[Chart], folder: Path) -> dict[Path, bytes]:
+    """Write every chart in every format into `folder`; return the files with their content."""
+    for chart in drawn:
+        chart.figure.draw_without_rendering()
+        chart.figure.set_layout_engine("none")
+    files = {folder / f"{chart.name}.{form}": image(chart, form) for chart in drawn for form in FORMATS}
+    for file, content in files.items():
+        write_bytes(file, content)
+    return files

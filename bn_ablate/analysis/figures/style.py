@@ -1,0 +1,249 @@
+"""One look for all figures: sizes, type, colours, and the drawing steps they share.
+
+Every placement has one colour, one marker and one line style in all figures, so that they are told apart in greyscale
+and by colour-blind readers (the colours are Okabe and Ito's). Figures are made without pyplot and hold no global state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from bn_ablate.analysis.lanes import PLACEMENT_LABELS, level_label
+
+COLUMN = 3.3
+PAGE = 6.8
+"""Widths of a figure in one and in two columns of a paper, in inches."""
+
+INK = "#20242a"
+MUTED = "#6a717b"
+GRID = "#e6e8eb"
+PAPER = "#ffffff"
+ON_LIGHT = "#0a0a0a"
+ON_DARK = "#fdfdfd"
+"""Text on coloured cells, the same in light and dark surroundings."""
+
+
+class Look(NamedTuple):
+    """How a series is drawn and named; `glyph` is the marker as a letter."""
+
+    label: str
+    color: str
+    marker: str
+    glyph: str
+    line: Any
+
+
+FIRST: dict[str, Any] = {"linewidth": 1.5}
+SECOND: dict[str, Any] = {"linewidth": 0.9, "linestyle": (0, (2.2, 1.2))}
+"""Line styles where each placement has two lines."""
+
+LOOKS = {
+    "none": Look(PLACEMENT_LABELS["none"], "#4d4d4d", "o", "●", (0, (1, 1.1))),
+    "pre": Look(PLACEMENT_LABELS["pre"], "#0072b2", "s", "■", "solid"),
+    "post": Look(PLACEMENT_LABELS["post"], "#d55e00", "^", "▲", (0, (4.5, 1.3))),
+}
+
+THEME = {
+    INK: "ink",
+    MUTED: "muted",
+    GRID: "grid",
+    PAPER: "paper",
+    **{look.color: placement for placement, look in LOOKS.items()},
+}
+"""Colours that follow the page when a figure stands in the HTML report, and the style variables that they become."""
+
+RC: dict[str, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 7.5,
+    "text.color": INK,
+    "axes.titlesize": 8,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 5,
+    "axes.labelsize": 7.5,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": MUTED,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 0,
+    "xtick.minor.size": 0,
+    "ytick.minor.size": 0,
+    "xtick.major.width": 0.6,
+    "lines.linewidth": 1.4,
+    "lines.markersize": 3.6,
+    "lines.markeredgewidth": 0.9,
+    "legend.frameon": False,
+    "legend.fontsize": 7.5,
+    "legend.handlelength": 1.6,
+    "legend.handletextpad": 0.5,
+    "legend.labelspacing": 0.3,
+    "legend.borderpad": 0.0,
+    "legend.borderaxespad": 0.6,
+    "figure.dpi": 200,
+    "figure.facecolor": PAPER,
+    "axes.facecolor": PAPER,
+    "figure.constrained_layout.use": True,
+    "pdf.fonttype": 42,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "bn_ablate",
+}
+
+
+class Chart(NamedTuple):
+    """A figure, with the file name, heading, caption and alternative text that go with it."""
+
+    name: str
+    title: str
+    caption: str
+    alt: str
+    figure: Figure
+
+    @property
+    def narrow(self) -> bool:
+        """Whether it is one column wide."""
+        return bool(self.figure.get_figwidth() <= COLUMN)
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def styled(function: Callable[P, R]) -> Callable[P, R]:
+    """Run `function` with the settings of this module, whatever the caller's Matplotlib settings are."""
+
+    @wraps(function)
+    def inside(*args: P.args, **kwargs: P.kwargs) -> R:
+        with mpl.rc_context():
+            mpl.rcdefaults()
+            mpl.rcParams.update(cast("Any", RC))
+            return function(*args, **kwargs)
+
+    return inside
+
+
+def small_multiples(
+    titles: Sequence[str], height: float = 1.5, columns: int = 4, **share: Any
+) -> tuple[Figure, list[Axes]]:
+    """A figure with one panel per title, in rows of up to `columns`; a single panel is one column wide."""
+    n = len(titles)
+    across = min(n, columns)
+    down = -(-n // across)
+    width = COLUMN if n == 1 else PAGE
+    figure = Figure(figsize=(width, height * down + 0.45 if n > 1 else 2.3))
+    grid = figure.subplots(down, across, squeeze=False, **({"sharex": True, "sharey": True} | share))
+    panels = list(grid.flat)
+    for ax in panels[n:]:
+        ax.remove()
+    for i, (ax, title) in enumerate(zip(panels, titles, strict=False)):
+        ax.set_title(level_label(title))
+        if i + across >= n:
+            ax.tick_params(labelbottom=True)
+    return figure, panels[:n]
+
+
+def row_ends(panels: Sequence[Axes]) -> list[Axes]:
+    """The last panel of every row."""
+    last: dict[int, Axes] = {}
+    for ax in panels:
+        spec = ax.get_subplotspec()
+        last[spec.rowspan.start if spec else 0] = ax
+    return list(last.values())
+
+
+def label_ends(
+    figure: Figure,
+    panels: Sequence[Axes],
+    ends: dict[Axes, dict[str, float]],
+    lines: Sequence[tuple[str, dict[str, Any]]] = (),
+) -> None:
+    """Name the lines of each row beside its last panel, where they end, moved apart where the names would touch.
+
+    `ends` holds, for a panel, the y value at which the line of each placement ends; `lines` names line styles below.
+    """
+    figure.draw_without_rendering()
+    for ax in row_ends(panels):
+        names = ends.get(ax, {})
+        if not names:
+            continue
+        to_axes = ax.transData + ax.transAxes.inverted()
+        wanted = {name: float(to_axes.transform((1.0, y))[1]) for name, y in names.items()}
+        line = 9.5 / (ax.get_window_extent().height * 72 / figure.dpi)
+        if lines:
+            handles = [Line2D([], [], color=INK, **style) for _, style in lines]
+            ax.legend(
+                handles,
+                [name for name, _ in lines],
+                loc="lower left",
+                bbox_to_anchor=(1, 0),
+                bbox_transform=ax.transAxes,
+            )
+        for name, y in spread(wanted, line, (len(lines) + 1.3) * line if lines else 0.0).items():
+            look = LOOKS[name]
+            ax.annotate(
+                f"{look.glyph} {look.label}",
+                (1, y),
+                (5, 0),
+                xycoords="axes fraction",
+                textcoords="offset points",
+                va="center",
+                color=look.color,
+                annotation_clip=False,
+            )
+
+
+def spread(wanted: dict[str, float], gap: float, lowest: float = 0.0) -> dict[str, float]:
+    """Heights near to the wanted ones, in the same order, at least `gap` apart, between `lowest` and 1."""
+    names = sorted(wanted, key=lambda name: wanted[name])
+    placed = [min(max(wanted[name], lowest), 1.0) for name in names]
+    for _ in range(50):
+        for i in range(len(placed) - 1):
+            short = gap - (placed[i + 1] - placed[i])
+            if short > 1e-9:
+                placed[i] -= short / 2
+                placed[i + 1] += short / 2
+        over, under = max(placed[-1] - 1, 0), max(lowest - placed[0], 0)
+        placed = [y - over + under for y in placed]
+    return dict(zip(names, placed, strict=True))
+
+
+def log_axis(ax: Axes) -> None:
+    """Make the y axis of what is drawn logarithmic, its ticks written out; below two decades, with ticks between."""
+    ax.set_yscale("log")
+    low, high = ax.get_ylim()
+    ax.yaxis.set_major_locator(LogLocator(subs=(1.0,) if high / low >= 100 else (1.0, 2.0, 5.0), numticks=6))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
+
+
+def short(level: Any) -> str:
+    """A level as narrow as it can be written: .1 for 0.1."""
+    text = level_label(level)
+    return text.removeprefix("0") if isinstance(level, float) and 0 < level < 1 else text
+
+
+def spans_decades(values: Any) -> bool:
+    """Whether positive `values` range over a factor of 30 or more, so that a log axis serves them better."""
+    x = np.asarray(values, dtype=float)
+    x = x[np.isfinite(x)]
+    return bool(x.size and x.min() > 0 and x.max() / x.min() >= 30)

@@ -1,0 +1,162 @@
+"""Every figure, on an ordinary study and on unusual ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+
+from bn_ablate.analysis import cell_table
+from bn_ablate.analysis.figures import Chart, charts
+from bn_ablate.analysis.figures.against import against
+from bn_ablate.analysis.figures.style import COLUMN, LOOKS, PAGE, spread
+from bn_ablate.results import Results
+from tests.synthetic import write_results
+
+ORDINARY: dict[str, Any] = {
+    "name": "ordinary",
+    "seeds": 3,
+    "axes": {
+        "placement": ["none", "pre", "post"],
+        "activation": ["sigmoid", "relu"],
+        "dropout_rate": [0.0, 0.2, 0.5],
+    },
+}
+
+UNUSUAL: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "no axes and one seed": ({"seeds": 1}, ["learning_curves", "layers"]),
+    "one hidden layer": ({"seeds": 2, "model": {"depth": 1}}, ["learning_curves"]),
+    "forty learning rates": (
+        {"seeds": 2, "axes": {"learning_rate": [float(x) for x in np.geomspace(1e-4, 1, 40)]}},
+        ["accuracy_vs_learning_rate", "overview", "learning_curves", "layers"],
+    ),
+    "coverage without some cells": (
+        {
+            "seeds": 2,
+            "model": {"activation": "tanh"},
+            "axes": {
+                "placement": ["pre", "none"],
+                "coverage": ["all", "none", "first", "only_1"],
+                "weight_decay": [0, 1e-4],
+            },
+            "exclude": [{"placement": "none", "coverage": ["all", "first", "only_1"]}],
+        },
+        ["accuracy_vs_weight_decay", "overview", "learning_curves", "steep_region", "layers"],
+    ),
+    "activations alone, BN after": (
+        {
+            "seeds": 2,
+            "norm": {"placement": "post"},
+            "axes": {"activation": ["sigmoid", "leaky_relu", "elu"]},
+        },
+        ["overview", "learning_curves", "layers"],
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def ordinary(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    return write_results(
+        tmp_path_factory.mktemp("ordinary"),
+        ORDINARY,
+        diverged=lambda levels, seed: levels["dropout_rate"] == 0.5 and levels["placement"] == "none" and seed == 0,
+    )
+
+
+@pytest.fixture(scope="module")
+def drawn(ordinary: Results) -> dict[str, Chart]:
+    return {chart.name: chart for chart in charts(ordinary)}
+
+
+def test_an_ordinary_study_has_every_figure(drawn: dict[str, Chart]) -> None:
+    assert list(drawn) == [
+        "accuracy_vs_dropout",
+        "overview",
+        "learning_curves",
+        "gap",
+        "underfitting",
+        "steep_region",
+        "layers",
+    ]
+    for chart in drawn.values():
+        assert chart.caption.endswith(".")
+        assert chart.alt.endswith(".")
+        assert chart.figure.get_figwidth() in (COLUMN, PAGE)
+
+
+def test_lines_are_the_means_in_the_placements_colours(ordinary: Results, drawn: dict[str, Chart]) -> None:
+    panel = drawn["accuracy_vs_dropout"].figure.axes[1]
+    cells = cell_table(ordinary).filter(activation="relu")
+    lines = {to_hex(line.get_color()): line for line in panel.lines if len(line.get_xdata()) > 1}  # type: ignore[arg-type]
+    for placement, look in LOOKS.items():
+        line = lines[look.color]
+        expected = cells.filter(placement=placement).sort("dropout_rate")
+        np.testing.assert_allclose(line.get_xdata(), expected["dropout_rate"])
+        np.testing.assert_allclose(line.get_ydata(), 100 * expected["final_test_accuracy"])
+
+
+def test_diverged_lanes_are_shown(drawn: dict[str, Chart]) -> None:
+    assert "(2 of 54); they count" in drawn["accuracy_vs_dropout"].caption
+    assert "(2 of 54); they are left out" in drawn["gap"].caption
+    assert "2 in all" in drawn["overview"].caption
+    hollow = [line for line in drawn["gap"].figure.axes[0].lines if line.get_markerfacecolor() == "#ffffff"]
+    assert len(hollow) == 1
+
+
+def test_lines_are_named_where_they_end(drawn: dict[str, Chart]) -> None:
+    first, last = drawn["gap"].figure.axes[0], drawn["gap"].figure.axes[-1]
+    assert [text.get_text() for text in last.texts if text.get_text()] != []
+    assert {text.get_text()[2:] for text in last.texts} == {"no BN", "BN before", "BN after"}
+    assert not first.texts
+
+
+def test_steep_region_counts_what_lies_in_the_band(ordinary: Results, drawn: dict[str, Chart]) -> None:
+    lanes = ordinary.lanes.filter(activation="sigmoid", placement="pre", dropout_rate=0.0)["lane_id"]
+    first = ordinary.histograms.filter(site="dense", layer=0, step=400)
+    counts = np.sum([row["counts"] for row in first.iter_rows(named=True) if row["lane_id"] in lanes], axis=0)
+    inside = counts[1 + 35 : 1 + 65].sum() / counts.sum()  # bins of 0.2 from -10: those from -3 to 3
+    texts = [text.get_text() for text in drawn["steep_region"].figure.axes[1].texts]
+    assert any(text.startswith(f"{inside:.1%} in |z| ≤ 3") for text in texts)
+
+
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_unusual_studies(tmp_path: Path, name: str) -> None:
+    table, expected = UNUSUAL[name]
+    found = list(charts(write_results(tmp_path, {"name": "unusual", "train": {"steps": 100}} | table)))
+    assert [chart.name for chart in found] == expected
+    for chart in found:
+        chart.figure.draw_without_rendering()
+
+
+@pytest.mark.parametrize(("low", "scale"), [(0.3, "function"), (0.95, "linear")])
+def test_accuracies_far_apart_are_spaced_by_error(tmp_path: Path, low: float, scale: str) -> None:
+    def plant(levels: dict[str, Any], seed: int, row: dict[str, Any]) -> dict[str, Any]:
+        return row | {"final_test_accuracy": low if levels["placement"] == "none" else 0.97}
+
+    axes = {"placement": ["none", "pre"], "dropout_rate": [0.0, 0.5]}
+    chart = against(
+        write_results(tmp_path, {"name": "far", "seeds": 2, "axes": axes}, change=plant), "dropout_rate", "accuracy"
+    )
+    assert chart is not None
+    panel = chart.figure.axes[0]
+    assert panel.get_yscale() == scale
+    assert ("logarithmic in the error" in chart.caption) == (scale == "function")
+    bottom, top = panel.get_ylim()
+    assert bottom < 100 * low < 97 < top < 100
+
+
+def test_every_lane_diverged(tmp_path: Path) -> None:
+    found = list(charts(write_results(tmp_path, ORDINARY | {"name": "lost"}, diverged=lambda levels, seed: True)))
+    assert [chart.name for chart in found] == ["accuracy_vs_dropout", "overview", "steep_region"]
+
+
+def test_names_are_moved_apart() -> None:
+    assert spread({"a": 0.5, "b": 0.5}, 0.2) == pytest.approx({"a": 0.4, "b": 0.6})
+    assert spread({"a": 0.1, "b": 0.9}, 0.2) == pytest.approx({"a": 0.1, "b": 0.9})
+    crowded = spread({"a": 1.0, "b": 0.99, "c": 2.0}, 0.1, lowest=0.3)
+    assert sorted(crowded, key=lambda name: crowded[name]) == ["b", "a", "c"]
+    assert np.diff(sorted(crowded.values())) == pytest.approx([0.1, 0.1], abs=1e-3)
+    assert max(crowded.values()) <= 1.0 + 1e-9

@@ -1,0 +1,204 @@
+"""The report as a whole: files, page, tables, and that it is the same each time."""
+
+from __future__ import annotations
+
+import csv
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bn_ablate.analysis import write_report
+from bn_ablate.analysis.metrics import metric, p_text
+from bn_ablate.analysis.report import html_page
+from bn_ablate.analysis.tables import tex
+from bn_ablate.results import ResultsError, open_results, verify
+from tests.synthetic import write_results
+
+HOSTILE = '<script>alert("x")</script> & 100% of_$x^2$ \\input{y} </title>'
+
+STUDY: dict[str, Any] = {
+    "name": "small",
+    "title": HOSTILE,
+    "description": HOSTILE,
+    "seeds": 6,
+    "train": {"steps": 100},
+    "model": {"depth": 1},
+    "axes": {"placement": ["none", "pre"], "dropout_rate": [0.0, 0.5]},
+    "hypotheses": [
+        {
+            "id": "better",
+            "claim": "C7",
+            "kind": "contrast",
+            "statement": HOSTILE,
+            "metric": "final_test_accuracy",
+            "alternative": "greater",
+            "a": {"placement": "pre"},
+            "b": {"placement": "none"},
+        },
+        {
+            "id": "same",
+            "kind": "equivalence",
+            "statement": "BN leaves the test loss as it is.",
+            "metric": "final_test_loss",
+            "margin": 0.02,
+            "a": {"placement": "pre"},
+            "b": {"placement": "none"},
+        },
+    ],
+}
+
+
+class Page(HTMLParser):
+    """The tags of a page, its verdicts by hypothesis, and whether every tag is closed in turn."""
+
+    VOID = ("meta", "input", "br", "link", "image", "path", "use", "rect", "stop")
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("report")
+    write_results(path, STUDY, diverged=lambda levels, seed: levels["placement"] == "none" and seed == 3)
+    return path
+
+
+@pytest.fixture(scope="module")
+def written(folder: Path) -> list[Path]:
+    (folder / "figures").mkdir()
+    (folder / "figures" / "of_yesterday.png").write_bytes(b"old")
+    return write_report(folder)
+
+
+@pytest.fixture(scope="module")
+def page(folder: Path, written: list[Path]) -> Page:
+    return Page((folder / "report.html").read_text(encoding="utf-8"))
+
+
+def test_everything_is_written_and_sealed(folder: Path, written: list[Path]) -> None:
+    assert verify(folder) == []
+    names = {file.relative_to(folder).as_posix() for file in written}
+    assert {"claims.json", "report.html", "tables/cells.csv", "tables/cells.tex", "tables/verdicts.tex"} <= names
+    assert {f"figures/accuracy_vs_dropout.{form}" for form in ("pdf", "svg", "png")} <= names
+    assert sorted((folder / "figures").iterdir()) == sorted(file for file in written if file.parent.name == "figures")
+    starts = {".pdf": b"%PDF", ".png": b"\x89PNG", ".svg": b"<?xml"}
+    assert all(file.read_bytes().startswith(starts[file.suffix]) for file in (folder / "figures").iterdir())
+
+
+def test_the_same_results_give_the_same_bytes(folder: Path, written: list[Path]) -> None:
+    before = {file: file.read_bytes() for file in written}
+    assert write_report(folder) == written
+    assert [file.name for file in written if file.read_bytes() != before[file]] == []
+
+
+def test_the_page_is_well_formed_and_stands_alone(folder: Path, page: Page) -> None:
+    assert page.open == []
+    ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    for _, attrs in page.tags:
+        for name in ("src", "href", "xlink:href"):
+            assert (attrs.get(name) or "#").startswith(("#", "data:"))
+    text = (folder / "report.html").read_text(encoding="utf-8")
+    targets = re.findall(r'(?:href="#|url\(#)([^")]+)', text)
+    assert targets
+    assert set(targets) <= set(ids)
+    assert len(text) < 1_000_000
+
+
+def test_the_board_says_what_claims_say(folder: Path, page: Page) -> None:
+    board = {a["id"]: a["data-verdict"] for _, a in page.tags if "data-verdict" in a}
+    claims = open_results(folder).claims
+    assert board == {f"hypothesis-{claim['id']}": claim["verdict"] for claim in claims}
+    text = " ".join(page.text)
+    for claim in claims:
+        assert claim["statement"] in text
+        assert claim["reason"] in text
+        assert metric(claim["metric"]).difference(claim["estimate"]) in text
+
+
+def test_hostile_names_stay_text(page: Page) -> None:
+    scripts = [tag for tag, _ in page.tags if tag == "script"]
+    assert len(scripts) == 1
+    assert "".join(page.text).count(HOSTILE) >= 4  # title, heading, description, statement
+
+
+def test_figures_have_alternatives_and_follow_the_page(folder: Path, page: Page) -> None:
+    drawings = [attrs for tag, attrs in page.tags if tag == "svg" and attrs.get("role") == "img"]
+    assert len(drawings) == len(list((folder / "figures").glob("*.svg")))
+    assert all(attrs["aria-label"] for attrs in drawings)
+    assert "#0072b2" not in (folder / "report.html").read_text(encoding="utf-8").split("</style>")[1]
+
+
+def test_tables_hold_every_lane_and_cell(folder: Path, page: Page) -> None:
+    rows = sum(tag == "tr" for tag, _ in page.tags)
+    assert rows == (1 + 4) + (1 + 24)
+    with (folder / "tables" / "cells.csv").open(encoding="utf-8") as file:
+        cells = list(csv.DictReader(file))
+    assert [cell["diverged"] for cell in cells] == ["1", "1", "0", "0"]
+    with (folder / "tables" / "verdicts.csv").open(encoding="utf-8") as file:
+        verdicts = list(csv.DictReader(file))
+    assert [row["verdict"] for row in verdicts] == [claim["verdict"] for claim in open_results(folder).claims]
+
+
+def test_latex_tables(folder: Path, written: list[Path]) -> None:
+    cells = (folder / "tables" / "cells.tex").read_text(encoding="utf-8")
+    assert cells.startswith("% needs booktabs\n\\begin{tabular}{@{}lrr@{}}\n\\toprule\n")
+    assert cells.count("\\textbf{") == 1
+    assert cells.count("$^{\\dagger1}$") == 2
+    verdicts = (folder / "tables" / "verdicts.tex").read_text(encoding="utf-8")
+    assert r"\textless{}script\textgreater{}alert" in verdicts
+    assert r"100\% of\_\$x\textasciicircum{}2\$ \textbackslash{}input\{y\}" in verdicts
+
+
+def test_tex_escapes() -> None:
+    assert tex("a & b\n\\\\ {c} ~ 5% #1 −2 ≤ γ") == (
+        r"a \& b \textbackslash{}\textbackslash{} \{c\} \textasciitilde{} 5\% \#1 $-$2 $\leq$ $\gamma$"
+    )
+
+
+def test_numbers_as_people_read_them() -> None:
+    accuracy, loss = metric("final_test_accuracy"), metric("gap")
+    assert accuracy.value(0.98765) == "98.77"
+    assert accuracy.difference(-0.0123) == "−1.23 pp"
+    assert loss.difference(0.12345) == "+0.123 nats"
+    assert loss.value(0.00001234) == "1.23e-05"
+    assert (loss.value(None), loss.value(float("nan")), loss.value(float("-inf"))) == ("–", "–", "−∞")
+    assert (p_text(0.0005), p_text(0.0123), p_text(None)) == ("< 0.001", "0.012", "–")
+
+
+def test_an_incomplete_run_says_so(tmp_path: Path) -> None:
+    results = write_results(tmp_path, {"name": "part", "seeds": 1})
+    manifest = results.path / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"status": "complete"', '"status": "interrupted"'))
+    page = html_page(open_results(tmp_path), [], [], [])
+    assert "its status is interrupted" in page
+    assert 'id="verdicts"' not in page
+
+
+def test_not_a_results_folder(tmp_path: Path) -> None:
+    with pytest.raises(ResultsError, match="not a results folder"):
+        write_report(tmp_path)

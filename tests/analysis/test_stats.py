@@ -1,0 +1,131 @@
+"""The statistics against hand computation, enumeration, and direct calls of SciPy."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from bn_ablate.analysis import stats
+
+
+def sample(n: int, seed: int = 0, shift: float = 0.0) -> stats.Vector:
+    return np.random.default_rng(seed).normal(shift, 1.0, size=n)
+
+
+def test_bca_is_scipys_at_the_expanded_level() -> None:
+    d = sample(10)
+    interval = stats.bca_interval(d)
+    t = scipy.stats.t.ppf(0.975, 9)
+    level = 1 - 2 * scipy.stats.norm.cdf(-t * math.sqrt(10 / 9))
+    assert level == pytest.approx(0.98290, abs=1e-5)
+    expected = scipy.stats.bootstrap(
+        (d,), np.mean, n_resamples=9999, confidence_level=level, method="BCa", rng=np.random.default_rng(0)
+    ).confidence_interval
+    assert interval is not None
+    assert (interval.low, interval.high) == pytest.approx(expected)
+    assert interval.method.startswith("BCa bootstrap, 9999 resamples")
+    assert stats.bca_interval(d) == interval
+
+
+def test_normal_data_get_intervals_as_wide_as_students() -> None:
+    rng = np.random.default_rng(7)
+    widths = []
+    for _ in range(40):
+        d = rng.normal(size=10)
+        interval = stats.bca_interval(d)
+        assert interval is not None
+        widths.append((interval.high - interval.low) / (2 * scipy.stats.t.ppf(0.975, 9) * scipy.stats.sem(d)))
+    assert np.mean(widths) == pytest.approx(1.0, abs=0.03)  # a plain BCa interval has 0.82
+
+
+def test_interval_without_variance_is_the_point() -> None:
+    interval = stats.bca_interval(np.full(10, 0.1) + np.array([0, 1e-17] * 5))
+    assert interval is not None
+    assert interval.low == interval.high == pytest.approx(0.1)
+    assert interval.method.startswith("point")
+
+
+def test_interval_from_few_seeds_is_students() -> None:
+    d = sample(4)
+    interval = stats.bca_interval(d)
+    assert interval is not None
+    assert (interval.low, interval.high) == pytest.approx(
+        scipy.stats.t.interval(0.95, 3, d.mean(), d.std(ddof=1) / math.sqrt(4))
+    )
+    assert "Student" in interval.method
+    assert stats.bca_interval(d[:1]) is None
+
+
+def test_interval_falls_back_to_percentiles_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    bootstrap = scipy.stats.bootstrap
+
+    def without_bca(*args: object, method: str, **kwargs: object) -> object:
+        if method == "BCa":
+            return SimpleNamespace(confidence_interval=(math.nan, math.nan))
+        return bootstrap(*args, method=method, **kwargs)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(scipy.stats, "bootstrap", without_bca)
+    interval = stats.bca_interval(sample(10))
+    assert interval is not None
+    assert interval.low < interval.high
+    assert interval.method.startswith("percentile bootstrap")
+    assert interval.method.endswith("BCa could not be had")
+
+
+@pytest.mark.parametrize("d", [[1.0, 2.0, 3.0], [3.0, 1.0, -1.0], list(sample(9, 1, 0.5)), [0.0, 0.0, 1.0, 1.0]])
+def test_sign_flip_is_exact(d: list[float]) -> None:
+    flips = np.array(list(itertools.product([1, -1], repeat=len(d))))
+    means = (flips * np.array(d)).mean(axis=1)
+    one_sided = min(np.mean(means >= np.mean(d) - 1e-12), np.mean(means <= np.mean(d) + 1e-12))
+    test = stats.sign_flip_p(np.array(d))
+    assert test.p == pytest.approx(min(1.0, 2 * one_sided))
+    assert test.method == f"exact sign-flip, {2 ** len(d)} assignments"
+
+
+def test_smallest_p_of_ten_seeds() -> None:
+    assert stats.sign_flip_p(np.arange(1.0, 11.0)).p == 2 / 1024
+
+
+def test_sign_flip_of_many_seeds_is_monte_carlo() -> None:
+    d = sample(30, shift=0.4)
+    test = stats.sign_flip_p(d)
+    assert test.method == "Monte Carlo sign-flip, 9999 assignments"
+    assert test.p == pytest.approx(scipy.stats.ttest_1samp(d, 0).pvalue, abs=0.02)
+    assert stats.sign_flip_p(d) == test
+
+
+def test_tost_by_hand() -> None:
+    d, margin = sample(12, shift=0.1), 1.0
+    error = d.std(ddof=1) / math.sqrt(12)
+    above = scipy.stats.t.sf((d.mean() + margin) / error, 11)
+    below = scipy.stats.t.cdf((d.mean() - margin) / error, 11)
+    assert stats.tost_p(d, margin).p == pytest.approx(max(above, below))
+    assert stats.tost_p(np.zeros(10), 0.01).p == 0.0
+    assert stats.tost_p(np.full(10, 0.02), 0.01).p == 1.0
+
+
+def test_holm_by_hand() -> None:
+    assert stats.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert stats.holm([0.9, 0.8]) == [1.0, 1.0]
+    assert stats.holm([]) == []
+
+
+def test_effect_size_by_hand() -> None:
+    assert stats.effect_size(np.array([1.0, 2.0, 3.0])) == pytest.approx(2.0)
+    assert stats.effect_size(np.ones(3)) is None
+
+
+def test_seeds_needed_by_hand() -> None:
+    d = np.array([1.0, -1.0] * 5) * math.sqrt(0.9)  # standard deviation 1
+    expected = math.ceil((2.2414 + 0.8416) ** 2 / 0.25**2)  # z(1 - .0125), z(.8)
+    assert stats.seeds_needed(d, 0.25, family=2) == expected == 153
+    assert stats.seeds_needed(d, 100.0, family=2) == 7  # 2 / 2⁷ is the first below .025
+    assert stats.seeds_needed(d, 0.5, family=1, both_sides=True) == math.ceil((1.6449 + 1.2816) ** 2 / 0.25)
+    assert stats.seeds_needed(d, 0.0, family=1) is None
+    assert stats.seeds_needed(d, 1e-9, family=1) is None
+    assert stats.seeds_needed(np.ones(5), 1.0, family=1) is None
