@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 from pathlib import Path
@@ -66,6 +67,8 @@ def run(
     from bn_ablate.study import run as run_study
     from bn_ablate.terminal import clock, make_console, run_progress, show_plan
 
+    if memory is not None and not 0 < memory < math.inf:
+        _fail(f"bn-ablate: --memory: {memory} is no number of GiB above 0", 2)
     console = make_console()
     made = make_plan(_study(config, overrides))
     show_plan(console, made, estimate_bytes(made))

@@ -11,7 +11,7 @@ from bn_ablate.nn.cnn import max_pool
 from bn_ablate.nn.convolution import matmul_conv3x3, native_conv3x3
 
 
-@pytest.mark.parametrize("shape", [(2, 8, 8, 3), (3, 5, 7, 1), (1, 1, 1, 4), (2, 2, 1, 2)])
+@pytest.mark.parametrize("shape", [(2, 8, 8, 3), (3, 5, 7, 1), (1, 1, 1, 4), (2, 2, 1, 2), (6, 32, 32, 8)])
 def test_values_and_gradients_agree_with_xla(shape: tuple[int, ...]) -> None:
     keys = jax.random.split(jax.random.key(0), 3)
     x = jax.random.normal(keys[0], shape)
@@ -21,7 +21,7 @@ def test_values_and_gradients_agree_with_xla(shape: tuple[int, ...]) -> None:
     theirs, pull_theirs = jax.vjp(native_conv3x3, x, kernel)
     np.testing.assert_allclose(ours, theirs, atol=1e-5)
     for mine, other in zip(pull_ours(g), pull_theirs(g), strict=True):
-        np.testing.assert_allclose(mine, other, atol=1e-4)
+        np.testing.assert_allclose(mine, other, rtol=1e-4, atol=1e-3)
 
 
 def test_max_pool_by_hand() -> None:
