@@ -1,0 +1,200 @@
+"""What each run says, taken from the store. No wandb here: this is plain data that can be compared and hashed."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bn_ablate.config import base_settings
+from bn_ablate.plan import canonical_json
+from bn_ablate.results import Results
+from bn_ablate.results.files import sha256_of
+from bn_ablate.results.tables import CURVES, LAYER_MEASURES
+from bn_ablate.sinks import names
+
+if TYPE_CHECKING:
+    import polars as pl
+
+MAX_POINTS = 100
+"""The most history points of a run; the full curves stay in the store."""
+
+VERDICT_COLUMNS = (
+    "id",
+    "claim",
+    "statement",
+    "verdict",
+    "metric",
+    "estimate",
+    "low",
+    "high",
+    "margin",
+    "p",
+    "p_adjusted",
+    "n_seeds",
+    "n_excluded",
+    "n_diverged_lanes",
+    "reason",
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of plain values: numbers, strings and None."""
+
+    columns: list[str]
+    rows: list[list[Any]]
+
+
+@dataclass(frozen=True)
+class RunContent:
+    """All that one W&B run shows.
+
+    Attributes:
+        id: the run's id, which depends on the study and the lane only.
+        history: one dict per point, in order of its `step`.
+        tables, images, pages: by the key under which they are logged; images are PNG files, pages are HTML files.
+    """
+
+    id: str
+    name: str
+    group: str
+    job_type: str
+    tags: tuple[str, ...]
+    notes: str
+    config: dict[str, Any]
+    summary: dict[str, Any]
+    history: list[dict[str, Any]] = field(default_factory=list)
+    tables: dict[str, Table] = field(default_factory=dict)
+    images: dict[str, Path] = field(default_factory=dict)
+    pages: dict[str, Path] = field(default_factory=dict)
+
+    @property
+    def sha256(self) -> str:
+        """A hash of everything here, the content of files included."""
+        said = dataclasses.asdict(self)
+        for kind in ("images", "pages"):
+            said[kind] = {key: sha256_of(file) for key, file in said[kind].items()}
+        return hashlib.sha256(canonical_json(said).encode()).hexdigest()
+
+
+def lane_contents(results: Results, lane_ids: Collection[str]) -> Iterator[RunContent]:
+    """The runs of the lanes `lane_ids`, one at a time, in the store's order."""
+    study, axes = results.study, list(results.axes)
+    base = base_settings(study)
+    history, layers = _Rows(results.history), _Rows(results.layers)
+    tags = _tags(results)
+    for row in results.lanes.iter_rows(named=True):
+        lane, seed = row["lane_id"], row["seed"]
+        if lane not in lane_ids:
+            continue
+        levels = {axis: row[axis] for axis in axes}
+        yield RunContent(
+            id=names.run_id(results.name, lane),
+            name=names.lane_name(levels, seed),
+            group=names.group_name(results.name, levels),
+            job_type=results.name,
+            tags=tags,
+            notes=study.title,
+            config=base.at(levels).model_dump(mode="json")
+            | {f"axis/{axis}": level for axis, level in levels.items()}
+            | {"study": results.name, "claim": study.claim, "seed": seed, "lane_id": lane},
+            summary=finite({key: row[key] for key in row if key not in {*axes, "lane_id", "seed"}}),
+            history=history_points(history.of(lane), layers.of(lane)),
+        )
+
+
+def study_content(results: Results) -> RunContent:
+    """The run of the study itself: manifest, cells, verdicts, figures and report, as far as they are there."""
+    from bn_ablate.analysis import cell_table
+
+    study, manifest, claims = results.study, results.manifest, results.claims
+    lanes = results.lanes
+    cells = cell_table(results)
+    tables = {"cells": Table(cells.columns, [_finite_or_none(row) for row in cells.iter_rows()])}
+    if claims:
+        tables["verdicts"] = Table([*VERDICT_COLUMNS], [_finite_or_none(_verdict_row(claim)) for claim in claims])
+    report = results.path / "report.html"
+    return RunContent(
+        id=names.run_id(results.name, "study"),
+        name=results.name,
+        group=results.name,
+        job_type="study",
+        tags=_tags(results),
+        notes=study.description or study.title,
+        config={key: manifest[key] for key in manifest if key != "files"},
+        summary=finite(
+            {
+                "status": manifest.get("status"),
+                "lanes/planned": manifest.get("lanes", {}).get("planned"),
+                "lanes/finished": lanes.height,
+                "lanes/diverged": int((lanes["status"] == "diverged").sum()),
+            }
+        )
+        | {f"verdicts/{claim['id']}": claim["verdict"] for claim in claims},
+        tables=tables,
+        images={f"figures/{file.stem}": file for file in sorted((results.path / "figures").glob("*.png"))},
+        pages={"report": report} if report.is_file() else {},
+    )
+
+
+def history_points(history: pl.DataFrame, layers: pl.DataFrame) -> list[dict[str, Any]]:
+    """The points of one lane: its curves, and its layers' measures as `layers/<layer>/<measure>`.
+
+    There are at most `MAX_POINTS`. Values that are not finite are left out of their point.
+    """
+    kept = thinned(history["step"].to_list(), MAX_POINTS)
+    points: dict[int, dict[str, Any]] = {}
+    for row in history.select("step", "batch_loss", *CURVES).iter_rows(named=True):
+        points[row["step"]] = row
+    for row in layers.iter_rows(named=True):
+        if row["step"] in points:
+            points[row["step"]] |= {f"layers/{row['layer']}/{measure}": row[measure] for measure in LAYER_MEASURES}
+    return [finite(points[step]) for step in kept]
+
+
+def thinned(steps: Sequence[int], limit: int) -> list[int]:
+    """At most `limit` of `steps`, evenly spread over their places, the first and the last among them."""
+    if len(steps) <= limit:
+        return list(steps)
+    return [steps[round(i * (len(steps) - 1) / (limit - 1))] for i in range(limit)]
+
+
+def finite(values: dict[str, Any]) -> dict[str, Any]:
+    """`values` without those that are None, NaN or infinite."""
+    said = zip(values, _finite_or_none(values.values()), strict=True)
+    return {key: value for key, value in said if value is not None}
+
+
+def _finite_or_none(values: Iterable[Any]) -> list[Any]:
+    return [None if isinstance(value, float) and not math.isfinite(value) else value for value in values]
+
+
+def _verdict_row(claim: dict[str, Any]) -> list[Any]:
+    low, high = claim.get("interval") or (None, None)
+    record = claim | {"low": low, "high": high}
+    return [record.get(column) for column in VERDICT_COLUMNS]
+
+
+def _tags(results: Results) -> tuple[str, ...]:
+    device = results.manifest.get("device", {}).get("kind", "")
+    return names.tags((results.name, results.study.claim, results.study.data.name, device))
+
+
+class _Rows:
+    """The rows of each lane in a table that holds every lane's rows together, as the store writes them."""
+
+    def __init__(self, table: pl.DataFrame) -> None:
+        import polars as pl
+
+        self._table = table
+        runs = table.with_row_index("_first").group_by("lane_id").agg(pl.col("_first").min(), pl.len().alias("_n"))
+        self._places = {lane: (first, n) for lane, first, n in runs.select("lane_id", "_first", "_n").iter_rows()}
+
+    def of(self, lane: str) -> pl.DataFrame:
+        """The rows of `lane`, without a copy."""
+        return self._table.slice(*self._places.get(lane, (0, 0)))

@@ -1,0 +1,76 @@
+"""What runs are called in Weights & Biases: ids for machines, short readable names for people."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+SEPARATOR = "·"
+LONGEST_ID = 64
+LONGEST_NAME = 128
+LONGEST_TAG = 64
+
+PREFIXES = {
+    "placement": "",
+    "affine": "affine-",
+    "coverage": "cover-",
+    "bn_momentum": "bnm",
+    "bn_epsilon": "eps",
+    "activation": "",
+    "dropout_rate": "p",
+    "learning_rate": "lr",
+    "weight_decay": "wd",
+    "architecture": "",
+    "depth": "d",
+    "width": "w",
+    "kernel_init": "",
+    "n_train": "n",
+    "steps": "t",
+    "batch_size": "b",
+    "optimizer": "",
+    "schedule": "",
+    "momentum": "m",
+}
+"""What stands before a level in a name, in the order of a name. A factor that is not listed is written out."""
+
+
+def cell_name(levels: Mapping[str, Any]) -> str:
+    """The readable name of a cell, such as `pre·relu·p0.2`; `base` when the study has no axes.
+
+    The order of the axes in the study plays no part, so that a cell has one name in all studies.
+    """
+    order = [*PREFIXES]
+    axes = sorted(levels, key=lambda axis: order.index(axis) if axis in PREFIXES else len(order))
+    return SEPARATOR.join(f"{PREFIXES.get(axis, f'{axis}=')}{levels[axis]}" for axis in axes) or "base"
+
+
+def lane_name(levels: Mapping[str, Any], seed: int) -> str:
+    """The readable name of a lane, such as `pre·relu·p0.2·s3`."""
+    return shortened(f"{cell_name(levels)}{SEPARATOR}s{seed}", LONGEST_NAME)
+
+
+def group_name(study: str, levels: Mapping[str, Any]) -> str:
+    """The name of the group that holds the seeds of one cell; it names the study, since a project may hold several."""
+    return shortened(f"{study} {SEPARATOR} {cell_name(levels)}", LONGEST_NAME)
+
+
+def run_id(study: str, what: str) -> str:
+    """The id of the run of `what` (a lane id, or `study`): the same on every machine and at every sync.
+
+    A study's name has only characters that W&B allows in ids.
+    """
+    return f"{shortened(study, LONGEST_ID - 1 - len(what))}-{what}"
+
+
+def tags(words: Iterable[str]) -> tuple[str, ...]:
+    """`words` as tags: none empty, none twice, none too long."""
+    return tuple(dict.fromkeys(word[:LONGEST_TAG] for word in words if word))
+
+
+def shortened(text: str, longest: int) -> str:
+    """`text`, or its beginning and a hash where it is too long: different texts stay different."""
+    if len(text) <= longest:
+        return text
+    digest = hashlib.sha256(text.encode()).hexdigest()[:10]
+    return f"{text[: longest - 11]}-{digest}"

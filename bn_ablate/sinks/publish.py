@@ -1,0 +1,139 @@
+"""From the store to Weights & Biases: one run per lane, and one for the study."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from bn_ablate.config.errors import one_of
+from bn_ablate.config.load import same_level
+from bn_ablate.results import Results, open_results
+from bn_ablate.sinks.content import lane_contents, study_content
+from bn_ablate.sinks.errors import SinkError
+from bn_ablate.sinks.modes import Mode, asked_mode
+from bn_ablate.sinks.record import SentRecord
+from bn_ablate.sinks.session import Session, configured_mode, has_key, open_session, quiet_wandb
+from bn_ablate.sinks.transfer import Transfer, send_all
+
+
+@dataclass(frozen=True)
+class SyncReport:
+    """What became of a study in W&B.
+
+    Attributes:
+        mode: what was really used.
+        lanes: lanes written or sent by this call.
+        unchanged: lanes left alone, because they were there already.
+        study_run: whether this call wrote or sent the study's run.
+        directory: where offline runs lie.
+        url: the address of the study's run.
+        message: what to tell the user, with how to send lanes later.
+    """
+
+    mode: Literal["online", "offline", "disabled"]
+    lanes: int
+    unchanged: int
+    study_run: bool
+    directory: Path | None
+    url: str | None
+    message: str
+
+
+def publish(
+    path: str | Path,
+    mode: Mode = "auto",
+    *,
+    lanes: bool | None = None,
+    project: str | None = None,
+    entity: str | None = None,
+    only: dict[str, Any] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> SyncReport:
+    """Send the results in the folder `path` to W&B, or write them as offline runs; all of it comes from the store.
+
+    Run ids depend on the study and the lane alone, and what was sent is on record: a second call changes nothing, and
+    goes on with an interrupted one. A run that the caller has open is left as it is.
+
+    Args:
+        path: the results folder.
+        mode: `online` and `offline` do so for the study and every lane; `auto` follows `WANDB_MODE`, and without it is
+            online where there is an API key, and else writes the study's run alone, offline; `disabled` does nothing.
+        lanes: whether every lane gets its run; by default as `mode` says.
+        project: the W&B project; by default W&B's own setting, or `bn_ablate`.
+        entity: the W&B user or team; by default W&B's own setting.
+        only: axis (or `seed`) -> a level or a list of levels; lanes elsewhere are left out.
+        progress: is called with the number of runs done and of all runs, after each.
+
+    Raises:
+        ResultsError: `path` is not a results folder, or a table in it is missing or damaged.
+        SinkError: there is no key for `online`, the server does not answer or refuses, or an argument cannot be used.
+    """
+    path = Path(path)
+    wanted = asked_mode(mode)
+    if wanted == "disabled":
+        return _disabled()
+    results = open_results(path)
+    chosen = _chosen(results, only or {})
+
+    with quiet_wandb() as warnings:
+        if wanted == "auto":
+            wanted = configured_mode()
+        if wanted == "disabled":
+            return _disabled()
+        key = wanted != "offline" and has_key()
+        if wanted == "online" and not key:
+            raise SinkError(
+                "Weights & Biases: there is no API key: run `wandb login` or set WANDB_API_KEY, or choose offline mode."
+                f" The results are in {path}, and `bn-ablate sync {path}` sends them later."
+            )
+        ids = chosen if lanes or (lanes is None and (key or wanted == "offline")) else set()
+        study = study_content(results)
+        with open_session(path, "online" if key else "offline", project, entity, warnings) as session:
+            destination, url = session.locate(study)
+            record = SentRecord(session.folder / "sent.json", destination)
+            contents = itertools.chain([study], lane_contents(results, ids))
+            done = send_all(session, record, contents, lambda n: progress and progress(n, 1 + len(ids)))
+    return _report(session, done, study.id, url)
+
+
+def _report(session: Session, done: Transfer, study_id: str, url: str | None) -> SyncReport:
+    lanes, unchanged = len(done.sent - {study_id}), len(done.unchanged - {study_id})
+    new = ["the study's run"] * (study_id in done.sent) + [_count(lanes, "lane")] * (lanes > 0)
+    what = " and ".join(new) or "nothing new"
+    before = f" ({_count(len(done.unchanged), 'run')} unchanged)" if done.unchanged else ""
+    directory = session.folder if session.mode == "offline" else None
+    sync = f"`bn-ablate sync {session.results}`"
+    if session.mode == "online":
+        message = f"sent {what}{before}: {url}"
+    elif lanes or unchanged:
+        message = f"wrote {what}{before} to {directory}; {sync} sends it all."
+    else:
+        message = f"wrote {what}{before} to {directory}; `wandb login`, then {sync} sends it with every lane."
+    return SyncReport(
+        session.mode, lanes, unchanged, study_id in done.sent, directory, url, f"Weights & Biases: {message}"
+    )
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}{'' if n == 1 else 's'}"
+
+
+def _disabled() -> SyncReport:
+    return SyncReport("disabled", 0, 0, False, None, None, "Weights & Biases: disabled.")
+
+
+def _chosen(results: Results, only: dict[str, Any]) -> set[str]:
+    """The ids of the lanes at the levels that `only` names."""
+    known = {**results.axes, "seed": results.study.seed_list}
+    wanted = {axis: levels if isinstance(levels, list | tuple) else [levels] for axis, levels in only.items()}
+    for axis, levels in wanted.items():
+        if axis not in known:
+            raise SinkError(f"only: {one_of(axis, known)}")
+        for level in levels:
+            if not any(same_level(level, k) for k in known[axis]):
+                raise SinkError(f"only: {axis}: {one_of(level, [str(k) for k in known[axis]])}")
+    rows = results.lanes.iter_rows(named=True)
+    return {row["lane_id"] for row in rows if all(row[axis] in levels for axis, levels in wanted.items())}

@@ -1,0 +1,292 @@
+"""The one place that talks to wandb: silent, without a prompt, and never longer than its timeouts."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Literal
+
+from bn_ablate.sinks.content import RunContent
+from bn_ablate.sinks.errors import SinkError, failure
+from bn_ablate.sinks.modes import Mode
+
+if TYPE_CHECKING:
+    import wandb
+
+INIT_TIMEOUT = 30.0
+FINISH_TIMEOUT = 120.0
+"""Seconds that opening a run, and sending the last of its data, may take."""
+
+RUNS_AT_ONCE = 8
+"""Runs whose last data are under way at the same time; most of an online run's time is waiting for answers."""
+
+DEFAULT_PROJECT = "bn_ablate"
+
+SUMMARIES = {
+    "batch_loss": "min",
+    "train_loss": "min",
+    "train_accuracy": "max",
+    "validation_loss": "min",
+    "validation_accuracy": "max",
+    "test_loss": "none",
+    "test_accuracy": "none",
+    "layers/*": "none",
+}
+"""What W&B adds to the summary by itself. Nothing for test data, which only report: a minimum would select by them."""
+
+MEDIA_HASH = "media_sha256"
+"""The summary key that tells which tables, images and pages a run shows."""
+
+UPLOAD_FAILED = "Fatal error while uploading"
+"""What wandb warns of, without raising anything, when the server refuses a run's data for good."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """The wandb of one results folder.
+
+    Offline runs lie in `<results>/wandb/`. Online, what wandb writes to disk goes to `scratch`: it is of no use
+    afterwards, since the store has it all.
+    """
+
+    results: Path
+    mode: Literal["online", "offline"]
+    project: str
+    entity: str | None
+    scratch: Path
+    pool: ThreadPoolExecutor
+    warnings: list[str]
+
+    @property
+    def folder(self) -> Path:
+        """Where offline runs and the record of what was sent lie."""
+        return self.results / "wandb"
+
+    def locate(self, content: RunContent) -> tuple[str, str | None]:
+        """A name for where this session's runs go, and the address of the run of `content` there.
+
+        Online it opens that run: this shows, before anything else is sent, that the server answers and takes the key.
+        """
+        if self.mode == "offline":
+            with self._reporting():
+                self.folder.mkdir(exist_ok=True)
+            return f"offline {self.entity or ''}/{self.project}", None
+        run = self._open(content)
+        found = f"{run.settings.base_url} {run.entity}/{run.project}", run.url
+        self._finish(run)
+        return found
+
+    def keeps(self, folder: str) -> bool:
+        """Whether a run that was sent is still there: offline, in its `folder`; online, nothing is asked."""
+        return self.mode == "online" or (bool(folder) and (self.folder / folder).is_dir())
+
+    def send(self, content: RunContent) -> Future[str]:
+        """Write or send the run of `content`, in place of what there may be.
+
+        The result, the name of its offline folder if any, is there once everything has arrived.
+        """
+        if self.mode == "offline":
+            for old in self.folder.glob(f"offline-run-*-{content.id}*"):
+                shutil.rmtree(old)
+        run = self._open(content)
+        try:
+            with self._reporting():
+                _fill(run, content)
+        except BaseException:
+            self._finish(run, exit_code=1)
+            raise
+        return self.pool.submit(self._finish, run)
+
+    def _open(self, content: RunContent) -> wandb.Run:
+        import wandb
+
+        with self._reporting():
+            return wandb.init(
+                mode=self.mode,
+                project=self.project,
+                entity=self.entity,
+                dir=self.results if self.mode == "offline" else self.scratch,
+                id=content.id,
+                name=content.name,
+                group=content.group,
+                job_type=content.job_type,
+                tags=content.tags,
+                notes=content.notes,
+                config=content.config,
+                resume=None if self.mode == "offline" else "allow",
+                reinit="create_new",
+                settings=_settings(),
+            )
+
+    def _finish(self, run: wandb.Run, exit_code: int = 0) -> str:
+        """Wait until all data of `run` have arrived; return the name of its offline folder, if any."""
+        folder = Path(run.settings.sync_dir)
+        with self._reporting():
+            run.finish(exit_code)
+        if failed := next((warning for warning in self.warnings if UPLOAD_FAILED in warning), None):
+            raise failure(failed, self.results)
+        if self.mode == "offline":
+            return folder.name
+        shutil.rmtree(folder, ignore_errors=True)
+        return ""
+
+    @contextmanager
+    def _reporting(self) -> Iterator[None]:
+        """Whatever wandb raises becomes a `SinkError`."""
+        try:
+            yield
+        except Exception as error:
+            raise failure(error, self.results) from error
+
+
+@contextmanager
+def open_session(
+    results: Path, mode: Literal["online", "offline"], project: str | None, entity: str | None, warnings: list[str]
+) -> Iterator[Session]:
+    """A session; when the block ends, every run that was opened in it is finished.
+
+    Raises:
+        SinkError: something went wrong in it, or this process belongs to a W&B sweep.
+    """
+    import wandb
+    from wandb.sdk.wandb_setup import singleton
+
+    if _own_settings().sweep_id:
+        raise SinkError("Weights & Biases: a sweep would take every lane for its one run: unset WANDB_SWEEP_ID.")
+    project = project or _own_settings().project or DEFAULT_PROJECT
+    try:
+        with TemporaryDirectory(ignore_cleanup_errors=True) as scratch, ThreadPoolExecutor(RUNS_AT_ONCE) as pool:
+            yield Session(results, mode, project, entity, Path(scratch), pool, warnings)
+    except SinkError:
+        # wandb does not let go of a run that it could not open, nor of a key that was refused, until it starts anew
+        if singleton().most_recent_active_run is None:
+            with suppress(Exception, SystemExit):  # it exits where its service has crashed
+                wandb.teardown()
+        raise
+
+
+def configured_mode() -> Mode:
+    """The mode that W&B's settings files ask for (`wandb offline` writes it there); `auto` where they leave it open."""
+    mode = _own_settings().mode
+    return mode if mode == "offline" or mode == "disabled" else "auto"
+
+
+def has_key() -> bool:
+    """Whether there is an API key for the W&B server in use: environment, netrc or settings. It never asks for one.
+
+    `wandb.login` will not do: it answers no while the caller has a run open.
+
+    Raises:
+        SinkError: there is one, but it is malformed.
+    """
+    import wandb
+    from wandb.sdk.lib.wbauth import authenticate_session
+
+    host = _own_settings().base_url
+    try:
+        return authenticate_session(host=host, source="bn-ablate", prompt=False, update_session=False) is not None
+    except wandb.Error as error:
+        raise SinkError(f"Weights & Biases: the API key cannot be used: {error}") from error
+
+
+@contextmanager
+def quiet_wandb() -> Iterator[list[str]]:
+    """Keep wandb from printing, and from sending usage reports, which it does even offline; yield what it warns of."""
+    import wandb
+
+    settings = _own_settings()
+    messages = _Messages()
+    wandb.termsetup(wandb.Settings(silent=True), messages)
+    chosen = os.environ.get("WANDB_ERROR_REPORTING")
+    os.environ["WANDB_ERROR_REPORTING"] = chosen or "false"
+    try:
+        yield messages.warnings
+    finally:
+        if chosen is None:
+            del os.environ["WANDB_ERROR_REPORTING"]
+        wandb.termsetup(settings, None)
+
+
+class _Messages:
+    """What wandb would have printed; warnings are kept."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def info(self, msg: str) -> None:
+        pass
+
+    def warning(self, msg: str) -> None:
+        self.warnings.append(msg)
+
+    error = warning
+
+
+def _own_settings() -> wandb.Settings:
+    """What the environment and W&B's settings files say; reading them starts nothing."""
+    from wandb.sdk.wandb_setup import singleton
+
+    return singleton().settings
+
+
+def _settings() -> wandb.Settings:
+    """Settings of a run, without what W&B finds out about the machine: the manifest says it better, once."""
+    import wandb
+
+    return wandb.Settings(
+        console="off",
+        silent=True,
+        symlink=False,
+        use_dot_wandb=False,
+        save_code=False,
+        disable_code=True,
+        disable_git=True,
+        label_disable=True,
+        sagemaker_disable=True,
+        program="bn-ablate",
+        init_timeout=INIT_TIMEOUT,
+        finish_timeout=FINISH_TIMEOUT,
+        finish_timeout_raises=True,
+        stop_fn=lambda: None,  # wandb's own interrupts the main thread
+        x_disable_machine_info=True,
+        x_disable_meta=True,
+        x_disable_stats=True,
+        x_disable_viewer=True,
+        x_save_requirements=False,
+    )
+
+
+def _fill(run: wandb.Run, content: RunContent) -> None:
+    """Log what `run` does not have yet, and bring its summary up to date."""
+    if content.history:
+        run.define_metric("step", hidden=True)
+        for metric, summary in SUMMARIES.items():
+            run.define_metric(metric, step_metric="step", summary=summary)
+    for point in content.history:
+        if point["step"] >= run.starting_step:
+            run.log(point, step=point["step"])
+    if media := _media(content):
+        if dict(run.summary).get(MEDIA_HASH) == content.sha256:
+            run.summary.update(media)  # they were sent, perhaps not to the end; a point of history would double them
+        else:
+            run.log(media)
+        run.summary[MEDIA_HASH] = content.sha256
+    run.summary.update(content.summary)
+
+
+def _media(content: RunContent) -> dict[str, Any]:
+    import wandb
+
+    tables = {
+        key: wandb.Table(columns=[*table.columns], data=table.rows, allow_mixed_types=True)
+        for key, table in content.tables.items()
+    }
+    images = {key: wandb.Image(str(file)) for key, file in content.images.items()}
+    pages = {key: wandb.Html(str(file), inject=False) for key, file in content.pages.items()}
+    return tables | images | pages

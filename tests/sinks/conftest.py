@@ -1,0 +1,76 @@
+"""A wandb that starts anew in each test, with no key, no settings and no folders but the test's own."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bn_ablate.results import Results
+from tests.sinks.server import Service
+from tests.synthetic import write_results
+
+KEY = "0123456789abcdef" * 2 + "f00dcafe"
+
+STUDY: dict[str, Any] = {
+    "name": "small",
+    "title": "A small study",
+    "claim": "C6",
+    "seeds": 2,
+    "train": {"steps": 100},
+    "model": {"depth": 2},
+    "axes": {"dropout_rate": [0.0, 0.5], "placement": ["none", "pre"]},
+    "hypotheses": [
+        {
+            "id": "gap.pre",
+            "claim": "C4",
+            "kind": "contrast",
+            "statement": "BN narrows the gap.",
+            "metric": "gap",
+            "alternative": "less",
+            "a": {"placement": "pre"},
+            "b": {"placement": "none"},
+        }
+    ],
+}
+
+
+@pytest.fixture(autouse=True)
+def wandb_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("NETRC", str(home / ".netrc"))
+    for kind in ("CACHE", "CONFIG", "DATA"):
+        monkeypatch.setenv(f"WANDB_{kind}_DIR", str(home / kind.lower()))
+    (tmp_path / "cwd").mkdir()
+    monkeypatch.chdir(tmp_path / "cwd")
+    yield
+    if "wandb" in sys.modules:
+        sys.modules["wandb"].teardown()
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Results:
+    """Results of eight lanes, one of them diverged."""
+
+    def diverges(levels: dict[str, Any], seed: int) -> bool:
+        return levels == {"placement": "none", "dropout_rate": 0.5} and seed == 1
+
+    return write_results(tmp_path / "results" / "small", STUDY, diverged=diverges)
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    """The service on loopback, with a key for it in the environment."""
+    service = Service()
+    monkeypatch.setenv("WANDB_BASE_URL", service.url)
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    yield service
+    service.close()

@@ -1,0 +1,220 @@
+"""A small stand-in for the W&B service on loopback: it keeps what it is sent, as the real one would show it."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import json
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+ENTITY = "somebody"
+OPERATION = re.compile(r"(?:query|mutation)\s+(\w+)")
+
+
+@dataclass
+class Run:
+    """What the service knows of one run."""
+
+    settings: dict[str, Any] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    summary: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
+    exit_code: int | None = None
+
+    @property
+    def points(self) -> list[dict[str, Any]]:
+        """The history without what W&B adds to each point."""
+        return [{key: value for key, value in point.items() if not key.startswith("_")} for point in self.history]
+
+
+@dataclass
+class Artifact:
+    """One version of an artifact; the same digest again is the same version."""
+
+    name: str
+    digest: str
+    files: dict[str, bytes] = field(default_factory=dict)
+    committed: bool = False
+
+
+class Service:
+    """The service: runs by project and id, artifacts, and the names of the requests that came.
+
+    A request's name is its GraphQL operation, `file_stream`, `upload` or the first part of its path. `fault` may give
+    the HTTP status to answer such a request with, in place of what it asks for.
+    """
+
+    def __init__(self) -> None:
+        self.runs: dict[tuple[str, str], Run] = {}
+        self.artifacts: list[Artifact] = []
+        self.requests: list[str] = []
+        self.fault: Callable[[str], int | None] = lambda name: None
+        self._lock = threading.Lock()
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._http.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._http.server_port}"
+        threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True).start()
+
+    def close(self) -> None:
+        """Stop answering."""
+        self._http.shutdown()
+        self._http.server_close()
+
+    def answer(self, path: str, body: bytes) -> tuple[int, dict[str, Any]]:
+        """The status and the JSON reply to one request."""
+        kind, *rest = path.strip("/").split("/")
+        said = json.loads(body) if kind in ("graphql", "files") else {}
+        asked = OPERATION.search(said.get("query", ""))
+        name = asked[1] if asked else {"files": "file_stream"}.get(kind, kind)
+        with self._lock:
+            self.requests.append(name)
+            if status := self.fault(name):
+                return status, {"errors": [{"message": f"answer {status}"}]}
+            match kind, rest:
+                case "graphql", [] if operation := getattr(self, re.sub("(?=[A-Z])", "_", name).lower(), None):
+                    return 200, {"data": operation(said.get("variables") or {})}
+                case "files", [_, project, run, "file_stream"]:
+                    return 200, self._stream(self._run(project, run), said)
+                case "upload", ["run", project, run, *file]:
+                    self._run(project, run).files["/".join(file)] = body
+                    return 200, {}
+                case "upload", ["artifact", index, *file]:
+                    self.artifacts[int(index)].files["/".join(file)] = body
+                    return 200, {}
+        return 404, {}
+
+    def _run(self, project: str, run: str) -> Run:
+        return self.runs.setdefault((project, run), Run())
+
+    def _stream(self, run: Run, said: dict[str, Any]) -> dict[str, Any]:
+        files = said.get("files") or {}
+        if history := files.get("wandb-history.jsonl"):
+            run.history[history["offset"] :] = [json.loads(line) for line in history["content"]]
+        if summary := files.get("wandb-summary.json"):
+            run.summary = json.loads(summary["content"][-1])
+        if said.get("complete"):
+            run.exit_code = said["exitcode"]
+        return {}
+
+    def _run_resume_status(self, said: dict[str, Any]) -> dict[str, Any]:
+        run = self.runs.get((said["project"], said["name"]))
+        if run is None:
+            return {"model": None}
+        bucket = {
+            "id": said["name"],
+            "name": said["name"],
+            "displayName": run.settings["displayName"],
+            "tags": run.settings["tags"],
+            "notes": run.settings["notes"],
+            "config": json.dumps({key: {"value": value} for key, value in run.config.items()}),
+            "summaryMetrics": json.dumps(run.summary),
+            "historyTail": json.dumps([json.dumps(point) for point in run.history[-1:]]),
+            "historyLineCount": len(run.history),
+            "eventsTail": "[]",
+            "eventsLineCount": 0,
+            "logLineCount": 0,
+            "wandbConfig": json.dumps({"t": run.config["_wandb"]["t"]}),
+        }
+        return {"model": {"id": "p", "name": said["project"], "entity": {"id": "e", "name": ENTITY}, "bucket": bucket}}
+
+    def _upsert_bucket(self, said: dict[str, Any]) -> dict[str, Any]:
+        new = (said["project"], said["name"]) not in self.runs
+        run = self._run(said["project"], said["name"])
+        run.settings |= {key: value for key, value in said.items() if value is not None}
+        if said["config"]:
+            run.config = {key: item["value"] for key, item in json.loads(said["config"]).items()}
+        entity = {"id": "e", "name": said["entity"] or ENTITY}
+        bucket = {
+            "id": said["name"],
+            "name": said["name"],
+            "displayName": run.settings["displayName"],
+            "description": None,
+            "config": said["config"],
+            "sweepName": None,
+            "historyLineCount": len(run.history),
+            "project": {"id": "p", "name": said["project"], "entity": entity},
+        }
+        return {"upsertBucket": {"bucket": bucket, "inserted": new}}
+
+    def _create_run_files(self, said: dict[str, Any]) -> dict[str, Any]:
+        folder = f"{self.url}/upload/run/{said['project']}/{said['run']}"
+        files = [{"name": file, "uploadUrl": f"{folder}/{file}"} for file in said["files"]]
+        return {"createRunFiles": {"runID": said["run"], "uploadHeaders": [], "files": files}}
+
+    def _viewer(self, said: dict[str, Any]) -> dict[str, Any]:
+        viewer = {"id": "u", "entity": ENTITY, "username": ENTITY, "email": "", "flags": "{}", "teams": {"edges": []}}
+        return {"viewer": viewer}
+
+    def _server_features_query(self, said: dict[str, Any]) -> dict[str, Any]:
+        return {"serverInfo": {"features": []}}
+
+    def _artifact_type(self, said: dict[str, Any]) -> dict[str, Any]:
+        return {"project": {"artifact": None}}
+
+    def _create_artifact(self, said: dict[str, Any]) -> dict[str, Any]:
+        name, digest = said["input"]["artifactCollectionName"], said["input"]["digest"]
+        same = [i for i, a in enumerate(self.artifacts) if (a.name, a.digest) == (name, digest)]
+        if not same:
+            same = [len(self.artifacts)]
+            self.artifacts.append(Artifact(name, digest))
+        state = "COMMITTED" if self.artifacts[same[0]].committed else "PENDING"
+        artifact = {"id": str(same[0]), "state": state, "artifactSequence": {"latestArtifact": None}}
+        return {"createArtifact": {"artifact": artifact}}
+
+    def _create_artifact_manifest(self, said: dict[str, Any]) -> dict[str, Any]:
+        url = f"{self.url}/upload/artifact/{said['artifactID']}/{said['name']}"
+        file = {"id": "f", "uploadUrl": url, "uploadHeaders": []}
+        return {"createArtifactManifest": {"artifactManifest": {"id": "m", "file": file}}}
+
+    def _create_artifact_files(self, said: dict[str, Any]) -> dict[str, Any]:
+        nodes = [
+            {
+                "storagePath": file["name"],
+                "uploadUrl": f"{self.url}/upload/artifact/{file['artifactID']}/{file['name']}",
+                "uploadHeaders": [],
+                "uploadMultipartUrls": None,
+                "artifact": {"id": file["artifactID"]},
+            }
+            for file in said["input"]["artifactFiles"]
+        ]
+        return {"createArtifactFiles": {"files": {"edges": [{"node": node} for node in nodes]}}}
+
+    def _commit_artifact(self, said: dict[str, Any]) -> dict[str, Any]:
+        artifact = self.artifacts[int(said["artifactID"])]
+        artifact.committed = True
+        return {"commitArtifact": {"artifact": {"id": said["artifactID"], "digest": artifact.digest}}}
+
+
+def _handler(service: Service) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        timeout = 30
+
+        def handle(self) -> None:
+            with contextlib.suppress(ConnectionError):  # wandb breaks off what it kept open
+                super().handle()
+
+        def _serve(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            if self.headers.get("Content-Encoding") == "gzip":
+                body = gzip.decompress(body)
+            status, reply = service.answer(self.path, body)
+            data = json.dumps(reply).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    for method in ("GET", "POST", "PUT"):
+        setattr(Handler, f"do_{method}", Handler._serve)
+    return Handler
