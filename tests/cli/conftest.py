@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import contextlib
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bn_ablate import cli, engine
+from tests.cli.command_line import TINY, Bn, Done
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _in_this_process() -> Iterator[None]:
+    """JAX is set up already, and what takes SIGTERM now takes it again afterwards."""
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "set_up", lambda device: None)
+        yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def bn(capfd: pytest.CaptureFixture[str]) -> Bn:
+    """The command line, called in this process."""
+
+    def call(*args: object) -> Done:
+        capfd.readouterr()
+        try:
+            status = cli.main([str(arg) for arg in args])
+        except SystemExit as stop:
+            status = int(str(stop.code))
+        done = Done(status, *capfd.readouterr())
+        assert "Traceback" not in done.out + done.err
+        return done
+
+    return call
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    file = tmp_path / "tiny.toml"
+    file.write_text(TINY)
+    return file
+
+
+@pytest.fixture(scope="package")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the tiny study, its results, and what the run that made them printed."""
+    root = tmp_path_factory.mktemp("original")
+    (root / "tiny.toml").write_text(TINY)
+    with (root / "out").open("w") as out, contextlib.redirect_stdout(out):
+        status = cli.main(["run", f"{root}/tiny.toml", "--results", f"{root}/results", "--wandb", "disabled"])
+    assert status == 0
+    return root
+
+
+@pytest.fixture
+def results(original: Path, tmp_path: Path) -> Path:
+    """A copy of the folder of all results, to be gone on with."""
+    return Path(shutil.copytree(original / "results", tmp_path / "results"))

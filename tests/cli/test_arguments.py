@@ -1,0 +1,145 @@
+"""What the command line is given: plans are shown, mistakes are told, and the exit status says whose they are."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command_line import ROOT, TINY, Bn, command
+
+
+def test_the_plan_runs_nothing_and_needs_no_jax(tmp_path: Path) -> None:
+    code = (
+        "import sys; from bn_ablate.cli import main; main(['plan', sys.argv[1]]); print(*sys.modules, file=sys.stderr)"
+    )
+    start = command("-c", code, ROOT / "configs" / "ablate.toml")
+    done = subprocess.run(**start, capture_output=True, check=True, timeout=60, cwd=tmp_path)
+    loaded = set(done.stderr.split())
+    assert "bn_ablate.plan" in loaded
+    assert not loaded & {"jax", "flax", "tensorflow_datasets", "polars", "matplotlib", "wandb", "scipy"}
+    assert "72 cells × 10 seeds = 720 lanes" in done.stdout
+    assert "1 compiled program;" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_overrides_reach_the_plan(bn: Bn, config: Path) -> None:
+    done = bn("plan", config, "--set", "seeds=[3, 4, 9]", "--set", "axes.width=[8, 16]", "--set", "title=another")
+    assert done.status == 0
+    assert "tiny  another" in done.out
+    assert "4 cells × 3 seeds = 12 lanes, 4 steps each; 2 compiled programs" in done.out
+
+
+def test_a_bad_study_ends_with_2_and_every_problem(bn: Bn, config: Path, tmp_path: Path) -> None:
+    config.write_text(TINY + "[trian]\n")
+    for name in ("plan", "run"):
+        done = bn(name, config, "--set", "train.steps=many")
+        assert (done.status, done.out) == (2, "")
+        told = done.err.splitlines()
+        assert told[0] == f"bn-ablate: {config}: 2 problems"
+        assert told[1].startswith("  train.steps: is 'many'")
+        assert told[2].endswith("did you mean 'train'?")
+    assert list(tmp_path.iterdir()) == [config]
+
+
+def test_a_missing_study_ends_with_2(bn: Bn, config: Path) -> None:
+    done = bn("plan", config.with_name("tyni.toml"))
+    assert done.status == 2
+    assert done.err.endswith("there is no such file; did you mean 'tiny.toml'?\n")
+
+
+def test_a_combination_that_cannot_be_ends_with_2(bn: Bn, config: Path) -> None:
+    done = bn("plan", config, "--set", "norm.coverage=only_1")
+    assert done.status == 2
+    assert "norm.coverage: coverage = 'only_1' names block 1, but depth = 1 has blocks 0 to 0" in done.err
+
+
+@pytest.mark.parametrize(
+    ("args", "telling"),
+    [
+        ([], "plan"),
+        (["paln"], "plan"),
+        (["run"], "CONFIG"),
+        (["run", "x.toml", "--wandb", "onlin"], "onlin"),
+        (["plan", "x.toml", "--sett", "a=1"], "--set"),
+        (["run", "x.toml", "--memory", "much"], "--memory"),
+        (["run", "x.toml", "--memory", "-1"], "--memory: -1.0 is no number of GiB above 0"),
+        (["run", "x.toml", "--memory", "nan"], "--memory: nan is no number of GiB above 0"),
+        (["verify"], "DIR"),
+    ],
+)
+def test_a_wrong_command_line_ends_with_2(bn: Bn, args: list[str], telling: str) -> None:
+    done = bn(*args)
+    assert done.status == 2
+    assert telling in done.err
+
+
+@pytest.mark.parametrize("args", [["--help"], ["run", "--help"], ["verify", "--help"]])
+def test_help_ends_with_0(bn: Bn, args: list[str]) -> None:
+    done = bn(*args)
+    assert done.status == 0
+    assert "usage: bn-ablate" in done.out
+
+
+def test_an_unknown_data_set_ends_with_1_and_leaves_nothing(bn: Bn, config: Path, tmp_path: Path) -> None:
+    done = bn("run", config, "--results", tmp_path / "results", "--set", "data.name=digts", "--wandb", "disabled")
+    assert done.status == 1
+    assert "no data set is called 'digts'; perhaps you meant 'digits'" in done.err
+    assert list(tmp_path.iterdir()) == [config]
+
+
+def test_more_examples_than_there_are_end_with_1_and_leave_nothing(bn: Bn, config: Path, tmp_path: Path) -> None:
+    done = bn("run", config, "--results", tmp_path / "results", "--set", "data.n_train=5000", "--wandb", "disabled")
+    assert done.status == 1
+    assert "digits has 1797 examples, but data.n_train = 5000" in done.err
+    assert list(tmp_path.iterdir()) == [config]
+
+
+@pytest.mark.parametrize("command", ["report", "sync", "verify"])
+def test_a_folder_that_holds_no_results_ends_with_1(bn: Bn, tmp_path: Path, command: str) -> None:
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        done = bn(command, folder)
+        assert (done.status, done.err) == (
+            1,
+            f"bn-ablate: {folder}: is not a results folder: it has no manifest.json\n",
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_is_no_folder_ends_with_1(bn: Bn, config: Path) -> None:
+    done = bn("run", config, "--results", config, "--wandb", "disabled")
+    assert done.status == 1
+    assert re.search(r"tiny\.toml/tiny: cannot be written to: .*; choose another folder with --results\n$", done.err)
+
+
+def test_a_defect_is_no_users_mistake(bn: Bn, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*args: object) -> None:
+        raise ZeroDivisionError("a defect")
+
+    monkeypatch.setattr("bn_ablate.plan.make_plan", broken)
+    with pytest.raises(ZeroDivisionError):
+        bn("plan", config)
+
+
+def test_the_known_data_sets_are_listed(bn: Bn) -> None:
+    done = bn("data")
+    assert done.status == 0
+    assert {"digits", "mnist", "cifar10"} <= set(done.out.split())
+
+
+def test_a_data_set_is_prepared(bn: Bn) -> None:
+    done = bn("data", "digits")
+    assert done.status == 0
+    assert re.fullmatch(r"digits: prepared in .*digits/1\.0\.0\n", done.out)
+
+
+@pytest.mark.slow
+def test_a_device_that_is_not_there_ends_with_1(config: Path, tmp_path: Path) -> None:
+    start = command("-m", "bn_ablate.cli", "run", config, "--results", tmp_path / "results", "--device", "tpu")
+    done = subprocess.run(**start, capture_output=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.startswith("bn-ablate: device 'tpu' is not to be had here")
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == [config]

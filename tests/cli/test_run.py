@@ -1,0 +1,151 @@
+"""A tiny study run by the command line, end to end: what it prints, what it leaves behind, and what is done again."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from bn_ablate import study
+from bn_ablate.config import load_study
+from bn_ablate.results import open_results, verify
+from tests.cli.command_line import Bn, run
+from tests.results.made_up import flip, listing
+
+
+def test_a_run_tells_what_it_did_and_where_it_is(original: Path) -> None:
+    out = (original / "out").read_text()
+    folder = original / "results" / "tiny"
+    for telling in (
+        "tiny  A [bold]tiny[/] study\n",
+        "2 cells × 2 seeds = 4 lanes, 4 steps each; 1 compiled program",
+        "trained in 0:0",
+        "Test accuracy, % (mean ± SD over 2 seeds)",
+        "A higher rate trains faster [/]",
+        "inconclusive",
+        f"report   {folder / 'report.html'}\n",
+        f"results  {folder} (4 lanes; manifest.json, *.parquet, claims.json)\n",
+    ):
+        assert telling in out
+    assert (folder / "report.html").is_file()
+    assert verify(folder) == []
+
+
+def test_a_run_leaves_the_whole_contract(original: Path) -> None:
+    done = open_results(original / "results" / "tiny")
+    assert done.lanes.select("learning_rate", "seed", "status").rows() == [
+        (rate, seed, "ok") for rate in (0.01, 0.1) for seed in (0, 1)
+    ]
+    assert done.history.group_by("lane_id").agg("step")["step"].to_list() == [[0, 2, 4]] * 4
+    assert done.layers.height == 4 * 3
+    assert done.histograms.height == 4 * 2 * 2
+    assert set(done.histograms["counts"].list.sum()) == {60 * 8}
+    (claim,) = done.claims
+    assert claim["id"] == "faster"
+    manifest = done.manifest
+    assert manifest["status"] == "complete"
+    assert manifest["plan"] == {"axes": {"learning_rate": [0.01, 0.1]}, "cells": 2, "lanes": 4, "programs": 1}
+    assert manifest["lanes"] == {"planned": 4, "finished": 4, "diverged": 0}
+    assert manifest["data"]["sizes"] == {"train": 60, "validation": 100, "test": 100}
+    assert manifest["timing"]["lane_steps"] == 16
+    assert manifest["programs"] == 1
+
+
+def test_a_second_run_trains_nothing_and_changes_no_byte(bn: Bn, config: Path, results: Path) -> None:
+    before = listing(results)
+    assert "every lane was trained before; nothing to train" in run(bn, config, results)
+    after = listing(results)
+    assert after.keys() == before.keys()
+    assert [name for name in before if after[name] != before[name]] == []
+
+
+def test_new_levels_train_new_lanes_only(bn: Bn, config: Path, results: Path) -> None:
+    old = open_results(results / "tiny").lanes
+    out = run(bn, config, results, "--set", "axes.learning_rate=[1.0, 0.1, 0.5, 0.01]")
+    assert "4 cells × 2 seeds = 8 lanes" in out
+    after = open_results(results / "tiny")
+    assert after.manifest["timing"]["lane_steps"] == 4 * 4
+    assert after.lanes["learning_rate"].to_list() == [1.0, 1.0, 0.1, 0.1, 0.5, 0.5, 0.01, 0.01]
+    kept = after.lanes.filter(pl.col("lane_id").is_in(old["lane_id"].to_list()))
+    assert kept.sort("lane_id").equals(old.sort("lane_id"))
+    assert study.run(load_study(config), results).lanes.equals(old)
+
+
+def test_verify_passes_until_a_bit_is_flipped(bn: Bn, results: Path) -> None:
+    folder = results / "tiny"
+    assert bn("verify", folder) == (0, f"{folder}: complete, and every file is as it was written\n", "")
+    flip(folder / "history.parquet")
+    (folder / "report.html").unlink()
+    done = bn("verify", folder)
+    assert (done.status, done.out) == (1, "")
+    assert done.err.splitlines() == [
+        f"{folder}: report.html: is missing",
+        f"{folder}: history.parquet: its content has changed since it was written",
+    ]
+
+
+def test_a_damaged_table_stops_the_report_until_a_run_has_mended_it(bn: Bn, config: Path, results: Path) -> None:
+    file = results / "tiny" / "history.parquet"
+    whole = file.read_bytes()
+    flip(file)
+    told = f"bn-ablate: {file}: its content has changed since it was written; `bn-ablate run` writes it again\n"
+    assert bn("report", file.parent) == (1, "", told)
+    assert "nothing to train" in run(bn, config, results)
+    assert file.read_bytes() == whole
+    assert verify(file.parent) == []
+
+
+@pytest.mark.parametrize("table", ["lanes", "history", "layers", "histograms"])
+def test_any_damaged_table_is_mended(config: Path, results: Path, table: str) -> None:
+    file = results / "tiny" / f"{table}.parquet"
+    whole = file.read_bytes()
+    flip(file)
+    study.run(load_study(config), results)
+    assert file.read_bytes() == whole
+
+
+def test_a_damaged_shard_is_told_and_only_it_is_trained_again(bn: Bn, config: Path, results: Path) -> None:
+    whole = (results / "tiny" / "lanes.parquet").read_bytes()
+    (shard,) = (results / "tiny" / "shards").iterdir()
+    flip(shard / "lanes.parquet")
+    done = bn("run", config, "--results", results, "--wandb", "disabled")
+    assert done.status == 1
+    assert f"delete the folder {shard} and run again: only its lanes are trained anew" in done.err
+    shutil.rmtree(shard)
+    assert "trained in" in run(bn, config, results)
+    assert (results / "tiny" / "lanes.parquet").read_bytes() == whole
+
+
+def test_the_report_can_be_written_again(bn: Bn, results: Path) -> None:
+    folder = results / "tiny"
+    before = listing(folder)
+    for name in ("report.html", "claims.json"):
+        (folder / name).unlink()
+    shutil.rmtree(folder / "figures")
+    done = bn("report", folder)
+    assert done.status == 0
+    assert "A higher rate trains faster [/]" in done.out
+    assert listing(folder) == before
+
+
+def test_brackets_in_a_path_are_no_markup(bn: Bn, original: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "a [bold] b [/] c"
+    shutil.copytree(original / "results" / "tiny", folder)
+    done = bn("report", folder)
+    assert done.status == 0
+    assert f"report   {folder / 'report.html'}\n" in done.out
+
+
+def test_the_manifest_says_where_the_results_come_from(original: Path) -> None:
+    manifest = open_results(original / "results" / "tiny").manifest
+    assert manifest["config"]["train"]["steps"] == 4
+    assert re.fullmatch("[0-9a-f]{64}", manifest["config_sha256"])
+    assert manifest["seeds"] == [0, 1]
+    assert manifest["data"]["name"] == "digits"
+    assert manifest["packages"].keys() >= {"jax", "flax", "numpy"}
+    assert manifest["device"]["platform"] == "cpu"
+    assert manifest["strategy"] == "map"
+    assert manifest["peak_memory_bytes"] > 10**8

@@ -1,0 +1,42 @@
+"""Levels of every factor, for tests that span grids."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from bn_ablate.config.names import ARCHITECTURES
+
+LEVELS: dict[str, tuple[Any, ...]] = {
+    "placement": ("none", "pre", "post"),
+    "affine": ("none", "scale", "bias", "both"),
+    "coverage": ("all", "none", "first", "only_1", "without_0"),
+    "bn_momentum": (0.5, 0.9, 0.99),
+    "bn_epsilon": (1e-5, 1e-3),
+    "activation": ("sigmoid", "relu", "gelu"),
+    "dropout_rate": (0.0, 0.2, 0.5),
+    "learning_rate": (0.01, 0.1, 1.0),
+    "weight_decay": (0.0, 1e-4),
+    "architecture": ARCHITECTURES,
+    "depth": (2, 3, 4),
+    "width": (8, 16),
+    "kernel_init": ("lecun_normal", "he_normal"),
+    "n_train": (50, 100),
+    "steps": (10, 20),
+    "batch_size": (8, 16),
+    "optimizer": ("sgd", "adam"),
+    "schedule": ("constant", "cosine"),
+    "momentum": (0.0, 0.9),
+}
+
+
+def axes(most: int = 4) -> st.SearchStrategy[dict[str, list[Any]]]:
+    """Up to `most` axes, each with some of its levels, in any order."""
+    chosen = st.lists(st.sampled_from(list(LEVELS)), max_size=most, unique=True)
+    return chosen.flatmap(lambda names: st.fixed_dictionaries({name: some_of(LEVELS[name]) for name in names}))
+
+
+def some_of(levels: tuple[Any, ...]) -> st.SearchStrategy[list[Any]]:
+    """One or more of `levels`, in any order."""
+    return st.lists(st.sampled_from(levels), min_size=1, unique=True)

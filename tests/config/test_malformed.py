@@ -1,0 +1,255 @@
+"""Every mistake in a study file gets a sentence: the key, what is wrong with it, and what could stand there."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from bn_ablate.config import ConfigError, load_study
+from bn_ablate.config.names import ACTIVATIONS, COVERAGES, FACTORS, METRICS, OPTIMIZERS
+
+AXES = """
+    [axes]
+    placement = ["none", "pre", "post"]
+    dropout_rate = [0.0, 0.5]
+"""
+
+
+def contrast(**changes: str) -> str:
+    """A study with one hypothesis, some of whose keys have the TOML values given; an empty one leaves the key out."""
+    keys = {
+        "id": '"h"',
+        "kind": '"contrast"',
+        "statement": '"BN helps"',
+        "metric": '"gap"',
+        "a": '{ placement = "pre" }',
+        "b": '{ placement = "none" }',
+    }
+    return AXES + "[[hypotheses]]\n" + "\n".join(f"{key} = {value}" for key, value in (keys | changes).items() if value)
+
+
+MALFORMED = {
+    "unknown key": ("sedes = 3", "sedes", ["there is no such key", "known here: name, title", "did you mean 'seeds'?"]),
+    "unknown section": ("[trian]\nsteps = 3", "trian", ["there is no such key", "did you mean 'train'?"]),
+    "unknown key in a section": (
+        "[train]\nstps = 3",
+        "train.stps",
+        ["known here: steps, batch_size", "did you mean 'steps'?"],
+    ),
+    "a key far from any known": ("[train]\nqqqq = 3", "train.qqqq", ["there is no such key (known here: steps, "]),
+    "a key called like a kind": ("contrast = 1", "contrast", ["there is no such key"]),
+    "a value for a section": ("norm = 3", "norm", ["is 3: input should be an object"]),
+    "string for an integer": ('[train]\nsteps = "400"', "train.steps", ["is '400'", "valid integer"]),
+    "float for an integer": ("[train]\nsteps = 40.5", "train.steps", ["is 40.5", "valid integer"]),
+    "bool for an integer": ("[model]\ndepth = true", "model.depth", ["is True", "valid integer"]),
+    "bool for a number": ("[train]\nlearning_rate = true", "train.learning_rate", ["is True", "valid number"]),
+    "string for a number": ('[train]\nlearning_rate = "0.1"', "train.learning_rate", ["is '0.1'", "valid number"]),
+    "integer for a bool": ("[train]\nnesterov = 1", "train.nesterov", ["is 1", "valid boolean"]),
+    "number for a string": ("title = 7", "title", ["is 7", "valid string"]),
+    "a date": (
+        "[data]\nn_train = 2020-01-01",
+        "data.n_train",
+        ["datetime.date(2020, 1, 1)", "no key of a study takes"],
+    ),
+    "too small": ("[train]\nsteps = 0", "train.steps", ["is 0", "greater than or equal to 1"]),
+    "too large": ("[model]\ndepth = 257", "model.depth", ["is 257", "less than or equal to 256"]),
+    "a probability of 1": ("[dropout]\nrate = 1.0", "dropout.rate", ["is 1.0", "less than 1"]),
+    "a probability below 0": ("[dropout]\nrate = -0.1", "dropout.rate", ["is -0.1", "greater than or equal to 0"]),
+    "epsilon 0": ("[norm]\nepsilon = 0.0", "norm.epsilon", ["is 0.0", "greater than 0"]),
+    "infinite": ("[train]\nlearning_rate = inf", "train.learning_rate", ["is inf", "finite number"]),
+    "not a number": ("[norm]\nmomentum = nan", "norm.momentum", ["is nan"]),
+    "unknown name": (
+        '[model]\nactivation = "rellu"',
+        "model.activation",
+        [f"none of {', '.join(ACTIVATIONS)}", "mean 'relu'?"],
+    ),
+    "unknown optimizer": (
+        '[train]\noptimizer = "sdg"',
+        "train.optimizer",
+        [f"none of {', '.join(OPTIMIZERS)}", "mean 'sgd'?"],
+    ),
+    "unknown coverage": (
+        '[norm]\ncoverage = "frist"',
+        "norm.coverage",
+        [f"none of {', '.join(COVERAGES)}, only_K, without_K"],
+    ),
+    "path for a study's name": ('name = "../elsewhere"', "name", ["is '../elsewhere'", "should match pattern"]),
+    "path for a data set's name": ('[data]\nname = "a/b"', "data.name", ["is 'a/b'", "should match pattern"]),
+    "unknown claim": ('claim = "C9"', "claim", ["'C9' is none of", "C1", "C8"]),
+    "warmup beyond the end": (
+        "[train]\nsteps = 5\nwarmup_steps = 5",
+        "train",
+        ["warmup_steps = 5 leaves no step of steps = 5"],
+    ),
+    "seeds of another type": ('seeds = "ten"', "seeds", ["is 'ten'", "valid integer"]),
+    "no seeds": ("seeds = 0", "seeds", ["is 0", "greater than or equal to 1"]),
+    "empty list of seeds": ("seeds = []", "seeds", ["is []", "at least 1 item"]),
+    "negative seed": ("seeds = [1, -1]", "seeds[1]", ["is -1", "greater than or equal to 0"]),
+    "seed given twice": ("seeds = [4, 5, 4]", "seeds", ["a seed is listed twice"]),
+    "unknown axis": (
+        "[axes]\ndropout = [0.0]",
+        "axes.dropout",
+        [f"(known: {', '.join(FACTORS)})", "did you mean 'dropout_rate'?"],
+    ),
+    "axis that is no list": ("[axes]\nwidth = 32", "axes.width", ["is 32", "valid array"]),
+    "axis without levels": ("[axes]\nwidth = []", "axes.width", ["has no levels"]),
+    "wrong level": ("[axes]\ndropout_rate = [0.0, 1.5]", "axes.dropout_rate[1]", ["is 1.5", "less than 1"]),
+    "level of another type": ("[axes]\nwidth = [32, true]", "axes.width[1]", ["is True", "valid integer"]),
+    "misspelt level": (
+        '[axes]\nplacement = ["pre", "psot"]',
+        "axes.placement[1]",
+        ["none of none, pre, post", "mean 'post'?"],
+    ),
+    "level given twice": ("[axes]\ndropout_rate = [0, 0.5, 0.0]", "axes.dropout_rate", ["lists 0.0 more than once"]),
+    "exclusion of nothing": (AXES + "[[exclude]]", "exclude[0]", ["names no axis, and so would exclude everything"]),
+    "exclusion on no axis": (
+        AXES + "[[exclude]]\nplacemnt = 'pre'",
+        "exclude[0].placemnt",
+        ["not an axis", "mean 'placement'?"],
+    ),
+    "exclusion of no level": (AXES + "[[exclude]]\nplacement = []", "exclude[0].placement", ["names no level"]),
+    "exclusion of an unknown level": (
+        AXES + "[[exclude]]\ndropout_rate = [0.5, 0.4]",
+        "exclude[0].dropout_rate",
+        ["0.4 is none of 0.0, 0.5"],
+    ),
+    "exclusion of true for 1": (
+        "[axes]\nwidth = [1, 2]\n[[exclude]]\nwidth = true",
+        "exclude[0].width",
+        ["True is none of 1, 2"],
+    ),
+    "exclusion that is no list": ("[exclude]\nplacement = 'pre'", "exclude", ["valid array"]),
+    "hypothesis without a kind": (contrast(kind=""), "hypotheses[0]", ["needs a kind: contrast or equivalence"]),
+    "hypothesis of an unknown kind": (
+        contrast(kind="'contrst'"),
+        "hypotheses[0].kind",
+        ["'contrst' is none of contrast, equivalence"],
+    ),
+    "hypothesis without a side": (contrast(b=""), "hypotheses[0].b", ["is missing"]),
+    "hypothesis with an unknown key": (
+        contrast(margn="1.0"),
+        "hypotheses[0].margn",
+        ["alternative, margin", "mean 'margin'?"],
+    ),
+    "key of another kind": (
+        contrast(kind="'equivalence'", margin="1.0", alternative="'less'"),
+        "hypotheses[0].alternative",
+        ["known here: id, claim, statement, metric, a, b, kind, margin"],
+    ),
+    "hypothesis on an unknown metric": (
+        contrast(metric="'gpa'"),
+        "hypotheses[0].metric",
+        [f"none of {', '.join(METRICS)}", "mean 'gap'?"],
+    ),
+    "hypothesis on no axis": (contrast(a="{ width = 3 }"), "hypotheses.h.a.width", ["is not an axis of this study"]),
+    "hypothesis on an unknown level": (
+        contrast(b='{ placement = "non" }'),
+        "hypotheses.h.b.placement",
+        ["'non' is none of none, pre, post"],
+    ),
+    "hypothesis with a negative margin": (
+        contrast(margin="-0.1"),
+        "hypotheses[0].margin",
+        ["is -0.1", "greater than or equal to 0"],
+    ),
+    "equivalence without a margin": (contrast(kind="'equivalence'"), "hypotheses[0].margin", ["is missing"]),
+    "more lanes than memory": (
+        f"seeds = 1000\n[axes]\nwidth = {list(range(1, 1001))}\ndepth = {list(range(1, 251))}\nsteps = [1, 2, 3, 4]",
+        "axes",
+        ["span 1,000,000,000 lanes, and 1,000,000 are the most"],
+    ),
+}
+
+
+def problems_of(folder: Path, text: str) -> tuple[tuple[str, str], ...]:
+    """What is wrong with the study file `text`."""
+    file = folder / "study.toml"
+    text = textwrap.dedent(text)
+    file.write_text(text if "name = " in text.partition("[")[0] else f'name = "x"\n{text}', encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_study(file)
+    assert str(caught.value).startswith(f"{file}: {len(caught.value.problems)} problem")
+    return caught.value.problems
+
+
+@pytest.mark.parametrize(("text", "key", "telling"), MALFORMED.values(), ids=MALFORMED.keys())
+def test_a_mistake_is_told_at_its_key(tmp_path: Path, text: str, key: str, telling: list[str]) -> None:
+    (problem,) = problems_of(tmp_path, text)
+    assert problem[0] == key
+    for part in telling:
+        assert part in problem[1]
+
+
+def test_a_name_is_needed(tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_text("")
+    with pytest.raises(ConfigError, match="name: is missing"):
+        load_study(tmp_path / "study.toml")
+
+
+def test_two_hypotheses_of_one_id(tmp_path: Path) -> None:
+    second = contrast().removeprefix(AXES)
+    assert problems_of(tmp_path, f"{contrast()}\n{second}") == (("hypotheses", "'h' is the id of two of them"),)
+
+
+def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+    text = """
+        seeds = -1
+        sedes = 3
+        [model]
+        activation = "rellu"
+        depth = 0
+        [train]
+        steps = "many"
+        [[hypotheses]]
+        id = "h"
+        kind = "contrast"
+    """
+    keys = [key for key, _ in problems_of(tmp_path, text)]
+    hypothesis = [f"hypotheses[0].{key}" for key in ("statement", "metric", "a", "b")]
+    assert sorted(keys) == sorted(["seeds", "sedes", "model.activation", "model.depth", "train.steps", *hypothesis])
+
+
+def test_mistakes_of_axes_exclusions_and_hypotheses_are_told_at_once(tmp_path: Path) -> None:
+    text = contrast(a='{ placement = "before" }', b="{ seed = 3 }") + '\n[[exclude]]\nplacement = "after"\n'
+    text = text.replace("dropout_rate = [0.0, 0.5]", "dropout_rate = [0.0, 2.0]\nwidht = [3]")
+    keys = [key for key, _ in problems_of(tmp_path, text)]
+    sides = ["hypotheses.h.a.placement", "hypotheses.h.b.seed"]
+    assert sorted(keys) == sorted(["axes.dropout_rate[1]", "axes.widht", "exclude[0].placement", *sides])
+
+
+@pytest.mark.parametrize(
+    ("content", "telling"),
+    [
+        (b'name = "x"\ntitle = "caf\xe9"\n', "is not UTF-8: byte 23 is 0xe9"),
+        (b"name = x\n", "is not TOML: Invalid value (at line 1, column 8)"),
+        (b'name = "x"\nname = "y"\n', "is not TOML: Cannot overwrite a value"),
+        (b'name = "x"\nseeds = ' + b"9" * 5000, "is not TOML: Exceeds the limit"),
+        (b'name = "x"\nseeds = 0x' + b"f" * 5000, "holds what no key can take: Exceeds the limit"),
+        (b"a = " + b"[" * 5000 + b"]" * 5000, "is nested too deeply"),
+        (b".".join([b"a"] * 5000) + b" = 1", "is nested too deeply"),
+        (b"\0" * 1_000_001, "is larger than 1000000 bytes"),
+    ],
+)
+def test_a_file_that_is_no_study_file(tmp_path: Path, content: bytes, telling: str) -> None:
+    file = tmp_path / "study.toml"
+    file.write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        load_study(file)
+    assert str(caught.value).startswith(f"{file}: 1 problem\n  {telling}")
+
+
+def test_a_missing_file_is_told_with_the_nearest_one(tmp_path: Path) -> None:
+    (tmp_path / "ablate.toml").touch()
+    with pytest.raises(
+        ConfigError, match=r"ablat\.toml: 1 problem\n  there is no such file; did you mean 'ablate\.toml'\?"
+    ):
+        load_study(tmp_path / "ablat.toml")
+    with pytest.raises(ConfigError, match=r"there is no such file$"):
+        load_study(tmp_path / "nowhere" / "ablate.toml")
+
+
+def test_a_folder_is_no_study(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+        load_study(tmp_path)

@@ -1,0 +1,302 @@
+"""The store: shards come once and whole, and the published tables depend on nothing but what is in them."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bn_ablate.results import ResultsError, Store, open_results
+from bn_ablate.results.files import TEMPORARY
+from bn_ablate.results.store import with_underfitting
+from bn_ablate.results.tables import table_schemas
+from tests.results.made_up import flip, listing, manifest_of, plan_of, published, stored, tables_of
+
+PUBLISHED = ("lanes.parquet", "history.parquet", "layers.parquet", "histograms.parquet")
+
+
+def test_what_is_stored_is_published(tmp_path: Path) -> None:
+    plan = plan_of()
+    store = stored(tmp_path, plan, 3)
+    assert store.finished() == {lane.id for lane in plan.lanes}
+    manifest = store.publish(plan, manifest_of(plan))
+    assert manifest["lanes"] == {"planned": 8, "finished": 8, "diverged": 0}
+    results = open_results(tmp_path)
+    given = tables_of(plan.lanes)
+    axes = ["placement", "dropout_rate"]
+    assert results.lanes.columns == ["lane_id", *axes, *list(table_schemas()["lanes"])[1:2], *results.lanes.columns[4:]]
+    assert results.lanes.select(given["lanes"].columns).equals(given["lanes"].cast({"diverged_at": pl.Int64}))
+    assert results.lanes.select(*axes, "seed").rows() == [
+        (*lane.cell.levels.values(), lane.seed) for lane in plan.lanes
+    ]
+    assert results.history.equals(given["history"].select(results.history.columns))
+    assert results.layers.sort("lane_id", "step", "layer").equals(
+        given["layers"].select(results.layers.columns).sort("lane_id", "step", "layer")
+    )
+    assert results.histograms.height == given["histograms"].height
+
+
+@pytest.mark.parametrize("order", range(4))
+def test_the_published_bytes_do_not_depend_on_how_the_lanes_came(tmp_path: Path, order: int) -> None:
+    plan = plan_of()
+    published(tmp_path / "expected", plan)
+    shuffled = random.Random(order).sample(plan.lanes, plan.n_lanes)
+    cuts = sorted(random.Random(order).sample(range(1, 8), 3))
+    store = Store(tmp_path / "shuffled")
+    store.open()
+    for start, stop in zip([0, *cuts], [*cuts, 8], strict=True):
+        store.add_shard(f"{random.Random(start + order).random()}", tables_of(shuffled[start:stop]))
+    store.publish(plan, manifest_of(plan))
+    for name in PUBLISHED:
+        assert (tmp_path / "shuffled" / name).read_bytes() == (tmp_path / "expected" / name).read_bytes(), name
+
+
+def test_publishing_twice_changes_no_byte(tmp_path: Path) -> None:
+    store = published(tmp_path)
+    before = listing(tmp_path)
+    store.publish(plan_of(), manifest_of(plan_of()))
+    assert listing(tmp_path) == before
+
+
+def test_the_rows_stand_in_the_order_of_the_plan(tmp_path: Path) -> None:
+    plan = plan_of(axes={"dropout_rate": [0.5, 0.0], "placement": ["pre", "none"]}, seeds=[3, 1])
+    published(tmp_path, plan)
+    results = open_results(tmp_path)
+    order = [lane.id for lane in plan.lanes]
+    assert results.lanes["lane_id"].to_list() == order
+    assert results.lanes["seed"].to_list()[:4] == [3, 1, 3, 1]
+    assert results.history["lane_id"].unique(maintain_order=True).to_list() == order
+    assert results.history.filter(pl.col("lane_id") == order[0])["step"].to_list() == [0, 50, 100]
+    keys = results.layers.filter(pl.col("lane_id") == order[0]).select("step", "layer").rows()
+    assert keys == [(0, 0), (0, 1), (50, 0), (50, 1), (100, 0), (100, 1)]
+
+
+def test_a_shard_is_written_once(tmp_path: Path) -> None:
+    plan = plan_of()
+    store = stored(tmp_path, plan)
+    before = listing(tmp_path)
+    changed = tables_of(plan.lanes)
+    changed["lanes"] = changed["lanes"].with_columns(final_test_loss=pl.lit(9.0))
+    store.add_shard("shard-0", changed)
+    assert listing(tmp_path) == before
+
+
+def test_lanes_that_left_the_plan_are_kept_and_come_back(tmp_path: Path) -> None:
+    large = plan_of()
+    published(tmp_path, large)
+    before = listing(tmp_path)
+    small = plan_of(axes={"placement": ["pre"], "dropout_rate": [0.0, 0.5]}, seeds=1)
+    store = Store(tmp_path)
+    store.open()
+    store.publish(small, manifest_of(small))
+    results = open_results(tmp_path)
+    wanted = [lane.id for lane in small.lanes]
+    assert results.lanes["lane_id"].to_list() == wanted
+    for table in (results.history, results.layers, results.histograms):
+        assert set(table["lane_id"]) == set(wanted)
+    assert store.finished() == {lane.id for lane in large.lanes}
+    store.publish(large, manifest_of(large))
+    assert listing(tmp_path) == before
+
+
+def test_what_is_finished_of_a_larger_plan_is_published(tmp_path: Path) -> None:
+    published(tmp_path)
+    larger = plan_of(seeds=3)
+    manifest = Store(tmp_path).publish(larger, manifest_of(larger, status="interrupted"))
+    assert manifest["lanes"] == {"planned": 12, "finished": 8, "diverged": 0}
+    assert open_results(tmp_path).lanes["seed"].to_list() == [0, 1] * 4
+
+
+def test_nothing_finished_gives_empty_tables(tmp_path: Path) -> None:
+    plan = plan_of()
+    store = Store(tmp_path)
+    store.open()
+    assert store.finished() == set()
+    store.publish(plan, manifest_of(plan, status="interrupted"))
+    results = open_results(tmp_path)
+    assert results.lanes.height == results.history.height == 0
+    assert {"placement", "seed", "final_test_loss", "underfitting"} <= set(results.lanes.columns)
+
+
+def test_diverged_lanes_are_counted(tmp_path: Path) -> None:
+    plan = plan_of()
+    tables = tables_of(plan.lanes)
+    bad = pl.col("placement") == "none"
+    rows = (
+        tables["lanes"]
+        .with_row_index()
+        .with_columns(placement=pl.Series([lane.cell.levels["placement"] for lane in plan.lanes]))
+    )
+    tables["lanes"] = rows.with_columns(
+        status=pl.when(bad).then(pl.lit("diverged")).otherwise("status"),
+        diverged_at=pl.when(bad).then(17),
+        final_train_loss=pl.when(bad).then(math.nan).otherwise("final_train_loss"),
+    ).drop("index", "placement")
+    store = Store(tmp_path)
+    store.open()
+    store.add_shard("one", tables)
+    assert store.publish(plan, manifest_of(plan))["lanes"]["diverged"] == 4
+    lanes = open_results(tmp_path).lanes.filter(pl.col("placement") == "none")
+    assert lanes["diverged_at"].to_list() == [17] * 4
+    assert lanes["final_train_loss"].is_nan().all()
+    assert lanes["underfitting"].is_nan().all()
+
+
+def underfitting(rows: list[dict[str, Any]], axes: list[str]) -> list[float | None]:
+    return with_underfitting(pl.DataFrame(rows), axes)["underfitting"].to_list()
+
+
+def test_underfitting_by_hand() -> None:
+    def row(placement: str, rate: float, seed: int, loss: float) -> dict[str, Any]:
+        return {"placement": placement, "dropout_rate": rate, "seed": seed, "final_train_loss": loss}
+
+    rows = [
+        row("pre", 0.0, 0, 0.25),
+        row("pre", 0.0, 1, 0.5),
+        row("pre", 0.5, 0, 1.0),
+        row("pre", 0.5, 1, 0.375),
+        row("none", 0.5, 0, 2.0),  # whose partner at dropout 0 is not there
+        row("post", 0.0, 0, math.nan),
+        row("post", 0.5, 0, 1.0),
+    ]
+    expected = [0.0, 0.0, 0.75, -0.125, None, math.nan, math.nan]
+    found = underfitting(rows, ["placement", "dropout_rate"])
+    assert [x if x is None or not math.isnan(x) else "nan" for x in found] == [
+        x if x is None or not math.isnan(x) else "nan" for x in expected
+    ]
+
+
+def test_there_is_no_underfitting_without_a_dropout_axis_or_its_zero() -> None:
+    rows = [{"placement": "pre", "dropout_rate": rate, "seed": 0, "final_train_loss": 1.0} for rate in (0.2, 0.5)]
+    assert underfitting(rows, ["placement", "dropout_rate"]) == [None, None]
+    assert underfitting([{"placement": "pre", "seed": 0, "final_train_loss": 1.0}], ["placement"]) == [None]
+
+
+@pytest.mark.parametrize("table", ["lanes", "history"])
+@pytest.mark.parametrize(
+    "damage", ["flip", "truncate", "remove", "checksum", "checksums gone", "checksums no table", "checksums no JSON"]
+)
+def test_a_damaged_shard_is_refused_with_its_remedy(tmp_path: Path, damage: str, table: str) -> None:
+    plan = plan_of()
+    store = stored(tmp_path, plan, 2)
+    file = tmp_path / "shards" / "shard-1" / f"{table}.parquet"
+    sums = file.parent / "checksums.json"
+    match damage:
+        case "flip":
+            flip(file)
+        case "truncate":
+            file.write_bytes(file.read_bytes()[:-1])
+        case "remove":
+            file.unlink()
+        case "checksum":
+            sums.write_text(sums.read_text().replace(f'"{table}.parquet": "', f'"{table}.parquet": "0'))
+        case "checksums gone":
+            sums.unlink()
+        case "checksums no table":
+            sums.write_text("[]")
+        case "checksums no JSON":
+            flip(sums, 0)
+    with pytest.raises(ResultsError) as caught:
+        _ = store.finished() and store.publish(plan, manifest_of(plan))
+    told = str(caught.value)
+    assert str(file.parent) in told
+    assert told.endswith(f"delete the folder {file.parent} and run again: only its lanes are trained anew")
+
+
+def test_the_remedy_for_a_damaged_shard_works(tmp_path: Path) -> None:
+    plan = plan_of()
+    store = published(tmp_path, plan)
+    before = listing(tmp_path)
+    flip(tmp_path / "shards" / "shard-1" / "lanes.parquet")
+    for file in (tmp_path / "shards" / "shard-1").iterdir():
+        file.unlink()
+    (tmp_path / "shards" / "shard-1").rmdir()
+    missing = [lane for lane in plan.lanes if lane.id not in store.finished()]
+    assert missing == plan.lanes[1::2]
+    store.add_shard("shard-1", tables_of(missing))
+    store.publish(plan, manifest_of(plan))
+    assert listing(tmp_path) == before
+
+
+def test_opening_sweeps_what_an_interrupted_run_left(tmp_path: Path) -> None:
+    published(tmp_path)
+    before = listing(tmp_path)
+    (tmp_path / "shards" / f"{TEMPORARY}half").mkdir()
+    (tmp_path / "shards" / f"{TEMPORARY}half" / "lanes.parquet").write_bytes(b"PAR1")
+    (tmp_path / f"{TEMPORARY}x.parquet").write_bytes(b"PAR1")
+    store = Store(tmp_path)
+    assert len(store.finished()) == 8
+    store.open()
+    assert listing(tmp_path) == before
+
+
+def test_a_place_where_no_folder_can_be_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(
+        ResultsError, match=r"file/study: cannot be written to: .*; choose another folder with --results"
+    ):
+        Store(tmp_path / "file" / "study").open()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 256 KiB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("a small disk can only be mounted by root")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_full_disk_spoils_nothing(small_disk: Path) -> None:
+    plan = plan_of()
+    store = published(small_disk / "study", plan)
+    filler = small_disk / "filler"
+    with pytest.raises(OSError, match="No space left"), filler.open("wb", buffering=0) as file:
+        file.writelines(itertools.repeat(bytes(4096)))
+    before = listing(small_disk / "study")
+    larger = plan_of(seeds=[0, 1, 7])
+    fresh = [lane for lane in larger.lanes if lane.seed == 7]
+    with pytest.raises(ResultsError, match=r"cannot be written \(.*(No space left|os error 28)"):
+        store.add_shard("more", tables_of(fresh))
+    with pytest.raises(ResultsError, match=r"lanes\.parquet: cannot be written \(.*(No space left|os error 28)"):
+        store.publish(larger, manifest_of(larger))
+    assert listing(small_disk / "study") == before
+    filler.unlink()
+    store.add_shard("more", tables_of(fresh))
+    store.publish(larger, manifest_of(larger))
+    assert open_results(small_disk / "study").lanes.height == 12
+
+
+@given(st.lists(st.tuples(st.integers(0, 7), st.integers(1, 4)), max_size=6))
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+def test_lanes_that_are_in_several_shards_count_once(
+    tmp_path_factory: pytest.TempPathFactory, blocks: list[tuple[int, int]]
+) -> None:
+    plan = plan_of()
+    path = tmp_path_factory.mktemp("store")
+    store = Store(path)
+    store.open()
+    for i, (start, length) in enumerate(blocks):
+        store.add_shard(str(i), tables_of(plan.lanes[start : start + length]))
+    store.publish(plan, manifest_of(plan))
+    results = open_results(path)
+    finished = {lane.id for start, length in blocks for lane in plan.lanes[start : start + length]}
+    assert set(results.lanes["lane_id"]) == finished
+    assert results.lanes.height == len(finished)
+    assert results.history.height == 3 * len(finished)
+    assert results.layers.height == 6 * len(finished)
+    assert results.histograms.height == 8 * len(finished)

@@ -1,0 +1,55 @@
+"""Imports follow the way of the data, heavy packages stay in their one place, and `import bn_ablate` is light."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+HEAVY = ("flax", "jax", "matplotlib", "polars", "scipy", "tensorflow_datasets", "wandb")
+
+
+def lint_imports(root: Path) -> subprocess.CompletedProcess[str]:
+    """Check the contracts of `root`'s pyproject.toml on the package that lies beside it."""
+    code = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True))"
+    environment = {**os.environ, "COLUMNS": "200"}
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=root, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_contracts_are_kept() -> None:
+    outcome = lint_imports(ROOT)
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+    assert "0 broken" in outcome.stdout
+
+
+@pytest.mark.parametrize(
+    ("package", "planted", "contract"),
+    [
+        ("config", "import bn_ablate.results", "Imports go one way"),
+        ("nn", "import bn_ablate.data", "Imports go one way"),
+        ("analysis", "import wandb", "Only the sinks know Weights & Biases"),
+        ("results", "import matplotlib.pyplot", "Only the analysis draws"),
+        ("config", "import jax", "A study is read and planned without JAX"),
+    ],
+)
+def test_a_planted_import_breaks_its_contract(tmp_path: Path, package: str, planted: str, contract: str) -> None:
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    shutil.copytree(ROOT / "bn_ablate", tmp_path / "bn_ablate", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "bn_ablate" / package / "planted.py").write_text(f"{planted}\n")
+    outcome = lint_imports(tmp_path)
+    assert outcome.returncode == 1, outcome.stdout + outcome.stderr
+    assert any(line.startswith(contract) and " BROKEN" in line for line in outcome.stdout.splitlines())
+    assert f"bn_ablate.{package}.planted" in outcome.stdout
+
+
+def test_importing_the_package_is_light() -> None:
+    code = f"import bn_ablate, sys; print(*(name for name in {HEAVY} if name in sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert loaded.stdout.split() == []

@@ -1,0 +1,78 @@
+"""The memory that a run takes is known before it runs, and shards are cut to fit what there is."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bn_ablate.config import LaneSettings, build_study
+from bn_ablate.memory import PROGRAM_BYTES, Machine, estimate_bytes, lane_bytes, lanes_that_fit, shard_bytes
+from bn_ablate.plan import Plan, make_plan
+
+SMALL = LaneSettings().at({"depth": 2, "width": 8})
+GIB = 2**30
+
+
+def test_the_state_of_an_mlp_by_hand() -> None:
+    """64→8→8→10: three kernels; bias, γ and β of two blocks; 10 biases; a moment each; moving mean and variance."""
+    parameters = 64 * 8 + 8 * 8 + 8 * 10 + 3 * 2 * 8 + 10
+    moving = 2 * 2 * 8
+    assert lane_bytes(SMALL) == 4 * (2 * parameters + moving)
+    assert lane_bytes(SMALL.at({"momentum": 0.0})) == 4 * (parameters + moving)
+    assert lane_bytes(SMALL.at({"optimizer": "adam"})) == 4 * (3 * parameters + moving)
+    assert lane_bytes(SMALL, image=(4, 4, 1), classes=3) == 4 * (2 * (parameters - 48 * 8 - 7 * 8 - 7) + moving)
+
+
+def test_the_state_of_a_cnn_by_hand() -> None:
+    """3×3 kernels from 1 to 4 channels at 8×8 places, 256→16, 16→10."""
+    parameters = 9 * 4 + 256 * 16 + 16 * 10 + 3 * (4 + 16) + 10
+    settings = SMALL.at({"architecture": "cnn", "width": 4, "momentum": 0.0})
+    assert lane_bytes(settings) == 4 * (parameters + 2 * (4 + 16))
+
+
+@pytest.mark.parametrize("strategy", ["map", "vmap"])
+def test_more_of_anything_takes_more(strategy: str) -> None:
+    machine = Machine(strategy, 2, GIB)
+    base = shard_bytes(SMALL, 40, 10, machine)
+    assert shard_bytes(SMALL, 80, 10, machine) > base
+    for axis, level in {"depth": 3, "width": 16, "batch_size": 2048}.items():
+        assert shard_bytes(SMALL.at({axis: level}), 40, 10, machine) > base, axis
+    assert shard_bytes(SMALL, 40, 10, machine, image=(32, 32, 3)) > base
+
+
+def test_all_lanes_at_once_take_more_than_one_by_one() -> None:
+    assert shard_bytes(SMALL, 100, 10, Machine("vmap", 1, GIB)) > shard_bytes(SMALL, 100, 10, Machine("map", 1, GIB))
+
+
+@given(
+    st.sampled_from(["map", "vmap"]),
+    st.integers(1, 300),
+    st.integers(1, 2**38),
+    st.sampled_from(["mlp", "cnn"]),
+    st.integers(4, 256),
+)
+def test_as_many_lanes_as_fit_and_no_more(
+    strategy: str, seeds: int, budget: int, architecture: str, width: int
+) -> None:
+    settings = LaneSettings().at({"architecture": architecture, "width": width})
+    machine = Machine(strategy, 2, budget)
+    lanes = lanes_that_fit(settings, seeds, machine)
+    cells, rest = divmod(lanes, seeds)
+    assert rest == 0
+    assert cells >= 1
+    assert cells == 1 or PROGRAM_BYTES + shard_bytes(settings, lanes, seeds, machine) <= budget
+    assert strategy == "vmap" or cells == 1 or lanes <= 256
+    assert lanes <= lanes_that_fit(settings, seeds, Machine(strategy, 2, 2 * budget))
+
+
+def plan_of(n_cells: int) -> Plan:
+    rates = [0.001 * (i + 1) for i in range(n_cells)]
+    return make_plan(build_study({"name": "x", "seeds": 2, "axes": {"learning_rate": rates}}))
+
+
+def test_a_plan_takes_what_its_largest_shard_takes() -> None:
+    machine = Machine("map", 2, 4 * GIB)
+    few, many, more = (estimate_bytes(plan_of(n), machine) for n in (2, 128, 1000))
+    assert PROGRAM_BYTES < few < many == more
+    assert many == PROGRAM_BYTES + shard_bytes(LaneSettings(), 256, 2, machine)

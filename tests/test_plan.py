@@ -1,0 +1,245 @@
+"""Lane ids say what a lane is and nothing else; groups share a program; shards cover what is missing."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any, get_args
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from bn_ablate.config import LaneSettings, build_study
+from bn_ablate.config.lane import SECTIONS
+from bn_ablate.config.names import FACTORS
+from bn_ablate.engine.shards import shards_of
+from bn_ablate.plan import Plan, lane_id, make_plan
+from tests.config import levels
+
+TABLE: dict[str, Any] = {
+    "name": "x",
+    "seeds": 2,
+    "axes": {"placement": ["none", "pre"], "dropout_rate": [0.0, 0.5]},
+    "hypotheses": [
+        {
+            "id": "h",
+            "kind": "contrast",
+            "statement": "s",
+            "metric": "gap",
+            "a": {"placement": "pre"},
+            "b": {"placement": "none"},
+        }
+    ],
+}
+
+
+def plan_of(**changes: Any) -> Plan:
+    return make_plan(build_study(TABLE | changes))
+
+
+def ids(plan: Plan) -> dict[tuple[Any, ...], str]:
+    """Lane ids by levels (in the order of the axes' names) and seed."""
+    return {(*(level for _, level in sorted(lane.cell.levels.items())), lane.seed): lane.id for lane in plan.lanes}
+
+
+@pytest.mark.parametrize(
+    ("table", "seed", "expected"),
+    [
+        ({}, 0, "2cce40f46836bce1"),
+        (
+            {"norm": {"placement": "post"}, "dropout": {"rate": 0.2}, "train": {"learning_rate": 1e-3}},
+            3,
+            "961f7a29a564dc73",
+        ),
+        (
+            {"data": {"name": "mnist", "n_train": 300}, "model": {"activation": "tanh", "depth": 5}},
+            2**31 - 1,
+            "59b3f6749816e730",
+        ),
+    ],
+)
+def test_ids_are_the_same_on_every_machine(table: dict[str, Any], seed: int, expected: str) -> None:
+    """Written down once: results stored today must be found tomorrow. When one changes, raise `LANE_FORMAT`."""
+    (lane,) = make_plan(build_study({"name": "x", "seeds": [seed]} | table)).lanes
+    assert lane.id == expected
+
+
+def test_an_id_does_not_depend_on_whether_an_axis_or_a_section_says_it() -> None:
+    by_axis = make_plan(build_study({"name": "x", "seeds": 1, "axes": {"width": [64], "activation": ["tanh"]}}))
+    by_section = make_plan(build_study({"name": "x", "seeds": 1, "model": {"width": 64, "activation": "tanh"}}))
+    assert by_axis.lanes[0].id == by_section.lanes[0].id
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": "renamed", "title": "A title", "description": "Words.", "claim": "C4"},
+        {"hypotheses": []},
+        {"seeds": 5},
+        {"seeds": [9, 1, 0]},
+        {"axes": {"placement": ["none", "pre", "post"], "dropout_rate": [0.0, 0.5]}},
+        {"axes": {"placement": ["pre", "none"], "dropout_rate": [0.5, 0.2, 0.0]}},
+        {"axes": {"dropout_rate": [0.0, 0.5], "placement": ["none", "pre"]}},
+        {"axes": {"placement": ["none", "pre"], "dropout_rate": [0, 0.5]}},
+        {"exclude": [{"placement": "pre", "dropout_rate": 0.5}]},
+        {"train": {"learning_rate": 0.1, "momentum": 0.90, "steps": 400}},
+        {"train": {"weight_decay": 0}},
+    ],
+)
+def test_a_change_of_the_study_leaves_its_lanes_alone(changes: dict[str, Any]) -> None:
+    before, after = ids(plan_of()), ids(plan_of(**changes))
+    shared = before.keys() & after.keys()
+    assert len(shared) >= 6
+    assert all(before[lane] == after[lane] for lane in shared)
+
+
+def other_values(model: type[BaseModel], field: str) -> Iterator[Any]:
+    """Values of `field` other than its default: every other name, or a number nearby."""
+    info = model.model_fields[field]
+    default = info.default
+    names = get_args(info.annotation)
+    if field == "coverage":
+        yield from ("none", "first", "only_0")
+    elif field == "name":
+        yield "mnist"
+    elif default is None:
+        yield from (50, 51)
+    elif isinstance(default, bool):
+        yield not default
+    elif isinstance(default, str):
+        yield from (name for name in names if name != default)
+    elif isinstance(default, int):
+        yield default + 1
+    else:
+        yield from (default / 2 if default else 0.25, default * 1.0001 if default else 1e-6)
+
+
+SETTINGS = [(section, field) for section, model in SECTIONS.items() for field in model.model_fields]
+
+
+@pytest.mark.parametrize(("section", "field"), SETTINGS, ids=[".".join(setting) for setting in SETTINGS])
+def test_any_change_of_a_setting_makes_another_lane(section: str, field: str) -> None:
+    model = SECTIONS[section]
+    changed = [{field: value} for value in other_values(model, field)]
+    assert changed
+    found = {lane_id(LaneSettings(**{section: model(**change)}), 0) for change in changed}
+    assert len(found | {lane_id(LaneSettings(), 0)}) == len(changed) + 1
+
+
+def test_another_seed_is_another_lane() -> None:
+    assert len({lane_id(LaneSettings(), seed) for seed in range(100)}) == 100
+
+
+@given(levels.axes(), st.data())
+@settings(max_examples=100)
+def test_a_grid_is_the_product_of_its_axes(axes: dict[str, list[Any]], data: st.DataObject) -> None:
+    seeds = data.draw(st.lists(st.integers(0, 99), min_size=1, max_size=3, unique=True))
+    plan = make_plan(build_study({"name": "x", "seeds": seeds, "axes": axes}))
+    n_cells = 1
+    for some in axes.values():
+        n_cells *= len(some)
+    assert plan.n_lanes == len(plan.lanes) == n_cells * len(seeds)
+    assert len({lane.id for lane in plan.lanes}) == plan.n_lanes
+    assert [lane.seed for lane in plan.lanes] == seeds * n_cells
+    for cell in plan.cells:
+        for axis, level in cell.levels.items():
+            section, field = FACTORS[axis].path.split(".")
+            assert getattr(getattr(cell.settings, section), field) == level
+    assert sorted(cell.lane_id(0) for group in plan.groups for cell in group.cells) == sorted(
+        cell.lane_id(0) for cell in plan.cells
+    )
+
+
+@given(levels.axes(), st.randoms(use_true_random=False))
+@settings(max_examples=100)
+def test_ids_do_not_depend_on_order(axes: dict[str, list[Any]], order: random.Random) -> None:
+    shuffled = {axis: order.sample(axes[axis], len(axes[axis])) for axis in order.sample(list(axes), len(axes))}
+    table = {"name": "x", "seeds": 2}
+    assert ids(make_plan(build_study(table | {"axes": axes}))) == ids(
+        make_plan(build_study(table | {"axes": shuffled}))
+    )
+
+
+@given(levels.axes(), st.data())
+@settings(max_examples=100)
+def test_exclusions_leave_out_what_they_name_and_nothing_else(axes: dict[str, list[Any]], data: st.DataObject) -> None:
+    assume(axes)
+    named = data.draw(st.lists(st.sampled_from(sorted(axes)), min_size=1, unique=True))
+    rule = {axis: data.draw(levels.some_of(tuple(axes[axis]))) for axis in named}
+    assume(any(set(rule[axis]) != set(axes[axis]) for axis in named))
+    whole = ids(make_plan(build_study({"name": "x", "seeds": 1, "axes": axes})))
+    left = make_plan(build_study({"name": "x", "seeds": 1, "axes": axes, "exclude": [rule]}))
+    out = [lane for lane in whole if all(lane[sorted(axes).index(axis)] in rule[axis] for axis in named)]
+    assert ids(left) == {lane: name for lane, name in whole.items() if lane not in out}
+    assert not any(cell.matches(rule) for cell in left.cells)
+
+
+@pytest.mark.parametrize("factor", FACTORS)
+def test_traced_factors_share_a_program_and_static_ones_do_not(factor: str) -> None:
+    plan = make_plan(build_study({"name": "x", "axes": {factor: list(levels.LEVELS[factor])}}))
+    assert len(plan.groups) == (1 if FACTORS[factor].traced else len(levels.LEVELS[factor]))
+
+
+def test_the_whole_main_grid_is_one_group() -> None:
+    traced = {name: list(levels.LEVELS[name]) for name, factor in FACTORS.items() if factor.traced}
+    traced |= {"bn_momentum": [0.9], "bn_epsilon": [1e-5], "learning_rate": [0.1]}
+    assert len(make_plan(build_study({"name": "x", "axes": traced})).groups) == 1
+
+
+def test_static_factors_multiply() -> None:
+    plan = make_plan(
+        build_study({"name": "x", "axes": {"placement": ["none", "pre"], "depth": [2, 3], "width": [8, 16, 32]}})
+    )
+    assert [len(group.cells) for group in plan.groups] == [2] * 6
+    assert {(group.settings.model.depth, group.settings.model.width) for group in plan.groups} == {
+        (depth, width) for depth in (2, 3) for width in (8, 16, 32)
+    }
+
+
+@given(levels.axes(3), st.integers(1, 5), st.integers(1, 40), st.data())
+@settings(max_examples=150)
+def test_shards_cover_exactly_what_is_missing(
+    axes: dict[str, list[Any]], seeds: int, max_lanes: int, data: st.DataObject
+) -> None:
+    plan = make_plan(build_study({"name": "x", "seeds": seeds, "axes": axes}))
+    every = [lane.id for lane in plan.lanes]
+    finished = set(data.draw(st.lists(st.sampled_from(every), unique=True))) | {"of another study"}
+    shards = shards_of(plan, finished, max_lanes)
+    covered = [name for shard in shards for name in shard.lane_ids]
+    assert sorted(covered) == sorted(set(every) - finished)
+    assert len({shard.id for shard in shards}) == len(shards)
+    groups = [group.cells for group in plan.groups]
+    for shard in shards:
+        assert shard.group in groups
+        assert set(map(id, shard.cells)) <= set(map(id, shard.group))
+        assert len(shard.lane_ids) == len(shard.cells) * len(shard.seeds)
+        assert len(shard.lane_ids) <= max_lanes or len(shard.cells) == 1
+        assert len(shard.cells) <= shard.room
+
+
+@given(st.integers(1, 300), st.integers(1, 12), st.integers(1, 256))
+@settings(max_examples=60)
+def test_the_shards_of_a_fresh_grid_are_few_and_even(n_cells: int, seeds: int, max_lanes: int) -> None:
+    plan = make_plan(
+        build_study({"name": "x", "seeds": seeds, "axes": {"learning_rate": [0.001 * (i + 1) for i in range(n_cells)]}})
+    )
+    shards = shards_of(plan, max_lanes=max_lanes)
+    cells_at_once = max(1, max_lanes // seeds)
+    assert len(shards) == -(-n_cells // cells_at_once)
+    assert len({shard.room for shard in shards}) == 1
+    assert all(len(shard.cells) == shard.room for shard in shards[:-1])
+
+
+def test_a_shard_is_named_by_its_lanes() -> None:
+    (shard,) = shards_of(plan_of())
+    (turned,) = shards_of(plan_of(seeds=[1, 0], axes={"dropout_rate": [0.5, 0.0], "placement": ["pre", "none"]}))
+    (less,) = shards_of(plan_of(), {shard.lane_ids[0], shard.lane_ids[4]})
+    assert shard.id == turned.id
+    assert shard.id != less.id
+
+
+def test_a_finished_plan_has_no_shards() -> None:
+    plan = plan_of()
+    assert shards_of(plan, {lane.id for lane in plan.lanes}) == []
