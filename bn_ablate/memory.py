@@ -11,8 +11,14 @@ from bn_ablate.config.lane import LaneSettings
 from bn_ablate.plan import Plan
 
 FLOAT, BITS = 4, 2
-PROGRAM_BYTES = 450 * 2**20
+PROGRAM_BYTES = 600 * 2**20
 """What the process takes before there is any lane: Python, JAX, the compiler and what it made."""
+
+STATE_COPIES = 3
+"""How often the states of a shard exist at its peak: as they are made, placed on the devices, and after a segment."""
+
+ARRAYS_HELD = 14
+"""Arrays as large as a block's output that a lane at work holds for each block, forward and backward; measured."""
 
 BLOCK_BYTES = 32 * 2**20
 """What the batches and random bits that are made ahead for one seed may take."""
@@ -25,12 +31,11 @@ MOST_LANES = 256
 
 
 class Layer(NamedTuple):
-    """One linear map: elements of its kernel, of its output for one example, its channels, and of its patches."""
+    """One linear map: elements of its kernel, elements of its output for one example, and its channels."""
 
     kernel: int
     output: int
     channels: int
-    patches: int
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,7 @@ def layers_of(settings: LaneSettings, image: tuple[int, ...], classes: int) -> l
         out = width
         for i in range(depth - 1):
             places = height * wide
-            layers.append(Layer(9 * channels * out, places * out, out, 9 * channels * places))
+            layers.append(Layer(9 * channels * out, places * out, out))
             channels = out
             if i % 2 == 1 and min(height, wide) >= 2:
                 height, wide, out = height // 2, wide // 2, 2 * out
@@ -71,7 +76,7 @@ def layers_of(settings: LaneSettings, image: tuple[int, ...], classes: int) -> l
     else:
         features, widths = height * wide * channels, [width] * depth
     for units in [*widths, classes]:
-        layers.append(Layer(features * units, units, units, 0))
+        layers.append(Layer(features * units, units, units))
         features = units
     return layers
 
@@ -94,22 +99,23 @@ def shard_bytes(
     image: tuple[int, ...] = (8, 8, 1),
     classes: int = 10,
 ) -> int:
-    """The peak of a shard of `lanes` lanes: their states twice, and what those at work at the same time need.
+    """The peak of a shard of `lanes` lanes: their states, and what those at work at the same time hold.
 
-    A lane at work holds, for every example of the batch or of the probe, the patches of its convolutions, and of every
-    block four arrays as large as its output: before and after the normalization, after dropout, and a gradient.
+    A lane at work holds, for every example of the batch or of the probe, some arrays for each block. The constants are
+    fitted to measured peaks, and `make bench` holds them to others.
     """
     together = machine.strategy == "vmap"
     at_work = lanes if together else min(machine.devices, lanes)
     seeds_at_work = seeds if together else min(machine.devices, seeds)
     blocks = layers_of(settings, image, classes)[:-1]
-    held = FLOAT * sum(4 * layer.output + layer.patches for layer in blocks)
-    widest = FLOAT * max(2 * layer.output + layer.patches for layer in blocks)
-    examples = max(settings.train.batch_size, settings.measure.probe)
+    held = FLOAT * ARRAYS_HELD * sum(layer.output for layer in blocks)
+    widest = FLOAT * 4 * max(layer.output for layer in blocks)
+    probe = min(settings.measure.probe, settings.data.n_train or settings.measure.probe)
+    examples = max(settings.train.batch_size, probe)
     working = max(examples * held, settings.measure.eval_batch * widest)
     a_step = settings.train.batch_size * (FLOAT * math.prod(image) + BITS * sum(layer.output for layer in blocks))
     ahead = min(max(BLOCK_BYTES, a_step), a_step * settings.measure.every)
-    return 2 * lanes * lane_bytes(settings, image, classes) + at_work * working + seeds_at_work * ahead
+    return STATE_COPIES * lanes * lane_bytes(settings, image, classes) + at_work * working + seeds_at_work * ahead
 
 
 def lanes_that_fit(

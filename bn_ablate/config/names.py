@@ -38,6 +38,7 @@ InitializerName = Literal[
 INITIALIZERS: tuple[str, ...] = get_args(InitializerName)
 OptimizerName = Literal["sgd", "adam", "adamw", "rmsprop"]
 OPTIMIZERS: tuple[str, ...] = get_args(OptimizerName)
+Precision = Literal["float32", "bfloat16"]
 ScheduleName = Literal["constant", "cosine", "linear"]
 SCHEDULES: tuple[str, ...] = get_args(ScheduleName)
 COVERAGES = ("all", "none", "first", "last", "every_other")

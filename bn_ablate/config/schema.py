@@ -28,6 +28,7 @@ from bn_ablate.config.names import (
     InitializerName,
     OptimizerName,
     Placement,
+    Precision,
     ScheduleName,
 )
 
@@ -113,6 +114,9 @@ class Train(Section):
         0.0, description="on kernels only; coupled (L2) for sgd, adam and rmsprop, decoupled for adamw"
     )
     schedule: ScheduleName = "constant"
+    precision: Precision = Field(
+        "float32", description="of the network's arithmetic; parameters, moving statistics and losses stay float32"
+    )
     warmup_steps: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="after")

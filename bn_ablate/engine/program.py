@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import jax.numpy as jnp
+
 from bn_ablate.config.lane import LaneSettings
 from bn_ablate.nn import NETWORKS, Network, activations_of
 
@@ -19,6 +21,7 @@ class Program:
         image_shape: height, width, channels.
         classes: logits.
         kernel_init: name of the initializer.
+        precision: of the network's arithmetic.
         native_convolution: convolve by XLA's own operation, not by matrix products.
         activations: those that some lane uses, the identity first.
         drops: whether any lane drops units; if none does, no random bits are drawn.
@@ -35,6 +38,7 @@ class Program:
     image_shape: tuple[int, ...]
     classes: int
     kernel_init: str
+    precision: str
     native_convolution: bool
     activations: tuple[str, ...]
     drops: bool
@@ -58,6 +62,7 @@ class Program:
             classes=self.classes,
             activations=self.activations,
             kernel_init=self.kernel_init,
+            dtype=jnp.dtype(self.precision),
             native_convolution=self.native_convolution,
         )
 
@@ -80,6 +85,7 @@ def program_of(
         image_shape=image_shape,
         classes=classes,
         kernel_init=first.model.kernel_init,
+        precision=first.train.precision,
         native_convolution=native,
         activations=activations_of(settings),
         drops=any(s.dropout.rate > 0 for s in settings),

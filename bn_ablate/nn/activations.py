@@ -104,7 +104,7 @@ def _activate_backward(names: tuple[str, ...], kept: tuple[int | Array, Array, A
 
 
 def _pull_back(name: str, z: Array, y: Array, g: Array) -> Array:
-    return g if name == "identity" else g * ACTIVATIONS[name].derivative(z, y)
+    return g if name == "identity" else g * ACTIVATIONS[name].derivative(z, y).astype(g.dtype)
 
 
 activate.defvjp(_activate_forward, _activate_backward)
@@ -115,7 +115,8 @@ def slope(names: tuple[str, ...], index: int | Int[Array, ""], z: Float[Array, "
 
     def relative(name: str, z: Array) -> Array:
         activation = ACTIVATIONS[name]
-        return jnp.abs(activation.derivative(z, activation.function(z))) / activation.max_slope
+        slopes = jnp.abs(activation.derivative(z, activation.function(z)))
+        return (slopes / activation.max_slope).astype(jnp.float32)
 
     relatives: Array = choose(index, [partial(relative, name) for name in names], z)
     return relatives

@@ -43,7 +43,7 @@ class Block(nn.Module):
         post = factors.placement == POST
         product: Array = self.linear(x)
         bias = self.param("bias", nn.initializers.zeros_init(), product.shape[-1:], jnp.float32)
-        z = product + jnp.where(norm.enabled & (factors.placement == PRE), 0.0, bias)
+        z = product + jnp.where(norm.enabled & (factors.placement == PRE), 0.0, bias).astype(product.dtype)
         early = activate(self.activations, jnp.where(post, factors.activation, IDENTITY), z)
         normed = BatchNorm(name="norm")(early, norm, train=train)
         late = activate(self.activations, jnp.where(post, IDENTITY, factors.activation), normed)

@@ -37,6 +37,7 @@ class CNN(nn.Module):
     activations: tuple[str, ...]
     kernel_init: str
     native_convolution: bool
+    dtype: jnp.dtype = jnp.dtype("float32")
 
     @nn.compact
     def __call__(
@@ -51,14 +52,14 @@ class CNN(nn.Module):
         init = INITIALIZERS[self.kernel_init]
         for i, site in enumerate(self._sites(x.shape[1:])):
             if site.height:
-                linear: nn.Module = Conv3x3(site.channels, init(), self.native_convolution, parent=None)
+                linear: nn.Module = Conv3x3(site.channels, init(), self.native_convolution, self.dtype, parent=None)
             else:
-                linear = nn.Dense(site.channels, use_bias=False, kernel_init=init(), parent=None)
+                linear = nn.Dense(site.channels, use_bias=False, kernel_init=init(), dtype=self.dtype, parent=None)
                 x = x.reshape(x.shape[0], -1)
             block = Block(i, linear, self.activations, name=f"block_{i}")
             x = block(x, factors, None if noise is None else noise[i], train=train)
             x = max_pool(x) if site.pooled else x
-        return nn.Dense(self.classes, kernel_init=init(), name="head")(x)
+        return nn.Dense(self.classes, kernel_init=init(), dtype=self.dtype, name="head")(x)
 
     def noise_shapes(self, batch_size: int, image_shape: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
         """The shapes of one step's random bits, block by block."""

@@ -24,11 +24,13 @@ class Conv3x3(nn.Module):
     features: int
     kernel_init: Any
     native: bool
+    dtype: jnp.dtype = jnp.dtype("float32")
 
     @nn.compact
     def __call__(self, x: Float[Array, "batch h w in"]) -> Float[Array, "batch h w out"]:
         """Convolve."""
         kernel = self.param("kernel", self.kernel_init, (3, 3, x.shape[-1], self.features), jnp.float32)
+        x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
         return native_conv3x3(x, kernel) if self.native else matmul_conv3x3(x, kernel)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import flax.linen as nn
+import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt16
 
 from bn_ablate.nn.block import Block
@@ -18,6 +19,7 @@ class MLP(nn.Module):
     classes: int
     activations: tuple[str, ...]
     kernel_init: str
+    dtype: jnp.dtype = jnp.dtype("float32")
     native_convolution: bool = False
 
     @nn.compact
@@ -33,10 +35,10 @@ class MLP(nn.Module):
         init = INITIALIZERS[self.kernel_init]
         x = x.reshape(x.shape[0], -1)
         for i in range(self.depth):
-            linear = nn.Dense(self.width, use_bias=False, kernel_init=init(), parent=None)
+            linear = nn.Dense(self.width, use_bias=False, kernel_init=init(), dtype=self.dtype, parent=None)
             block = Block(i, linear, self.activations, name=f"block_{i}")
             x = block(x, factors, None if noise is None else noise[i], train=train)
-        return nn.Dense(self.classes, kernel_init=init(), name="head")(x)
+        return nn.Dense(self.classes, kernel_init=init(), dtype=self.dtype, name="head")(x)
 
     def noise_shapes(self, batch_size: int, image_shape: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
         """The shapes of one step's random bits, block by block."""

@@ -177,3 +177,31 @@ def test_the_loss_gradient_against_finite_differences(placement: str, activation
         params = jax.tree.map(lambda leaf: leaf.astype(float) + 0.1, state.params)
         run = jax.jit(lambda params: loss_fn(program, factors, params, state.batch_stats, batch)[0])
         check_grads(run, (params,), order=1, modes=["rev"], atol=2e-2, rtol=2e-2)
+
+
+def test_bfloat16_computes_coarsely_and_keeps_what_it_accumulates_in_float32() -> None:
+    table = TABLE | {"axes": {"placement": ["none", "pre", "post"]}}
+    fine = outcome_of(table, "map")
+    coarse = outcome_of(table | {"train": TABLE["train"] | {"precision": "bfloat16"}}, "map")
+    assert coarse.states is not None
+    for leaf in jax.tree.leaves((coarse.states.params, coarse.states.batch_stats, coarse.observations.loss)):
+        assert leaf.dtype == np.float32
+    np.testing.assert_allclose(coarse.observations.loss, fine.observations.loss, rtol=0.1)
+    assert not np.array_equal(coarse.observations.loss, fine.observations.loss)
+
+
+@pytest.mark.slow
+def test_the_convolutional_network_trains_alike_by_either_strategy_and_either_convolution() -> None:
+    table = TABLE | {
+        "seeds": 1,
+        "model": {"architecture": "cnn", "depth": 4, "width": 2},
+        "train": TABLE["train"] | {"steps": 4},
+        "measure": {"every": 2},
+        "axes": {"placement": ["none", "pre", "post"], "activation": ["tanh"], "dropout_rate": [0.0, 0.3]},
+    }
+    mapped = outcome_of(table, "map")
+    agree(mapped.observations.loss, outcome_of(table, "vmap").observations.loss, 1e-4)
+    native = outcome_of(table | {"model": table["model"] | {"convolution": "native"}}, "vmap")
+    agree(mapped.observations.loss, native.observations.loss, 1e-4)
+    assert mapped.observations.gradient_norm.shape == (3, 1, 6, 4)
+    assert np.all(mapped.observations.gradient_norm > 0)
