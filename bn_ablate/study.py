@@ -1,13 +1,14 @@
 """Everything the command line does, as calls for notebooks and scripts.
 
-import bn_ablate as bn
+A study from its file to data frames, and then one of its networks alone:
 
-study = bn.load_study("configs/smoke.toml", ["seeds=3"])
-plan = bn.make_plan(study)
-results = bn.run(plan, "results")
-results.lanes                                    # a polars data frame
-lane = bn.train_lane(study, {"placement": "pre", "activation": "relu"}, seed=0)
-lane.state.params, lane.batch_indices, lane.noise(step=17)
+    import bn_ablate as bn
+
+    study = bn.load_study("configs/smoke.toml", ["seeds=3"])
+    results = bn.run(study, "results")
+    results.lanes  # a polars data frame
+    lane = bn.train_lane(study, {"placement": "pre", "activation": "relu"}, seed=0)
+    lane.state.params, lane.batch_indices, lane.noise(step=17)
 """
 
 from __future__ import annotations

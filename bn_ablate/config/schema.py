@@ -132,8 +132,8 @@ class Measure(Section):
     """When and on what the lane is measured."""
 
     every: Count = Field(50, description="steps between two measurements; the start and the end are always measured")
-    probe: Count = Field(512, description="training examples, at most, for the measures by layer")
-    eval_batch: Count = Field(1024, description="examples, at most, in one evaluation pass")
+    probe: Count = Field(256, description="training examples, at most, for the measures by layer")
+    eval_batch: Count = Field(256, description="examples, at most, in one evaluation pass")
 
 
 class Study(Section):

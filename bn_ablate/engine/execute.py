@@ -126,7 +126,7 @@ class Engine:
         program = self.program(shard)
         mesh, axis, n_seeds, n_cells = self._layout(len(shard.seeds), shard.room)
         seed_numbers = _fill(list(shard.seeds), n_seeds)
-        factors = stack_factors(_fill(settings, n_cells), program.activations)
+        factors = stack_factors(_fill(settings, n_cells), program.structure.activations)
         seeds = self._seed_examples(shard, seed_numbers)
         states = self._initial(program, seed_numbers, n_cells)
         steps = measured_steps(program.steps, settings[0].measure.every)

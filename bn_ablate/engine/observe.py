@@ -80,7 +80,7 @@ def observe(
     )(state.params)
     blocks = [seen["intermediates"][f"block_{i}"] for i in range(program.depth)]
     layers = [
-        measure_layer(z, block["activation_output"][0], slope(program.activations, factors.activation, z))
+        measure_layer(z, block["activation_output"][0], slope(program.structure.activations, factors.activation, z))
         for block in blocks
         for z in block["activation_input"]
     ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 
 from bn_ablate.config.lane import LaneSettings
-from bn_ablate.nn import NETWORKS, Network, activations_of
+from bn_ablate.nn import NETWORKS, Network, Structure
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Program:
         kernel_init: name of the initializer.
         precision: of the network's arithmetic.
         native_convolution: convolve by XLA's own operation, not by matrix products.
-        activations: those that some lane uses, the identity first.
+        structure: the placements and activations that its lanes choose from.
         drops: whether any lane drops units; if none does, no random bits are drawn.
         decays: whether any lane has weight decay.
         optimizer, momentum, nesterov, schedule, warmup_steps, steps: the optimization.
@@ -40,7 +40,7 @@ class Program:
     kernel_init: str
     precision: str
     native_convolution: bool
-    activations: tuple[str, ...]
+    structure: Structure
     drops: bool
     decays: bool
     optimizer: str
@@ -60,7 +60,7 @@ class Program:
             depth=self.depth,
             width=self.width,
             classes=self.classes,
-            activations=self.activations,
+            structure=self.structure,
             kernel_init=self.kernel_init,
             dtype=jnp.dtype(self.precision),
             native_convolution=self.native_convolution,
@@ -87,7 +87,7 @@ def program_of(
         kernel_init=first.model.kernel_init,
         precision=first.train.precision,
         native_convolution=native,
-        activations=activations_of(settings),
+        structure=Structure.of(settings),
         drops=any(s.dropout.rate > 0 for s in settings),
         decays=any(s.train.weight_decay > 0 for s in settings),
         optimizer=first.train.optimizer,

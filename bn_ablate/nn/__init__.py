@@ -3,7 +3,7 @@
 from bn_ablate.nn.activations import ACTIVATIONS, activate, slope
 from bn_ablate.nn.choose import choose
 from bn_ablate.nn.dropout import drop
-from bn_ablate.nn.factors import Factors, activations_of, stack_factors
+from bn_ablate.nn.factors import Factors, Structure, stack_factors
 from bn_ablate.nn.networks import NETWORKS, Network
 from bn_ablate.nn.norm import BatchNorm, NormSettings, normalize
 
@@ -14,8 +14,8 @@ __all__ = [
     "Factors",
     "Network",
     "NormSettings",
+    "Structure",
     "activate",
-    "activations_of",
     "choose",
     "drop",
     "normalize",

@@ -8,17 +8,16 @@ from jaxtyping import Array, Float, UInt16
 
 from bn_ablate.nn.activations import activate
 from bn_ablate.nn.dropout import drop
-from bn_ablate.nn.factors import POST, PRE, Factors
+from bn_ablate.nn.factors import POST, PRE, Factors, Structure
 from bn_ablate.nn.norm import BatchNorm
-
-IDENTITY = 0
 
 
 class Block(nn.Module):
     """Linear -> [BN] -> activation -> [BN] -> [dropout], where linear is a Dense or a convolution without a bias.
 
-    The two possible activations, of which one is the identity, stand around the one normalization; so both placements
-    cost one normalization, and the same code is a real branch lane by lane and a cheap select under `vmap`.
+    Where lanes with BN before and after the activation share a program, two activations, of which one is the identity,
+    stand around the one normalization; so both placements cost one normalization, and the same code is a real branch
+    lane by lane and a cheap select under `vmap`. Where all lanes agree, what they do not need is not there.
     A bias before BN would be taken away again with the batch mean: where BN comes `pre`, it is not added.
 
     Sows, as intermediates: `linear_output` (before BN), `activation_input`, `activation_output` (after the activation,
@@ -27,12 +26,12 @@ class Block(nn.Module):
     Attributes:
         index: which block of the network this is.
         linear: the linear map.
-        activations: those that the program can choose from, the identity first.
+        structure: what the lanes of the program choose from.
     """
 
     index: int
     linear: nn.Module
-    activations: tuple[str, ...]
+    structure: Structure
 
     @nn.compact
     def __call__(
@@ -40,14 +39,25 @@ class Block(nn.Module):
     ) -> Float[Array, "batch ..."]:
         """Run the block for one lane; `bits` are the random bits of its dropout mask."""
         norm = factors.norm(self.index)
+        if self.structure.normed != "some":
+            norm = norm._replace(enabled=self.structure.normed == "all")
         post = factors.placement == POST
         product: Array = self.linear(x)
         bias = self.param("bias", nn.initializers.zeros_init(), product.shape[-1:], jnp.float32)
         z = product + jnp.where(norm.enabled & (factors.placement == PRE), 0.0, bias).astype(product.dtype)
-        early = activate(self.activations, jnp.where(post, factors.activation, IDENTITY), z)
+        early = self._activate(z, factors, post, when=True)
         normed = BatchNorm(name="norm")(early, norm, train=train)
-        late = activate(self.activations, jnp.where(post, IDENTITY, factors.activation), normed)
+        late = self._activate(normed, factors, post, when=False)
         self.sow("intermediates", "linear_output", z)
         self.sow("intermediates", "activation_input", jnp.where(post, z, normed))
         self.sow("intermediates", "activation_output", jnp.where(post, early, late))
         return drop(late, factors.dropout_rate, bits)
+
+    def _activate(self, z: Array, factors: Factors, post: Array, *, when: bool) -> Array:
+        """The lane's activation where `post` is `when`, else the identity."""
+        placements, names = self.structure.placements, self.structure.activations
+        if "post" not in placements:
+            return z if when else activate(names, factors.activation, z)
+        if placements == ("post",):
+            return activate(names, factors.activation, z) if when else z
+        return activate(("identity", *names), jnp.where(post == when, factors.activation + 1, 0), z)

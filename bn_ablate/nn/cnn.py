@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, UInt16
 
 from bn_ablate.nn.block import Block
 from bn_ablate.nn.convolution import Conv3x3
-from bn_ablate.nn.factors import Factors
+from bn_ablate.nn.factors import Factors, Structure
 from bn_ablate.nn.initializers import INITIALIZERS
 
 
@@ -34,7 +34,7 @@ class CNN(nn.Module):
     depth: int
     width: int
     classes: int
-    activations: tuple[str, ...]
+    structure: Structure
     kernel_init: str
     native_convolution: bool
     dtype: jnp.dtype = jnp.dtype("float32")
@@ -56,7 +56,7 @@ class CNN(nn.Module):
             else:
                 linear = nn.Dense(site.channels, use_bias=False, kernel_init=init(), dtype=self.dtype, parent=None)
                 x = x.reshape(x.shape[0], -1)
-            block = Block(i, linear, self.activations, name=f"block_{i}")
+            block = Block(i, linear, self.structure, name=f"block_{i}")
             x = block(x, factors, None if noise is None else noise[i], train=train)
             x = max_pool(x) if site.pooled else x
         return nn.Dense(self.classes, kernel_init=init(), dtype=self.dtype, name="head")(x)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -21,7 +21,7 @@ class Factors(NamedTuple):
 
     Attributes:
         placement: 0 none, 1 before the activation, 2 after it.
-        activation: index into the program's tuple of activations, whose first is always the identity.
+        activation: index into the activations of the program's structure.
         dropout_rate: probability of dropping a unit.
         coverage: the blocks that have BN, where placement is not none.
         use_scale: BN has gamma.
@@ -54,9 +54,29 @@ class Factors(NamedTuple):
         )
 
 
-def activations_of(settings: list[LaneSettings]) -> tuple[str, ...]:
-    """The activations that a program for these lanes must hold, the identity first."""
-    return ("identity", *sorted({s.model.activation for s in settings} - {"identity"}))
+class Structure(NamedTuple):
+    """What of a block is known before the program is compiled: what some lane needs is in it, and nothing else.
+
+    Where all lanes agree, there is nothing left to choose from, and the program is one that was written for them.
+
+    Attributes:
+        placements: those that occur.
+        activations: those that occur.
+        normed: whether the covered blocks of the lanes have BN: all lanes', no lane's, or some lanes'.
+    """
+
+    placements: tuple[str, ...]
+    activations: tuple[str, ...]
+    normed: Literal["all", "none", "some"]
+
+    @classmethod
+    def of(cls, settings: list[LaneSettings]) -> Structure:
+        """The structure that serves all of these lanes."""
+        placements = tuple(name for name in PLACEMENTS if name in {s.norm.placement for s in settings})
+        covered = {s.norm.placement != "none" and all(coverage_mask(s.norm.coverage, s.model.depth)) for s in settings}
+        bare = {s.norm.placement == "none" or not any(coverage_mask(s.norm.coverage, s.model.depth)) for s in settings}
+        normed: Literal["all", "none", "some"] = "all" if covered == {True} else "none" if bare == {True} else "some"
+        return cls(placements, tuple(sorted({s.model.activation for s in settings})), normed)
 
 
 def stack_factors(settings: list[LaneSettings], activations: tuple[str, ...]) -> Factors:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt16
 
 from bn_ablate.nn.block import Block
-from bn_ablate.nn.factors import Factors
+from bn_ablate.nn.factors import Factors, Structure
 from bn_ablate.nn.initializers import INITIALIZERS
 
 
@@ -17,7 +17,7 @@ class MLP(nn.Module):
     depth: int
     width: int
     classes: int
-    activations: tuple[str, ...]
+    structure: Structure
     kernel_init: str
     dtype: jnp.dtype = jnp.dtype("float32")
     native_convolution: bool = False
@@ -36,7 +36,7 @@ class MLP(nn.Module):
         x = x.reshape(x.shape[0], -1)
         for i in range(self.depth):
             linear = nn.Dense(self.width, use_bias=False, kernel_init=init(), dtype=self.dtype, parent=None)
-            block = Block(i, linear, self.activations, name=f"block_{i}")
+            block = Block(i, linear, self.structure, name=f"block_{i}")
             x = block(x, factors, None if noise is None else noise[i], train=train)
         return nn.Dense(self.classes, kernel_init=init(), dtype=self.dtype, name="head")(x)
 

@@ -13,4 +13,4 @@ NETWORKS: dict[str, Callable[..., Network]] = {
     "mlp": MLP,
     "cnn": CNN,
 }
-"""Each takes `depth`, `width`, `classes`, `activations`, `kernel_init`, `dtype` and `native_convolution`."""
+"""Each takes `depth`, `width`, `classes`, `structure`, `kernel_init`, `dtype` and `native_convolution`."""
