@@ -33,8 +33,8 @@ report: setup # draw the figures, tables and report of a finished study again
 sync: setup # send a finished study to Weights & Biases
 	$(BIN)/bn-ablate sync "$(STUDY)" $(ARGS)
 
-bench: setup # measure how fast this machine trains
-	$(BIN)/bn-ablate bench $(ARGS)
+bench: setup # hold this project against other ways to train the same networks
+	$(BIN)/python scripts/bench.py $(ARGS)
 
 ## Development
 test: setup # run the fast tests

@@ -1,0 +1,100 @@
+"""Hold bn_ablate against other ways to train the same networks, in one run on this machine.
+
+    make bench                                    # everything; under half an hour on two cores
+    python scripts/bench.py --quick               # under two minutes, to see that all of it works
+    python scripts/bench.py --write-docs FILE     # put the figures of a run into docs/benchmarks.md
+
+The figures go to `results/bench/`. docs/benchmarks.md says what is measured and how.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from benching import machine, render, scaling, torch_env
+from benching.cases import CASES, shortened
+from benching.compare import Conditions, compare
+from benching.roster import PEERS, entrants
+from benching.workers import ROOT
+
+PAGE = ROOT / "docs" / "benchmarks.md"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measure, or write the page; returns the exit status."""
+    arguments = _parser().parse_args(argv)
+    if arguments.write_docs:
+        render.write_page(render.load(arguments.write_docs), arguments.page)
+        print(f"{arguments.page}: figures of {arguments.write_docs}")
+        return 0
+    begun = time.perf_counter()
+
+    def say(line: str) -> None:
+        print(f"{time.perf_counter() - begun:6.0f} s  {line}", file=sys.stderr, flush=True)
+
+    quick = arguments.quick
+    wants_torch = any(PEERS[name].torch for name in arguments.peers) and arguments.device == "cpu"
+    torch_python = torch_env.torch_python(say, arguments.torch) if wants_torch else None
+    with tempfile.TemporaryDirectory() as folder:
+        conditions = Conditions(
+            rounds=arguments.rounds or (2 if quick else 3),
+            round_seconds=0.5 if quick else 2.0,
+            platform=arguments.device,
+            jax_python=Path(sys.executable),
+            torch_python=torch_python,
+            folder=Path(folder),
+        )
+        stored: dict[str, Any] = {"machine": machine.describe(conditions.jax_python, torch_python)}
+        names = arguments.cases or (["mlp-72"] if quick else list(CASES))
+        cases = [shortened(CASES[name]) if quick else CASES[name] for name in names]
+        stored["cases"] = [compare(case, entrants(arguments.peers, case), conditions, say) for case in cases]
+        more = not arguments.cases_only
+        stored["diagnostics"] = scaling.diagnostics(conditions, say) if more and not quick else {}
+        stored["scaling"] = scaling.curves(conditions, say, quick) if more else []
+    stored["settings"] = {
+        "quick": quick,
+        "rounds": conditions.rounds,
+        "round_seconds": conditions.round_seconds,
+        "device": conditions.platform,
+        "seconds": time.perf_counter() - begun,
+    }
+    created = stored["machine"]["created"].replace(":", "").replace("+0000", "Z")
+    path = Path(arguments.output) / f"{created}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(stored, indent=1) + "\n")
+    print(render.render(stored))
+    print(f"figures: {path}", file=sys.stderr)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="Hold bn_ablate against other ways to train the same networks.")
+    parser.add_argument(
+        "--quick", action="store_true", help="few lanes, steps and rounds; the figures are not to be quoted"
+    )
+    parser.add_argument("--cases", nargs="+", choices=CASES, help="default: all; with --quick mlp-72")
+    parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS), help="default: all; ours always runs")
+    parser.add_argument("--cases-only", action="store_true", help="leave out the cost of measurements, and scaling")
+    parser.add_argument("--rounds", type=int, help="rounds of all peers by turns; default 3")
+    parser.add_argument(
+        "--device", choices=("cpu", "cuda", "tpu"), default="cpu", help="for JAX; PyTorch runs on CPU only"
+    )
+    parser.add_argument(
+        "--torch", type=Path, metavar="PYTHON", help="an interpreter with PyTorch; default: .venv-bench's"
+    )
+    parser.add_argument("--output", type=Path, default=ROOT / "results" / "bench", help="folder for the figures")
+    parser.add_argument(
+        "--write-docs", type=Path, metavar="FILE", help="measure nothing; write these figures into the page"
+    )
+    parser.add_argument("--page", type=Path, default=PAGE, help=argparse.SUPPRESS)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The ways to train the lanes of a case that are held against each other."""

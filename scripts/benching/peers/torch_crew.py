@@ -1,0 +1,108 @@
+"""PyTorch in one process or several, each training its part of a case on so many threads."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import statistics
+from abc import ABC, abstractmethod
+from multiprocessing.connection import Connection
+
+import numpy as np
+import torch
+
+from benching.cases import Case
+from benching.protocol import Peer, Ready, Timed, peak_bytes, share, steps_within
+
+
+class Trainer(ABC):
+    """Trains every so-manieth part of a case.
+
+    Attributes:
+        lanes: how many lanes that is.
+        form: which of several ways of doing the same it settled on.
+    """
+
+    lanes: int
+    form: str = ""
+
+    @abstractmethod
+    def __init__(self, case: Case, path: str, part: slice) -> None:
+        """Take that part of the case, whose examples are at `path`."""
+
+    @abstractmethod
+    def train(self, n_steps: int) -> tuple[float, float]:
+        """Train each lane for some steps; return the seconds, and the mean batch loss of the lanes in the sample."""
+
+
+def batches_of(case: Case, path: str) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Every batch, cut beforehand: flat for an MLP, channels first for a CNN."""
+    with np.load(path) as arrays:
+        x, y = torch.from_numpy(arrays["x"]), torch.from_numpy(arrays["y"]).long()
+        positions = torch.from_numpy(arrays["positions"]).long()
+    x = x.permute(0, 3, 1, 2) if case.architecture == "cnn" else x.flatten(1)
+    return [(x[at].contiguous(), y[at]) for at in positions]
+
+
+class Crew(Peer):
+    """A case dealt out to so many processes, this one among them."""
+
+    def __init__(
+        self, kind: type[Trainer], case: Case, path: str, round_seconds: float, processes: int, threads: int
+    ) -> None:
+        self._case = case
+        self._round_seconds = round_seconds
+        self._n_steps = case.steps
+        self._helpers: list[Connection] = []
+        spawn = multiprocessing.get_context("spawn")
+        for i in range(1, processes):
+            here, there = spawn.Pipe()
+            part = slice(i, None, processes)
+            spawn.Process(target=_help, args=(there, kind, case, path, part, threads), daemon=True).start()
+            there.close()  # so that a helper which dies ends the pipe
+            self._helpers.append(here)
+        torch.set_num_threads(threads)
+        self._trainer = kind(case, path, slice(0, None, processes))
+        self._lanes = self._trainer.lanes + sum(helper.recv() for helper in self._helpers)
+
+    def set_up(self) -> Ready:
+        """Warm up, and settle for how many steps a round trains."""
+        self._train(2)
+        seconds, _ = self._train(2)
+        self._n_steps = steps_within(self._round_seconds, seconds / 2, self._case.steps)
+        return Ready(share(self._lanes, self._case.n_lanes, self._n_steps, self._case.steps), form=self._trainer.form)
+
+    def round(self) -> Timed:
+        """Train."""
+        seconds, _ = self._train(self._n_steps)
+        return Timed(self._lanes * self._n_steps, seconds)
+
+    def check(self) -> float:
+        """See `Peer`."""
+        return self._train(self._case.steps)[1]
+
+    def peak_bytes(self) -> int:
+        """Of all processes together."""
+        for helper in self._helpers:
+            helper.send(0)
+        others: list[int] = [helper.recv() for helper in self._helpers]
+        return peak_bytes() + sum(others)
+
+    def _train(self, n_steps: int) -> tuple[float, float]:
+        """Seconds and loss, averaged over the processes: as if the work were dealt out evenly to the last step."""
+        for helper in self._helpers:
+            helper.send(n_steps)
+        results = [self._trainer.train(n_steps), *[helper.recv() for helper in self._helpers]]
+        seconds, losses = zip(*results, strict=True)
+        return statistics.mean(seconds), statistics.mean(losses)
+
+
+def _help(parent: Connection, kind: type[Trainer], case: Case, path: str, part: slice, threads: int) -> None:
+    """What another process does: train for so many steps, or tell its memory when they are 0; until the pipe closes."""
+    torch.set_num_threads(threads)
+    trainer = kind(case, path, part)
+    parent.send(trainer.lanes)
+    with contextlib.suppress(EOFError):
+        while True:
+            n_steps = parent.recv()
+            parent.send(trainer.train(n_steps) if n_steps else peak_bytes())

@@ -1,0 +1,146 @@
+"""Stored figures as Markdown, and Markdown into the page that speaks of them."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+from benching.figures import Spread, Stored, lead, present, rates, study_seconds, targets
+from benching.roster import OURS, PEERS
+
+BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
+VERDICTS = {"aim": "yes", "must": "must, not aim", "missed": "**no**", "not measured": "not measured"}
+
+
+class PageError(ValueError):
+    """The page has no place for the figures."""
+
+
+def write_page(stored: Stored, page: Path) -> None:
+    """Put the figures between the markers of `page`.
+
+    Raises:
+        PageError: the markers are not there.
+    """
+    text = page.read_text()
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise PageError(f"{page} has no lines {BEGIN} and {END} to write between")
+    page.write_text(f"{before}{BEGIN}\n\n{render(stored)}\n{END}{after}")
+
+
+def render(stored: Stored) -> str:
+    """All tables."""
+    parts = [_machine(stored["machine"], stored["settings"]), "### What was to be reached", _targets(stored)]
+    for case in stored["cases"]:
+        parts += [f"### {case['case']['title']}", _describe(case["case"]), _case(case)]
+    parts += ["### Scaling", *_scaling(stored["scaling"])]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(head: list[str], rows: list[list[str]], left: int = 1) -> str:
+    """A Markdown table, its first columns aligned left and the others right."""
+    rules = ["---" if i < left else "--:" for i in range(len(head))]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, rules, *rows))
+
+
+def _machine(machine: dict[str, Any], settings: dict[str, Any]) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    quick = " **A quick run: too short to quote.**" if settings["quick"] else ""
+    return (
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_bytes'] / 2**30:.0f} GiB, {machine['system']}; "
+        f"{versions}; commit {machine['commit'] or 'unknown'}; {machine['created']}; load before "
+        f"{machine['load_before']:.1f}; {settings['rounds']} rounds; "
+        f"{settings['seconds'] / 60:.0f} minutes in all.{quick}"
+    )
+
+
+def _targets(stored: Stored) -> str:
+    rows = []
+    for target in targets(stored):
+        sign = "≤ " if target.at_most and target.must != target.aim else ""
+        measured = "" if target.measured is None else target.show(target.measured)
+        wanted = [sign + target.show(target.must), sign + target.show(target.aim)]
+        rows.append([target.title, target.where, *wanted, measured, VERDICTS[target.verdict]])
+    return _table(["figure", "case", "must", "aim", "measured", "reached"], rows, left=2)
+
+
+def _describe(case: dict[str, Any]) -> str:
+    network = f"{case['depth']} blocks, width {case['width']}, batch {case['batch_size']}"
+    levels = ("placements", "activations", "rates", "seeds")
+    counts = [case[key] if isinstance(case[key], int) else len(case[key]) for key in levels]
+    grid = " × ".join(f"{n} {key if n > 1 else key[:-1]}" for n, key in zip(counts, levels, strict=True))
+    return f"{network}; {grid}; {case['steps']} steps; images: {case['images']}."
+
+
+def _case(case: Stored) -> str:
+    whole = case["case"]["whole"]
+    head = ["", "lane-steps/s", "ours is as fast", "compile s", "programs", "peak MB"]
+    head += ["study s", "ours is done", "mean loss"] if whole else []
+    rows, absent = [], []
+    for name, peer in case["peers"].items():
+        if name not in present(case):
+            absent.append(f"{PEERS[name].title}: {peer.get('absent', 'nothing was measured')}.")
+            continue
+        ready = peer["ready"]
+        compiled = ready["programs"]
+        part = (
+            f"{compiled} of {ready['programs_of_case']}"
+            if compiled < ready["programs_of_case"]
+            else f"{compiled or ''}"
+        )
+        row = [
+            PEERS[name].title,
+            f"{statistics.median(rates(case, name)):,.0f}",
+            "" if name == OURS.name else _spread(lead(case, name)),
+            f"{ready['compile_seconds']:.1f}" if compiled else "",
+            part,
+            f"{peer['peak_bytes'] / 1e6:,.0f}",
+        ]
+        if whole:
+            sooner = study_seconds(case, name) / study_seconds(case, OURS.name)
+            trains = peer["loss"] is not None
+            row += [f"{study_seconds(case, name):.1f}" if trains else ""]
+            row += [f"{sooner:.3g}× sooner" if trains and name != OURS.name else ""]
+            row += [f"{peer['loss']:.3f}" if trains else ""]
+        rows.append([*row, _timed(ready)])
+    table = _table([*head, "timed"], rows)
+    return "\n\n".join([table, *absent])
+
+
+def _timed(ready: dict[str, Any]) -> str:
+    return f"{ready['timed']} ({ready['form']})" if ready["form"] else str(ready["timed"])
+
+
+def _spread(spread: Spread) -> str:
+    return f"{spread.median:.3g}× ({spread.least:.3g}–{spread.most:.3g})"
+
+
+def _scaling(points: list[Stored]) -> list[str]:
+    """A table for each axis, and the lane-steps per second also as a share of the best of them."""
+    tables = []
+    for axis in dict.fromkeys(point["axis"] for point in points):
+        mine = [point for point in points if point["axis"] == axis]
+        speeds = [point["lane_steps"] / point["seconds"] for point in mine]
+        rows = [
+            [
+                str(p["value"]),
+                str(p["lanes"]),
+                str(p["steps"]),
+                f"{speed:,.0f}",
+                f"{speed / max(speeds):.2f}",
+                f"{p['lanes'] / p['study_seconds']:.3g}",
+            ]
+            for p, speed in zip(mine, speeds, strict=True)
+        ]
+        head = [axis, "lanes", "steps", "lane-steps/s", "share of the best", "lanes/s"]
+        tables.append(_table(head, rows, left=0))
+    return tables
+
+
+def load(path: Path) -> Stored:
+    """Stored figures."""
+    return dict(json.loads(path.read_text()))

@@ -1,0 +1,69 @@
+"""The peers: what each is called, where it is written, and how it is to be run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from benching.cases import Case
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A peer as the tables name it.
+
+    Attributes:
+        name: as on the command line.
+        title: as in the tables.
+        module: of `benching.peers`.
+        options: what its `make` takes besides the case.
+        group: the letter that the comparison goes by; the best of a group stands for it. Ours have none.
+        torch: runs in the environment that has PyTorch.
+        mlp_only: why it sits out convolutional networks; empty when it does not.
+    """
+
+    name: str
+    title: str
+    module: str
+    options: dict[str, Any] = field(default_factory=dict)
+    group: str = ""
+    torch: bool = False
+    mlp_only: str = ""
+
+
+def _ours(strategy: str) -> dict[str, Any]:
+    return {"strategy": strategy, "devices": None}
+
+
+def _torch(processes: int, threads: int) -> dict[str, Any]:
+    return {"processes": processes, "threads": threads}
+
+
+OURS = Entry("ours", "**bn_ablate**, `auto`", "ours", _ours("auto"))
+ROSTER = (
+    OURS,
+    Entry("ours-map", "bn_ablate, `map`", "ours", _ours("map")),
+    Entry("ours-vmap", "bn_ablate, `vmap`", "ours", _ours("vmap")),
+    Entry("torch-1x1", "(a) PyTorch eager, 1 thread", "torch_eager", _torch(1, 1), "a", torch=True),
+    Entry("torch-1x2", "(a) PyTorch eager, 2 threads", "torch_eager", _torch(1, 2), "a", torch=True),
+    Entry("torch-2x1", "(a) PyTorch eager, 2 processes", "torch_eager", _torch(2, 1), "a", torch=True),
+    Entry("stacked-1x1", "(b) PyTorch stacked, 1 thread", "torch_stacked", _torch(1, 1), "b", torch=True),
+    Entry("stacked-1x2", "(b) PyTorch stacked, 2 threads", "torch_stacked", _torch(1, 2), "b", torch=True),
+    Entry("stacked-2x1", "(b) PyTorch stacked, 2 processes", "torch_stacked", _torch(2, 1), "b", torch=True),
+    Entry("flax", "(c) Flax, jitted step", "flax_loop", group="c"),
+    Entry(
+        "scan",
+        "(d) JAX, scanned training",
+        "jax_scan",
+        group="d",
+        mlp_only="on CPU, XLA's convolution inside a scan is more than 50 times slower than outside",
+    ),
+    Entry("matmul", "(e) matrix products alone", "matmul", group="e"),
+)
+PEERS = {entry.name: entry for entry in ROSTER}
+
+
+def entrants(names: list[str], case: Case) -> list[Entry]:
+    """The peers so named that take part in `case`, ours first: all others are held against it."""
+    chosen = [entry for entry in ROSTER if entry.name in names and entry is not OURS]
+    return [OURS, *(entry for entry in chosen if case.architecture == "mlp" or not entry.mlp_only)]

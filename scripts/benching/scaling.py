@@ -1,0 +1,76 @@
+"""How our speed depends on lanes, width, depth, batch and devices; and what measurements cost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from benching.cases import MLP_72, Case
+from benching.compare import Conditions, Say, make, start
+from benching.roster import OURS
+
+BASE = Case(
+    "scaling",
+    "MLP 3×128, 64 lanes",
+    placements=("pre", "post"),
+    rates=(0.1, 0.5),
+    seeds=4,
+    steps=100,
+    learning_rate=0.01,
+)
+"""16 cells at 4 seeds; more lanes are more seeds."""
+
+LANES = (1, 4, 16, 64, 256, 1024, 4096)
+WIDTHS = (32, 128, 512)
+DEPTHS = (1, 3, 8, 16)
+BATCHES = (16, 32, 128, 512)
+DIAGNOSED = (MLP_72, replace(MLP_72, name="mlp-72-batch-64", title="the same, batch 64", batch_size=64))
+"""The first case, and the same with the batch size of the main study."""
+
+
+def with_lanes(lanes: int) -> Case:
+    """The base with so many lanes, of fewer cells where there are fewer than one seed of all of them has."""
+    if lanes >= 16:
+        return replace(BASE, seeds=lanes // 16, steps=BASE.steps if lanes <= 1024 else 25)
+    few = replace(BASE, placements=("pre",), rates=(0.1,), seeds=1, steps=400)
+    return few if lanes == 4 else replace(few, activations=("relu",))
+
+
+def points(quick: bool) -> list[tuple[str, int, Case, int | None]]:
+    """(what varies, its value, the case, devices): each a point of a curve."""
+    lanes: list[tuple[str, int, Case, int | None]] = [
+        ("lanes", n, with_lanes(n), None) for n in (LANES[2:5] if quick else LANES)
+    ]
+    if quick:
+        return lanes
+    return [
+        *lanes,
+        *(("width", n, replace(BASE, width=n, steps=25 if n > 128 else 50), None) for n in WIDTHS),
+        *(("depth", n, replace(BASE, depth=n, steps=25 if n > 3 else 50), None) for n in DEPTHS),
+        *(("batch", n, replace(BASE, batch_size=n, steps=25 if n > 128 else 50), None) for n in BATCHES),
+        *(("devices", n, BASE, n) for n in (1, 2)),
+    ]
+
+
+def curves(conditions: Conditions, say: Say, quick: bool) -> list[dict[str, Any]]:
+    """Every point, as it is stored: `axis`, `value`, lanes, steps, and what `Ours.study` gives."""
+    measured = []
+    with start(OURS, conditions) as worker:
+        for axis, value, case, devices in points(quick):
+            say(f"scaling: {axis} {value}")
+            make(worker, case, conditions, devices=devices)
+            worker.ask("set_up")
+            point = {"axis": axis, "value": value, "lanes": case.n_lanes, "steps": case.steps}
+            measured.append(point | worker.ask("study"))
+    return measured
+
+
+def diagnostics(conditions: Conditions, say: Say) -> dict[str, dict[str, list[float]]]:
+    """Seconds with measurements `on` and `off`, of some cases by title."""
+    measured = {}
+    with start(OURS, conditions) as worker:
+        for case in DIAGNOSED:
+            say(f"diagnostics: {case.title}")
+            make(worker, case, conditions)
+            measured[case.title] = worker.ask("diagnostics")
+    return measured
