@@ -15,12 +15,12 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 from benching import machine, render, scaling, torch_env
 from benching.cases import CASES, shortened
 from benching.compare import Conditions, compare
-from benching.roster import PEERS, entrants
+from benching.figures import Stored
+from benching.roster import FEW, PEERS, entrants
 from benching.workers import ROOT
 
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -33,44 +33,57 @@ def main(argv: list[str] | None = None) -> int:
         render.write_page(render.load(arguments.write_docs), arguments.page)
         print(f"{arguments.page}: figures of {arguments.write_docs}")
         return 0
+    with tempfile.TemporaryDirectory() as folder:
+        stored, path = _measure(arguments, Path(folder))
+    print(render.render(stored))
+    print(f"figures: {path}", file=sys.stderr)
+    return 0
+
+
+def _measure(arguments: argparse.Namespace, folder: Path) -> tuple[Stored, Path]:
+    """Measure; what was measured is stored part by part, so that a run cut short leaves what it has."""
     begun = time.perf_counter()
 
     def say(line: str) -> None:
         print(f"{time.perf_counter() - begun:6.0f} s  {line}", file=sys.stderr, flush=True)
 
     quick = arguments.quick
-    wants_torch = any(PEERS[name].torch for name in arguments.peers) and arguments.device == "cpu"
-    torch_python = torch_env.torch_python(say, arguments.torch) if wants_torch else None
-    with tempfile.TemporaryDirectory() as folder:
-        conditions = Conditions(
-            rounds=arguments.rounds or (2 if quick else 3),
-            round_seconds=0.5 if quick else 2.0,
-            platform=arguments.device,
-            jax_python=Path(sys.executable),
-            torch_python=torch_python,
-            folder=Path(folder),
-        )
-        stored: dict[str, Any] = {"machine": machine.describe(conditions.jax_python, torch_python)}
-        names = arguments.cases or (["mlp-72"] if quick else list(CASES))
-        cases = [shortened(CASES[name]) if quick else CASES[name] for name in names]
-        stored["cases"] = [compare(case, entrants(arguments.peers, case), conditions, say) for case in cases]
-        more = not arguments.cases_only
-        stored["diagnostics"] = scaling.diagnostics(conditions, say) if more and not quick else {}
-        stored["scaling"] = scaling.curves(conditions, say, quick) if more else []
-    stored["settings"] = {
-        "quick": quick,
-        "rounds": conditions.rounds,
-        "round_seconds": conditions.round_seconds,
-        "device": conditions.platform,
-        "seconds": time.perf_counter() - begun,
+    peers = arguments.peers or (FEW if quick else tuple(PEERS))
+    wants_torch = any(PEERS[name].torch for name in peers) and arguments.device == "cpu"
+    conditions = Conditions(
+        rounds=arguments.rounds or (2 if quick else 3),
+        round_seconds=0.5 if quick else 2.0,
+        platform=arguments.device,
+        jax_python=Path(sys.executable),
+        torch_python=torch_env.torch_python(say, arguments.torch) if wants_torch else None,
+        folder=folder,
+    )
+    settings = {"quick": quick, "rounds": conditions.rounds, "device": conditions.platform}
+    stored: Stored = {
+        "machine": machine.describe(conditions.jax_python, conditions.torch_python),
+        "settings": settings,
+        "cases": [],
+        "diagnostics": {},
+        "scaling": [],
     }
-    created = stored["machine"]["created"].replace(":", "").replace("+0000", "Z")
-    path = Path(arguments.output) / f"{created}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(stored, indent=1) + "\n")
-    print(render.render(stored))
-    print(f"figures: {path}", file=sys.stderr)
-    return 0
+    path = arguments.output / f"{stored['machine']['created'].replace(':', '').replace('+0000', 'Z')}.json"
+
+    def save() -> None:
+        settings["seconds"] = time.perf_counter() - begun
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(stored, indent=1) + "\n")
+
+    for name in arguments.cases or (["mlp-72"] if quick else list(CASES)):
+        case = shortened(CASES[name]) if quick else CASES[name]
+        stored["cases"].append(compare(case, entrants(peers, case), conditions, say))
+        save()
+    if not arguments.cases_only:
+        stored["diagnostics"] = {} if quick else scaling.diagnostics(conditions, say)
+        save()
+        for point in scaling.curves(conditions, say, quick):
+            stored["scaling"].append(point)
+            save()
+    return stored, path
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -79,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
         "--quick", action="store_true", help="few lanes, steps and rounds; the figures are not to be quoted"
     )
     parser.add_argument("--cases", nargs="+", choices=CASES, help="default: all; with --quick mlp-72")
-    parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS), help="default: all; ours always runs")
+    parser.add_argument("--peers", nargs="+", choices=PEERS, help="default: all; ours always runs")
     parser.add_argument("--cases-only", action="store_true", help="leave out the cost of measurements, and scaling")
     parser.add_argument("--rounds", type=int, help="rounds of all peers by turns; default 3")
     parser.add_argument(

@@ -38,18 +38,27 @@ class Conditions:
 def compare(case: Case, entries: list[Entry], conditions: Conditions, say: Say) -> dict[str, Any]:
     """Everything that was measured of `case`, as it is stored.
 
-    `peers` holds, by name: `ready` (see `protocol.Ready`), `rounds` (see `protocol.Timed`), `loss` and `peak_bytes`;
-    or `absent`, the reason why there is nothing.
+    `peers` holds, by name: `ready` (see `protocol.Ready`), `rounds` (see `protocol.Timed`), `loss`, `peak_bytes`, and
+    ours `estimated_bytes`; or `absent`, the reason why there is nothing.
     """
     write_examples(case, examples_of(case, conditions))
     peers: dict[str, dict[str, Any]] = {}
     with ExitStack() as stack:
         workers: dict[str, Worker] = {}
+
+        def drop(name: str, error: WorkerError) -> None:
+            """A peer that fails drops out; but without ours there is nothing to compare."""
+            if name == OURS.name:
+                raise error
+            say(f"{name} failed: {error}")
+            peers[name] = {"absent": str(error)}
+            workers.pop(name, None)
+
         for entry in entries:
-            say(f"{case.name}: setting up {entry.name}")
             if reason := _superfluous(entry, peers, conditions):
                 peers[entry.name] = {"absent": reason}
                 continue
+            say(f"{case.name}: setting up {entry.name}")
             worker = stack.enter_context(start(entry, conditions))
             try:
                 make(worker, case, conditions)
@@ -58,17 +67,21 @@ def compare(case: Case, entries: list[Entry], conditions: Conditions, say: Say) 
                     peers[entry.name]["loss"] = worker.ask("check")
                 workers[entry.name] = worker
             except WorkerError as error:
-                peers[entry.name] = _absent(str(error), entry.name, say)
+                drop(entry.name, error)
         for i in range(conditions.rounds):
             say(f"{case.name}: round {i + 1} of {conditions.rounds}")
-            for name in list(workers):
+            for name, worker in list(workers.items()):
                 try:
-                    peers[name]["rounds"].append(workers[name].ask("round"))
+                    peers[name]["rounds"].append(worker.ask("round"))
                 except WorkerError as error:
-                    peers[name] = _absent(str(error), name, say)
-                    del workers[name]
-        for name, worker in workers.items():
-            peers[name]["peak_bytes"] = worker.ask("peak_bytes")
+                    drop(name, error)
+        for name, worker in list(workers.items()):
+            try:
+                peers[name]["peak_bytes"] = worker.ask("peak_bytes")
+                if worker.entry.module == OURS.module:
+                    peers[name]["estimated_bytes"] = worker.ask("estimated_bytes")
+            except WorkerError as error:
+                drop(name, error)
     return {"case": case.to_json(), "lanes": case.n_lanes, "peers": peers}
 
 
@@ -93,11 +106,6 @@ def make(worker: Worker, case: Case, conditions: Conditions, **options: Any) -> 
 def examples_of(case: Case, conditions: Conditions) -> Path:
     """Where the examples of `case` are."""
     return conditions.folder / f"{case.name}.npz"
-
-
-def _absent(error: str, name: str, say: Say) -> dict[str, Any]:
-    say(f"{name} failed: {error}")
-    return {"absent": error}
 
 
 def _superfluous(entry: Entry, peers: dict[str, dict[str, Any]], conditions: Conditions) -> str:

@@ -37,7 +37,8 @@ def render(stored: Stored) -> str:
     parts = [_machine(stored["machine"], stored["settings"]), "### What was to be reached", _targets(stored)]
     for case in stored["cases"]:
         parts += [f"### {case['case']['title']}", _describe(case["case"]), _case(case)]
-    parts += ["### Scaling", *_scaling(stored["scaling"])]
+    if stored["scaling"]:
+        parts += ["### Scaling", *_scaling(stored["scaling"])]
     return "\n\n".join(parts) + "\n"
 
 
@@ -78,8 +79,8 @@ def _describe(case: dict[str, Any]) -> str:
 
 def _case(case: Stored) -> str:
     whole = case["case"]["whole"]
-    head = ["", "lane-steps/s", "ours is as fast", "compile s", "programs", "peak MB"]
-    head += ["study s", "ours is done", "mean loss"] if whole else []
+    head = ["", "lane-steps/s", "running, ours is", "compile s", "programs", "peak MB"]
+    head += ["study s", "finished, ours is", "mean loss"] if whole else []
     rows, absent = [], []
     for name, peer in case["peers"].items():
         if name not in present(case):
@@ -104,7 +105,7 @@ def _case(case: Stored) -> str:
             sooner = study_seconds(case, name) / study_seconds(case, OURS.name)
             trains = peer["loss"] is not None
             row += [f"{study_seconds(case, name):.1f}" if trains else ""]
-            row += [f"{sooner:.3g}× sooner" if trains and name != OURS.name else ""]
+            row += [f"{sooner:.3g}×" if trains and name != OURS.name else ""]
             row += [f"{peer['loss']:.3f}" if trains else ""]
         rows.append([*row, _timed(ready)])
     table = _table([*head, "timed"], rows)
@@ -123,20 +124,20 @@ def _scaling(points: list[Stored]) -> list[str]:
     """A table for each axis, and the lane-steps per second also as a share of the best of them."""
     tables = []
     for axis in dict.fromkeys(point["axis"] for point in points):
+        constant = ["steps"] if axis == "lanes" else ["lanes", "steps"]
         mine = [point for point in points if point["axis"] == axis]
         speeds = [point["lane_steps"] / point["seconds"] for point in mine]
         rows = [
             [
                 str(p["value"]),
-                str(p["lanes"]),
-                str(p["steps"]),
+                *(str(p[key]) for key in constant),
                 f"{speed:,.0f}",
                 f"{speed / max(speeds):.2f}",
                 f"{p['lanes'] / p['study_seconds']:.3g}",
             ]
             for p, speed in zip(mine, speeds, strict=True)
         ]
-        head = [axis, "lanes", "steps", "lane-steps/s", "share of the best", "lanes/s"]
+        head = [axis, *constant, "lane-steps/s", "share of the best", "lanes/s"]
         tables.append(_table(head, rows, left=0))
     return tables
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,9 +62,11 @@ ROSTER = (
     Entry("matmul", "(e) matrix products alone", "matmul", group="e"),
 )
 PEERS = {entry.name: entry for entry in ROSTER}
+FEW = ("ours", "torch-1x1", "stacked-1x1", "flax", "scan", "matmul")
+"""One of each kind, for a quick run."""
 
 
-def entrants(names: list[str], case: Case) -> list[Entry]:
+def entrants(names: Collection[str], case: Case) -> list[Entry]:
     """The peers so named that take part in `case`, ours first: all others are held against it."""
     chosen = [entry for entry in ROSTER if entry.name in names and entry is not OURS]
     return [OURS, *(entry for entry in chosen if case.architecture == "mlp" or not entry.mlp_only)]

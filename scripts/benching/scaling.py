@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -39,7 +40,7 @@ def with_lanes(lanes: int) -> Case:
 def points(quick: bool) -> list[tuple[str, int, Case, int | None]]:
     """(what varies, its value, the case, devices): each a point of a curve."""
     lanes: list[tuple[str, int, Case, int | None]] = [
-        ("lanes", n, with_lanes(n), None) for n in (LANES[2:5] if quick else LANES)
+        ("lanes", n, with_lanes(n), None) for n in (LANES[2:3] if quick else LANES)
     ]
     if quick:
         return lanes
@@ -52,17 +53,15 @@ def points(quick: bool) -> list[tuple[str, int, Case, int | None]]:
     ]
 
 
-def curves(conditions: Conditions, say: Say, quick: bool) -> list[dict[str, Any]]:
+def curves(conditions: Conditions, say: Say, quick: bool) -> Iterator[dict[str, Any]]:
     """Every point, as it is stored: `axis`, `value`, lanes, steps, and what `Ours.study` gives."""
-    measured = []
     with start(OURS, conditions) as worker:
         for axis, value, case, devices in points(quick):
             say(f"scaling: {axis} {value}")
             make(worker, case, conditions, devices=devices)
             worker.ask("set_up")
             point = {"axis": axis, "value": value, "lanes": case.n_lanes, "steps": case.steps}
-            measured.append(point | worker.ask("study"))
-    return measured
+            yield point | worker.ask("study")
 
 
 def diagnostics(conditions: Conditions, say: Say) -> dict[str, dict[str, list[float]]]:

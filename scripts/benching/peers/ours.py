@@ -14,11 +14,16 @@ import numpy as np
 from benching.cases import Case
 from benching.examples import dataset_of, study_of
 from benching.protocol import Peer, Ready, Timed
-from bn_ablate.engine import Engine, Outcome, Progress, set_up, shards_of
+from bn_ablate.config.lane import LaneSettings
+from bn_ablate.engine import Engine, Outcome, Progress, Shard, set_up, shards_of
+from bn_ablate.memory import PROGRAM_BYTES, lanes_that_fit, shard_bytes
 from bn_ablate.plan import make_plan
 
 DIAGNOSED_STEPS, DIAGNOSED_EVERY = 400, 50
 """The schema's default length of training, and its default schedule of measurements."""
+
+_CACHE = tempfile.TemporaryDirectory()
+"""Of this process alone: nothing that was compiled before counts."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +47,7 @@ class Ours(Peer):
         devices: int | None,
     ) -> None:
         del round_seconds  # a study is trained whole
-        self._cache = tempfile.TemporaryDirectory()  # nothing that was compiled before counts
-        set_up(platform, cache=Path(self._cache.name))
+        set_up(platform, cache=Path(_CACHE.name))
         self._case = case
         self._engine = Engine(dataset_of(case), strategy, jax.local_devices()[:devices])
         self._losses: dict[tuple[Any, ...], float] = {}
@@ -92,11 +96,34 @@ class Ours(Peer):
             seconds["off"].append(bare.seconds * DIAGNOSED_STEPS * case.n_lanes / bare.lane_steps)
         return seconds
 
+    def estimated_bytes(self) -> int:
+        """What the engine thought beforehand that it would need."""
+        machine, shape = self._engine.machine(), self._shape()
+        shards = self._shards(self._case, self._case.steps)
+        needs = [
+            shard_bytes(shard.cells[0].settings, len(shard.lane_ids), len(shard.seeds), machine, *shape)
+            for shard in shards
+        ]
+        return PROGRAM_BYTES + max(needs)
+
+    def _shape(self) -> tuple[tuple[int, ...], int]:
+        """Of the images, and how many classes they have."""
+        return self._engine.dataset.images.shape[1:], self._engine.dataset.n_classes
+
+    def _shards(self, case: Case, every: int) -> list[Shard]:
+        """Those that a study would be cut into."""
+        plan = make_plan(study_of(case, every))
+
+        def room(settings: LaneSettings) -> int:
+            return lanes_that_fit(settings, len(plan.seeds), self._engine.machine(), *self._shape())
+
+        return shards_of(plan, max_lanes=room)
+
     def _train(self, case: Case, every: int) -> Trained:
         """Train `case`, measured every so many steps."""
         outcomes, lane_steps, seconds = [], 0, 0.0
         compiled, begun = self._engine.timing.compile_seconds, time.perf_counter()
-        for shard in shards_of(make_plan(study_of(case, every))):
+        for shard in self._shards(case, every):
             seen: list[Progress] = []
             outcomes.append(self._engine.run(shard, seen.append))
             first = seen[0]  # a call that measures before it trains; the very last call only measures
