@@ -59,7 +59,7 @@ def bca_interval(d: Vector, level: float = LEVEL) -> Interval | None:
     """Bias-corrected and accelerated bootstrap interval for the mean of `d`; nothing from a single seed.
 
     A bootstrap of n values is too narrow by about `sqrt((n - 1) / n)` and by the normal quantile in place of Student's:
-    at n = 10 a plain 95% interval covers 89%. So the level asked of the bootstrap is `1 - 2 Φ(-t sqrt(n / (n - 1)))`,
+    at n = 10 a plain 95% interval covers 91%. So the level asked of the bootstrap is `1 - 2 Φ(-t sqrt(n / (n - 1)))`,
     with t the Student quantile, which for normal data gives the level asked here ("expanded percentile", Hesterberg
     2015).
 
