@@ -106,7 +106,7 @@ class Case:
 
 MLP_72 = Case("mlp-72", "MLP 3×128, 72 lanes", whole=True)
 MLP_600 = Case("mlp-600", "MLP 3×128, 600 lanes", rates=(0.0, 0.1, 0.3, 0.5, 0.7), seeds=10, steps=40)
-MLP_8X256 = Case("mlp-8x256", "MLP 8×256, 72 lanes", depth=8, width=256, steps=30, learning_rate=0.01)
+MLP_8X256 = Case("mlp-8x256", "MLP 8×256, 72 lanes", depth=8, width=256, steps=24, learning_rate=0.01)
 CNN_24 = Case(
     "cnn-24",
     "CNN 5×16, 24 lanes",

@@ -55,7 +55,7 @@ def compare(case: Case, entries: list[Entry], conditions: Conditions, say: Say) 
             workers.pop(name, None)
 
         for entry in entries:
-            if reason := _superfluous(entry, peers, conditions):
+            if reason := _superfluous(entry, case, peers, conditions):
                 peers[entry.name] = {"absent": reason}
                 continue
             say(f"{case.name}: setting up {entry.name}")
@@ -108,11 +108,13 @@ def examples_of(case: Case, conditions: Conditions) -> Path:
     return conditions.folder / f"{case.name}.npz"
 
 
-def _superfluous(entry: Entry, peers: dict[str, dict[str, Any]], conditions: Conditions) -> str:
+def _superfluous(entry: Entry, case: Case, peers: dict[str, dict[str, Any]], conditions: Conditions) -> str:
     """Why a peer need not be set up, or cannot be; empty when it is to be."""
     if entry.torch and conditions.torch_python is None:
         return "not installed"
+    if entry.mlp_only and case.architecture != "mlp":
+        return entry.mlp_only
     ours = peers.get(OURS.name, {}).get("ready", {})
-    if entry is not OURS and entry.module == OURS.module and ours.get("form") == entry.options["strategy"]:
+    if entry is not OURS and entry.module == OURS.module and ours["form"] == entry.options["strategy"]:
         return "is what `auto` took"
     return ""

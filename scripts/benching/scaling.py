@@ -23,8 +23,8 @@ BASE = Case(
 
 LANES = (1, 4, 16, 64, 256, 1024, 4096)
 WIDTHS = (32, 128, 512)
-DEPTHS = (1, 3, 8, 16)
-BATCHES = (16, 32, 128, 512)
+DEPTHS = (1, 3, 10)
+BATCHES = (32, 128, 512)
 DIAGNOSED = (MLP_72, replace(MLP_72, name="mlp-72-batch-64", title="the same, batch 64", batch_size=64))
 """The first case, and the same with the batch size of the main study."""
 

@@ -74,8 +74,7 @@ class Worker:
         except BrokenPipeError:
             line = ""
         if not line:
-            self._process.kill()
-            raise WorkerError(f"{self.entry.name} ended or hung at {do!r}: {self._last_words()}")
+            raise WorkerError(f"{self.entry.name} {self._end()} at {do!r}; {self._last_words()}")
         said = json.loads(line)
         if "error" in said:
             raise WorkerError(said["error"])
@@ -97,6 +96,15 @@ class Worker:
             self._process.wait()
         self._process.stdout.close()
         self._errors.close()
+
+    def _end(self) -> str:
+        """How the process ended; one that still runs has hung, and is ended here."""
+        try:
+            status = self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return f"gave no answer in {PATIENCE_SECONDS:.0f} s"
+        return f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
 
     def _last_words(self) -> str:
         self._errors.seek(0)
