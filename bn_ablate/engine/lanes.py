@@ -16,7 +16,7 @@ from bn_ablate.engine.examples import Examples, SeedExamples
 from bn_ablate.engine.observe import Observation, observe
 from bn_ablate.engine.program import Program
 from bn_ablate.engine.randomness import dropout_bits
-from bn_ablate.engine.train import Batch, TrainState, train_step
+from bn_ablate.engine.train import Batch, TrainState, init_state, train_step
 from bn_ablate.nn import Factors
 
 Strategy = Literal["vmap", "map"]
@@ -105,18 +105,52 @@ def run_segment(
     return each(strategy, one_seed)(seeds, segment.positions, states)  # type: ignore[no-any-return]
 
 
+class Layout(NamedTuple):
+    """How lanes are divided over devices.
+
+    Attributes:
+        mesh: of one axis, `lanes`.
+        axis: what is divided.
+        seeds, cells: how many there are with those that fill up the last device's share.
+    """
+
+    mesh: Mesh
+    axis: Literal["seeds", "cells"]
+    seeds: int
+    cells: int
+
+    @property
+    def specs(self) -> tuple[PartitionSpec, PartitionSpec, PartitionSpec]:
+        """Of what has a leading axis of seeds, of cells, and of both."""
+        divided, whole = PartitionSpec("lanes"), PartitionSpec()
+        return (divided, whole, divided) if self.axis == "seeds" else (whole, divided, PartitionSpec(None, "lanes"))
+
+
+def initial_on_mesh(program: Program, layout: Layout) -> Callable[[Array, Factors], TrainState]:
+    """The states of all lanes before training, leading axes (seeds, cells), each on the device that is to train it.
+
+    Takes the seeds and the factors.
+    """
+
+    def all_lanes(seeds: Array, factors: Factors) -> TrainState:
+        cells = factors.placement.shape[0]
+        states = jax.vmap(partial(init_state, program))(seeds)
+        return jax.tree.map(lambda leaf: jnp.repeat(leaf[:, None], cells, axis=1), states)  # type: ignore[no-any-return]
+
+    seeds, cells, lanes = layout.specs
+    return jax.shard_map(all_lanes, mesh=layout.mesh, in_specs=(seeds, cells), out_specs=lanes, check_vma=False)
+
+
 def on_mesh(
-    program: Program, strategy: Strategy, mesh: Mesh, axis: Literal["seeds", "cells"]
+    program: Program, strategy: Strategy, layout: Layout
 ) -> Callable[[Examples, SeedExamples, Factors, TrainState, Segment], tuple[TrainState, Observation]]:
-    """`run_segment` with its seeds, or its cells, divided over the devices of `mesh`."""
-    everywhere, divided = PartitionSpec(), PartitionSpec("lanes")
-    seeds = divided if axis == "seeds" else everywhere
-    cells = divided if axis == "cells" else everywhere
-    lanes = divided if axis == "seeds" else PartitionSpec(None, "lanes")
+    """`run_segment` with its seeds, or its cells, divided over devices."""
+    everywhere = PartitionSpec()
+    seeds, cells, lanes = layout.specs
     segment = Segment(seeds, *[everywhere] * 4)  # type: ignore[arg-type]
     return jax.shard_map(
         partial(run_segment, program, strategy),
-        mesh=mesh,
+        mesh=layout.mesh,
         in_specs=(everywhere, seeds, cells, lanes, segment),
         out_specs=(lanes, lanes),
         check_vma=False,

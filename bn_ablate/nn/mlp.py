@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt16
 
 from bn_ablate.nn.block import Block
+from bn_ablate.nn.dense import Dense
 from bn_ablate.nn.factors import Factors, Structure
 from bn_ablate.nn.initializers import INITIALIZERS
 
@@ -35,10 +36,10 @@ class MLP(nn.Module):
         init = INITIALIZERS[self.kernel_init]
         x = x.reshape(x.shape[0], -1)
         for i in range(self.depth):
-            linear = nn.Dense(self.width, use_bias=False, kernel_init=init(), dtype=self.dtype, parent=None)
+            linear = Dense(self.width, init(), False, dtype=self.dtype, parent=None)
             block = Block(i, linear, self.structure, name=f"block_{i}")
             x = block(x, factors, None if noise is None else noise[i], train=train)
-        return nn.Dense(self.classes, kernel_init=init(), dtype=self.dtype, name="head")(x)
+        return Dense(self.classes, init(), False, use_bias=True, dtype=self.dtype, name="head")(x)
 
     def noise_shapes(self, batch_size: int, image_shape: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
         """The shapes of one step's random bits, block by block."""
