@@ -44,6 +44,15 @@ class LaneSettings(Section):
             coverage_mask(self.norm.coverage, self.model.depth)
         except ValueError as error:
             found.append(Problem("norm.coverage", str(error)))
+        size, batch = self.norm.batch_size, self.train.batch_size
+        if size and batch % size:
+            below = max(n for n in range(1, size + 1) if batch % n == 0)
+            found.append(
+                Problem(
+                    "norm.batch_size",
+                    f"= {size} does not divide train.batch_size = {batch} into equal groups; {below} does",
+                )
+            )
         if self.train.warmup_steps >= self.train.steps:
             found.append(
                 Problem("train.warmup_steps", f"= {self.train.warmup_steps} leaves no step of {self.train.steps}")

@@ -66,6 +66,7 @@ FACTORS = {
     "depth": Factor("model.depth", traced=False),
     "width": Factor("model.width", traced=False),
     "kernel_init": Factor("model.kernel_init", traced=False),
+    "norm_batch_size": Factor("norm.batch_size", traced=False),
     "n_train": Factor("data.n_train", traced=False),
     "steps": Factor("train.steps", traced=False),
     "batch_size": Factor("train.batch_size", traced=False),

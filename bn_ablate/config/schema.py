@@ -93,6 +93,9 @@ class Norm(Section):
         0.9, description="decay of the moving statistics: ra = momentum * ra + (1 - momentum) * batch"
     )
     epsilon: Positive = Field(1e-5, description="added to the variance")
+    batch_size: Count | None = Field(
+        None, description="examples that share their statistics in training (ghost BN); the whole batch when absent"
+    )
 
 
 class Dropout(Section):

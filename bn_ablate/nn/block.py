@@ -46,7 +46,7 @@ class Block(nn.Module):
         bias = self.param("bias", nn.initializers.zeros_init(), product.shape[-1:], jnp.float32)
         z = product + jnp.where(norm.enabled & (factors.placement == PRE), 0.0, bias).astype(product.dtype)
         early = self._activate(z, factors, post, when=True)
-        normed = BatchNorm(name="norm")(early, norm, train=train)
+        normed = BatchNorm(self.structure.norm_batch_size, name="norm")(early, norm, train=train)
         late = self._activate(normed, factors, post, when=False)
         self.sow("intermediates", "linear_output", z)
         self.sow("intermediates", "activation_input", jnp.where(post, z, normed))

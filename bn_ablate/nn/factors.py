@@ -63,11 +63,13 @@ class Structure(NamedTuple):
         placements: those that occur.
         activations: those that occur.
         normed: whether the covered blocks of the lanes have BN: all lanes', no lane's, or some lanes'.
+        norm_batch_size: examples that are normalized together in training; all of the batch when None.
     """
 
     placements: tuple[str, ...]
     activations: tuple[str, ...]
     normed: Literal["all", "none", "some"]
+    norm_batch_size: int | None = None
 
     @classmethod
     def of(cls, settings: list[LaneSettings]) -> Structure:
@@ -76,7 +78,8 @@ class Structure(NamedTuple):
         covered = {s.norm.placement != "none" and all(coverage_mask(s.norm.coverage, s.model.depth)) for s in settings}
         bare = {s.norm.placement == "none" or not any(coverage_mask(s.norm.coverage, s.model.depth)) for s in settings}
         normed: Literal["all", "none", "some"] = "all" if covered == {True} else "none" if bare == {True} else "some"
-        return cls(placements, tuple(sorted({s.model.activation for s in settings})), normed)
+        activations = tuple(sorted({s.model.activation for s in settings}))
+        return cls(placements, activations, normed, settings[0].norm.batch_size)
 
 
 def stack_factors(settings: list[LaneSettings], activations: tuple[str, ...]) -> Factors:

@@ -25,6 +25,7 @@ PREFIXES = {
     "depth": "d",
     "width": "w",
     "kernel_init": "",
+    "norm_batch_size": "bnb",
     "n_train": "n",
     "steps": "t",
     "batch_size": "b",

@@ -21,6 +21,7 @@ LEVELS: dict[str, tuple[Any, ...]] = {
     "architecture": ARCHITECTURES,
     "depth": (2, 3, 4),
     "width": (8, 16),
+    "norm_batch_size": (2, 4),
     "kernel_init": ("lecun_normal", "he_normal"),
     "n_train": (50, 100),
     "steps": (10, 20),

@@ -150,6 +150,11 @@ def test_overrides_leave_the_given_table_alone() -> None:
             "axes.steps[1]",
             "leaves no step of steps = 50",
         ),
+        (
+            {"train": {"batch_size": 60}, "axes": {"norm_batch_size": [30, 16]}},
+            "norm.batch_size",
+            "= 16 does not divide train.batch_size = 60 into equal groups; 15 does",
+        ),
         ({"axes": {"placement": ["pre"]}, "exclude": [{"placement": "pre"}]}, "exclude", "leaves nothing of the grid"),
     ],
 )
