@@ -30,11 +30,13 @@ from bn_ablate.config.names import (
     Placement,
     Precision,
     ScheduleName,
+    Trainable,
 )
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Probability = Annotated[float, Field(ge=0.0, lt=1.0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
@@ -93,6 +95,8 @@ class Norm(Section):
         0.9, description="decay of the moving statistics: ra = momentum * ra + (1 - momentum) * batch"
     )
     epsilon: Positive = Field(1e-5, description="added to the variance")
+    scale_init: Finite = Field(1.0, description="what every scale (gamma) starts from")
+    bias_init: Finite = Field(0.0, description="what every bias (beta) starts from")
     batch_size: Count | None = Field(
         None, description="examples that share their statistics in training (ghost BN); the whole batch when absent"
     )
@@ -115,6 +119,11 @@ class Train(Section):
     nesterov: bool = False
     weight_decay: NonNegative = Field(
         0.0, description="on kernels only; coupled (L2) for sgd, adam and rmsprop, decoupled for adamw"
+    )
+    trainable: Trainable = Field(
+        "all",
+        description="what is trained, the rest keeping its initial values: all; all but BN's scales (gamma), or its "
+        "biases (beta); or affine_only, those two and nothing else",
     )
     schedule: ScheduleName = "constant"
     precision: Precision = Field(

@@ -23,6 +23,7 @@ from bn_ablate.engine.shards import Shard
 from bn_ablate.engine.train import TrainState, init_state
 from bn_ablate.memory import BLOCK_BYTES, SHARE, Machine
 from bn_ablate.nn import stack_factors
+from bn_ablate.nn.parameters import with_initial_affine
 
 SECONDS_PER_CALL = 1.0
 """How long a call into the compiled program should last: short enough to show progress and to stop soon."""
@@ -129,6 +130,8 @@ class Engine:
         factors = stack_factors(_fill(settings, n_cells), program.structure.activations)
         seeds = self._seed_examples(shard, seed_numbers)
         states = self._initial(program, seed_numbers, n_cells)
+        if any((s.norm.scale_init, s.norm.bias_init) != (1.0, 0.0) for s in settings):
+            states = states.replace(params=with_initial_affine(states.params, factors))
         steps = measured_steps(program.steps, settings[0].measure.every)
         room = self._room(program, settings[0].measure.every)
         whole = (slice(len(shard.seeds)), slice(len(shard.cells)))

@@ -26,6 +26,7 @@ class Program:
         structure: the placements and activations that its lanes choose from.
         drops: whether any lane drops units; if none does, no random bits are drawn.
         decays: whether any lane has weight decay.
+        freezes: whether any lane leaves some parameters as they begin.
         optimizer, momentum, nesterov, schedule, warmup_steps, steps: the optimization.
         batch_size: examples in a training batch.
         probe: examples, at most, for the measures by layer.
@@ -43,6 +44,7 @@ class Program:
     structure: Structure
     drops: bool
     decays: bool
+    freezes: bool
     optimizer: str
     momentum: float
     nesterov: bool
@@ -90,6 +92,7 @@ def program_of(
         structure=Structure.of(settings),
         drops=any(s.dropout.rate > 0 for s in settings),
         decays=any(s.train.weight_decay > 0 for s in settings),
+        freezes=any(s.train.trainable != "all" for s in settings),
         optimizer=first.train.optimizer,
         momentum=first.train.momentum,
         nesterov=first.train.nesterov,

@@ -30,6 +30,8 @@ class Factors(NamedTuple):
         bn_epsilon: added to the variance.
         learning_rate: peak learning rate.
         weight_decay: on kernels.
+        scale_init, bias_init: what every gamma and beta start from.
+        trains_scale, trains_bias, trains_rest: whether BN's gamma, BN's beta, and all other parameters are trained.
     """
 
     placement: Int[Array, "..."]
@@ -42,6 +44,11 @@ class Factors(NamedTuple):
     bn_epsilon: Float[Array, "..."]
     learning_rate: Float[Array, "..."]
     weight_decay: Float[Array, "..."]
+    scale_init: Float[Array, "..."]
+    bias_init: Float[Array, "..."]
+    trains_scale: Bool[Array, "..."]
+    trains_bias: Bool[Array, "..."]
+    trains_rest: Bool[Array, "..."]
 
     def norm(self, block: int) -> NormSettings:
         """The BN settings of one block of one lane."""
@@ -88,6 +95,7 @@ def stack_factors(settings: list[LaneSettings], activations: tuple[str, ...]) ->
     def floats(values: list[float]) -> np.ndarray:
         return np.asarray(values, np.float32)
 
+    trainable = [s.train.trainable for s in settings]
     return Factors(
         placement=np.asarray([PLACEMENTS.index(s.norm.placement) for s in settings], np.int32),  # type: ignore[arg-type]
         activation=np.asarray([activations.index(s.model.activation) for s in settings], np.int32),  # type: ignore[arg-type]
@@ -99,6 +107,11 @@ def stack_factors(settings: list[LaneSettings], activations: tuple[str, ...]) ->
         bn_epsilon=floats([s.norm.epsilon for s in settings]),  # type: ignore[arg-type]
         learning_rate=floats([s.train.learning_rate for s in settings]),  # type: ignore[arg-type]
         weight_decay=floats([s.train.weight_decay for s in settings]),  # type: ignore[arg-type]
+        scale_init=floats([s.norm.scale_init for s in settings]),  # type: ignore[arg-type]
+        bias_init=floats([s.norm.bias_init for s in settings]),  # type: ignore[arg-type]
+        trains_scale=np.asarray([name != "all_but_scale" for name in trainable], bool),  # type: ignore[arg-type]
+        trains_bias=np.asarray([name != "all_but_bias" for name in trainable], bool),  # type: ignore[arg-type]
+        trains_rest=np.asarray([name != "affine_only" for name in trainable], bool),  # type: ignore[arg-type]
     )
 
 
@@ -115,4 +128,9 @@ def neutral_factors(depth: int) -> Factors:
         bn_epsilon=jnp.float32(1e-5),
         learning_rate=jnp.float32(0),
         weight_decay=jnp.float32(0),
+        scale_init=jnp.float32(1),
+        bias_init=jnp.float32(0),
+        trains_scale=jnp.bool_(True),
+        trains_bias=jnp.bool_(True),
+        trains_rest=jnp.bool_(True),
     )

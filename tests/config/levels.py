@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from bn_ablate.config.names import ARCHITECTURES
+from bn_ablate.config.names import ARCHITECTURES, TRAINABLES
 
 LEVELS: dict[str, tuple[Any, ...]] = {
     "placement": ("none", "pre", "post"),
@@ -14,10 +14,13 @@ LEVELS: dict[str, tuple[Any, ...]] = {
     "coverage": ("all", "none", "first", "only_1", "without_0"),
     "bn_momentum": (0.5, 0.9, 0.99),
     "bn_epsilon": (1e-5, 1e-3),
+    "scale_init": (0.1, 1.0),
+    "bias_init": (-1.0, 0.0),
     "activation": ("sigmoid", "relu", "gelu"),
     "dropout_rate": (0.0, 0.2, 0.5),
     "learning_rate": (0.01, 0.1, 1.0),
     "weight_decay": (0.0, 1e-4),
+    "trainable": TRAINABLES,
     "architecture": ARCHITECTURES,
     "depth": (2, 3, 4),
     "width": (8, 16),

@@ -1,0 +1,54 @@
+"""Small networks, one training step at a time, for tests of what each factor changes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+
+import bn_ablate as bn
+from bn_ablate.engine.program import Program, program_of
+from bn_ablate.engine.train import Batch, TrainState, init_state, train_step
+from bn_ablate.nn import Factors, stack_factors
+from bn_ablate.plan import Cell, make_plan
+
+BATCH, IMAGE, CLASSES = 8, (4, 4, 1), 3
+MODEL = {"depth": 3, "width": 4, "activation": "tanh"}
+
+
+def lay_out(axes: dict[str, list[Any]], **sections: Any) -> tuple[tuple[Cell, ...], Program, Factors]:
+    """The cells of a grid of traced factors, their program, and their factors, stacked."""
+    table = {"name": "small", "train": {"batch_size": BATCH}, "model": MODEL}
+    for name, section in sections.items():
+        table[name] = table.get(name, {}) | section  # type: ignore[operator]
+    cells = make_plan(bn.build_study(table | {"axes": axes})).cells
+    settings = [cell.settings for cell in cells]
+    program = program_of(settings, IMAGE, CLASSES)
+    return cells, program, stack_factors(settings, program.structure.activations)
+
+
+def batches(program: Program, n: int) -> list[Batch]:
+    """`n` batches of random images, labels and bits, the bits alike in every program that has them."""
+    made = []
+    for step in range(n):
+        draw = np.random.default_rng(step)
+        x, y = draw.normal(size=(BATCH, *IMAGE)).astype(np.float32), draw.integers(CLASSES, size=BATCH)
+        bits = tuple(draw.integers(0, 65536, shape).astype(np.uint16) for shape in program.noise_shapes)
+        made.append(Batch(x, y, bits if program.drops else None))  # type: ignore[arg-type]
+    return made
+
+
+def train(program: Program, factors: Factors, steps: int = 3) -> tuple[TrainState, TrainState]:
+    """The states of all lanes before and after some steps, all at once."""
+    start = jax.jit(jax.vmap(lambda lane: init_state(program, 0, lane)))(factors)
+    step = jax.jit(jax.vmap(lambda lane, state, batch: train_step(program, lane, state, batch), (0, 0, None)))
+    state = start
+    for batch in batches(program, steps):
+        state = step(factors, state, batch)
+    return start, state
+
+
+def lane(tree: Any, i: int) -> dict[str, np.ndarray]:
+    """The leaves of lane `i`, by path."""
+    return {jax.tree_util.keystr(path): np.asarray(leaf[i]) for path, leaf in jax.tree.leaves_with_path(tree)}
