@@ -41,9 +41,13 @@ OPTIMIZERS: tuple[str, ...] = get_args(OptimizerName)
 Precision = Literal["float32", "bfloat16"]
 ScheduleName = Literal["constant", "cosine", "linear"]
 SCHEDULES: tuple[str, ...] = get_args(ScheduleName)
+DropoutSite = Literal["block", "last", "before_norm", "ic"]
+DROPOUT_SITES: tuple[str, ...] = get_args(DropoutSite)
+DropoutKind = Literal["bernoulli", "uniform"]
+DROPOUT_KINDS: tuple[str, ...] = get_args(DropoutKind)
 Trainable = Literal["all", "all_but_scale", "all_but_bias", "affine_only"]
 TRAINABLES: tuple[str, ...] = get_args(Trainable)
-COVERAGES = ("all", "none", "first", "last", "every_other")
+COVERAGES = ("all", "none", "first", "last", "every_other", "input")
 _COVERAGE_BY_BLOCK = re.compile(r"^(only|without)_(\d{1,3})$")
 
 
@@ -64,6 +68,8 @@ FACTORS = {
     "bias_init": Factor("norm.bias_init", traced=True),
     "activation": Factor("model.activation", traced=True),
     "dropout_rate": Factor("dropout.rate", traced=True),
+    "dropout_site": Factor("dropout.site", traced=True),
+    "dropout_kind": Factor("dropout.kind", traced=True),
     "learning_rate": Factor("train.learning_rate", traced=True),
     "weight_decay": Factor("train.weight_decay", traced=True),
     "trainable": Factor("train.trainable", traced=True),
@@ -108,6 +114,8 @@ METRICS: tuple[str, ...] = get_args(Metric)
 def coverage_mask(coverage: str, depth: int) -> tuple[bool, ...]:
     """Which of `depth` blocks have BN: all, none, first, last, every_other (0, 2, …), only_K, without_K (K from 0).
 
+    With `input` no block has: BN stands before the first linear map only. `all` means all blocks, and not the input.
+
     Raises:
         ValueError: K is not a block of this depth.
     """
@@ -124,6 +132,7 @@ def coverage_mask(coverage: str, depth: int) -> tuple[bool, ...]:
         "first": range(1),
         "last": range(depth - 1, depth),
         "every_other": range(0, depth, 2),
+        "input": range(0),
     }[coverage]
     return tuple(i in covered for i in range(depth))
 

@@ -25,6 +25,8 @@ from bn_ablate.config.names import (
     Affine,
     Architecture,
     Coverage,
+    DropoutKind,
+    DropoutSite,
     InitializerName,
     OptimizerName,
     Placement,
@@ -90,7 +92,7 @@ class Norm(Section):
 
     placement: Placement = Field("pre", description="none, before (pre) or after (post) the activation")
     affine: Affine = Field("both", description="which of scale (gamma) and bias (beta) are there")
-    coverage: Coverage = Field("all", description="the blocks that have BN")
+    coverage: Coverage = Field("all", description="the blocks that have BN, or the network's input alone")
     momentum: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
         0.9, description="decay of the moving statistics: ra = momentum * ra + (1 - momentum) * batch"
     )
@@ -103,9 +105,20 @@ class Norm(Section):
 
 
 class Dropout(Section):
-    """Dropout after every block."""
+    """Dropout: how much, where, and of which kind."""
 
-    rate: Probability = Field(0.0, description="probability of dropping a unit; resolved to 1/65536")
+    rate: Probability = Field(
+        0.0,
+        description="bernoulli: probability of dropping a unit, resolved to 1/65536; uniform: half the noise's width",
+    )
+    site: DropoutSite = Field(
+        "block",
+        description="after every block (block), after the last (last), just before BN (before_norm), or before every "
+        "linear map, with BN on the network's input too (ic)",
+    )
+    kind: DropoutKind = Field(
+        "bernoulli", description="bernoulli: zero or x/(1 - rate); uniform: x(1 + r), r uniform on (-rate, rate)"
+    )
 
 
 class Train(Section):

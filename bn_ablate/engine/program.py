@@ -70,7 +70,7 @@ class Program:
 
     @property
     def noise_shapes(self) -> tuple[tuple[int, ...], ...]:
-        """The shapes of one training step's random bits, block by block; none where no lane drops."""
+        """The shapes of one training step's random bits, block by block, then the input; none where no lane drops."""
         return self.network.noise_shapes(self.batch_size, self.image_shape) if self.drops else ()
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt16
 
 from bn_ablate.nn.activations import activate
-from bn_ablate.nn.dropout import drop
+from bn_ablate.nn.dropout import drop, rate_at
 from bn_ablate.nn.factors import POST, PRE, Factors, Structure
 from bn_ablate.nn.norm import BatchNorm
 
@@ -46,12 +46,31 @@ class Block(nn.Module):
         bias = self.param("bias", nn.initializers.zeros_init(), product.shape[-1:], jnp.float32)
         z = product + jnp.where(norm.enabled & (factors.placement == PRE), 0.0, bias).astype(product.dtype)
         early = self._activate(z, factors, post, when=True)
-        normed = BatchNorm(self.structure.norm_batch_size, name="norm")(early, norm, train=train)
+        early_dropped = self._drop(early, factors, bits, norm.enabled, before_norm=True)
+        normed = BatchNorm(self.structure.norm_batch_size, name="norm")(early_dropped, norm, train=train)
         late = self._activate(normed, factors, post, when=False)
         self.sow("intermediates", "linear_output", z)
         self.sow("intermediates", "activation_input", jnp.where(post, z, normed))
         self.sow("intermediates", "activation_output", jnp.where(post, early, late))
-        return drop(late, factors.dropout_rate, bits)
+        return self._drop(late, factors, bits, norm.enabled, before_norm=False)
+
+    def _drop(
+        self, x: Array, factors: Factors, bits: Array | None, normed: bool | Array, *, before_norm: bool
+    ) -> Array:
+        """The lane's dropout just before BN, or at the end of the block; the identity where it has none there.
+
+        A block without BN has nothing to drop before: there, site `before_norm` is the end of the block.
+        """
+        last = self.index == factors.coverage.shape[-1] - 1
+        end = not before_norm
+        applies = {
+            "block": end,
+            "last": end and last,
+            "before_norm": normed if before_norm else _not(normed),
+            "ic": end,
+        }
+        rate = rate_at(self.structure.drop_sites, factors.dropout_site, factors.dropout_rate, applies)
+        return x if rate is None else drop(x, rate, bits, self.structure.drop_kinds, factors.dropout_kind)
 
     def _activate(self, z: Array, factors: Factors, post: Array, *, when: bool) -> Array:
         """The lane's activation where `post` is `when`, else the identity."""
@@ -61,3 +80,7 @@ class Block(nn.Module):
         if placements == ("post",):
             return activate(names, factors.activation, z) if when else z
         return activate(("identity", *names), jnp.where(post == when, factors.activation + 1, 0), z)
+
+
+def _not(condition: bool | Array) -> bool | Array:
+    return not condition if isinstance(condition, bool) else ~condition

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, UInt16
 
 from bn_ablate.nn.block import Block
 from bn_ablate.nn.convolution import Conv3x3
+from bn_ablate.nn.entrance import enter, input_noise
 from bn_ablate.nn.factors import Factors, Structure
 from bn_ablate.nn.initializers import INITIALIZERS
 
@@ -50,6 +51,7 @@ class CNN(nn.Module):
     ) -> Float[Array, "batch classes"]:
         """The logits. Without `noise` nothing is dropped."""
         init = INITIALIZERS[self.kernel_init]
+        x = enter(self.structure, x, factors, noise, train=train)
         for i, site in enumerate(self._sites(x.shape[1:])):
             if site.height:
                 linear: nn.Module = Conv3x3(site.channels, init(), self.native_convolution, self.dtype, parent=None)
@@ -62,11 +64,12 @@ class CNN(nn.Module):
         return nn.Dense(self.classes, kernel_init=init(), dtype=self.dtype, name="head")(x)
 
     def noise_shapes(self, batch_size: int, image_shape: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
-        """The shapes of one step's random bits, block by block."""
-        return tuple(
+        """The shapes of one step's random bits, block by block, and those of the input where some lane needs them."""
+        blocks = tuple(
             (batch_size, site.height, site.width, site.channels) if site.height else (batch_size, site.channels)
             for site in self._sites(image_shape)
         )
+        return blocks + input_noise(self.structure, (batch_size, *image_shape))
 
     def _sites(self, image_shape: tuple[int, ...]) -> Iterator[_Site]:
         height, width, _ = image_shape

@@ -10,7 +10,7 @@ from jax import Array
 from jaxtyping import Bool, Float, Int
 
 from bn_ablate.config.lane import LaneSettings
-from bn_ablate.config.names import PLACEMENTS, coverage_mask
+from bn_ablate.config.names import DROPOUT_KINDS, DROPOUT_SITES, PLACEMENTS, coverage_mask
 from bn_ablate.nn.norm import NormSettings
 
 NONE, PRE, POST = (PLACEMENTS.index(name) for name in ("none", "pre", "post"))
@@ -23,7 +23,10 @@ class Factors(NamedTuple):
         placement: 0 none, 1 before the activation, 2 after it.
         activation: index into the activations of the program's structure.
         dropout_rate: probability of dropping a unit.
+        dropout_site: index into `DROPOUT_SITES`.
+        dropout_kind: index into `DROPOUT_KINDS`.
         coverage: the blocks that have BN, where placement is not none.
+        input_normed: the network's input has BN.
         use_scale: BN has gamma.
         use_bias: BN has beta.
         bn_momentum: decay of the moving statistics.
@@ -37,7 +40,10 @@ class Factors(NamedTuple):
     placement: Int[Array, "..."]
     activation: Int[Array, "..."]
     dropout_rate: Float[Array, "..."]
+    dropout_site: Int[Array, "..."]
+    dropout_kind: Int[Array, "..."]
     coverage: Bool[Array, "... depth"]
+    input_normed: Bool[Array, "..."]
     use_scale: Bool[Array, "..."]
     use_bias: Bool[Array, "..."]
     bn_momentum: Float[Array, "..."]
@@ -52,8 +58,15 @@ class Factors(NamedTuple):
 
     def norm(self, block: int) -> NormSettings:
         """The BN settings of one block of one lane."""
+        return self._norm(self.coverage[block] & (self.placement != NONE))
+
+    def input_norm(self, structure: Structure) -> NormSettings:
+        """The BN settings of the network's input, for one lane of a program in which some lanes have BN there."""
+        return self._norm(True if structure.input_normed == "all" else self.input_normed)
+
+    def _norm(self, enabled: bool | Array) -> NormSettings:
         return NormSettings(
-            enabled=self.coverage[block] & (self.placement != NONE),
+            enabled=enabled,
             use_scale=self.use_scale,
             use_bias=self.use_bias,
             momentum=self.bn_momentum,
@@ -70,12 +83,18 @@ class Structure(NamedTuple):
         placements: those that occur.
         activations: those that occur.
         normed: whether the covered blocks of the lanes have BN: all lanes', no lane's, or some lanes'.
+        input_normed: whether the networks' inputs have BN: all lanes', no lane's, or some lanes'.
+        drop_sites: the dropout sites of the lanes that drop, in the order of `DROPOUT_SITES`.
+        drop_kinds: the kinds of dropout of the lanes that drop, in the order of `DROPOUT_KINDS`.
         norm_batch_size: examples that are normalized together in training; all of the batch when None.
     """
 
     placements: tuple[str, ...]
     activations: tuple[str, ...]
     normed: Literal["all", "none", "some"]
+    input_normed: Literal["all", "none", "some"] = "none"
+    drop_sites: tuple[str, ...] = ()
+    drop_kinds: tuple[str, ...] = ()
     norm_batch_size: int | None = None
 
     @classmethod
@@ -86,7 +105,23 @@ class Structure(NamedTuple):
         bare = {s.norm.placement == "none" or not any(coverage_mask(s.norm.coverage, s.model.depth)) for s in settings}
         normed: Literal["all", "none", "some"] = "all" if covered == {True} else "none" if bare == {True} else "some"
         activations = tuple(sorted({s.model.activation for s in settings}))
-        return cls(placements, activations, normed, settings[0].norm.batch_size)
+        inputs = {_has_input_norm(s) for s in settings}
+        dropping = [s.dropout for s in settings if s.dropout.rate > 0]
+        return cls(
+            placements,
+            activations,
+            normed,
+            input_normed="some" if len(inputs) == 2 else "all" if inputs == {True} else "none",
+            drop_sites=tuple(name for name in DROPOUT_SITES if name in {dropout.site for dropout in dropping}),
+            drop_kinds=tuple(name for name in DROPOUT_KINDS if name in {dropout.kind for dropout in dropping}),
+            norm_batch_size=settings[0].norm.batch_size,
+        )
+
+
+def _has_input_norm(settings: LaneSettings) -> bool:
+    """Whether BN stands before the first linear map: for coverage `input`, and where a lane with BN has site `ic`."""
+    covered = settings.norm.coverage == "input" or (settings.dropout.site == "ic" and settings.norm.coverage != "none")
+    return covered and settings.norm.placement != "none"
 
 
 def stack_factors(settings: list[LaneSettings], activations: tuple[str, ...]) -> Factors:
@@ -100,6 +135,9 @@ def stack_factors(settings: list[LaneSettings], activations: tuple[str, ...]) ->
         placement=np.asarray([PLACEMENTS.index(s.norm.placement) for s in settings], np.int32),  # type: ignore[arg-type]
         activation=np.asarray([activations.index(s.model.activation) for s in settings], np.int32),  # type: ignore[arg-type]
         dropout_rate=floats([s.dropout.rate for s in settings]),  # type: ignore[arg-type]
+        dropout_site=np.asarray([DROPOUT_SITES.index(s.dropout.site) for s in settings], np.int32),  # type: ignore[arg-type]
+        dropout_kind=np.asarray([DROPOUT_KINDS.index(s.dropout.kind) for s in settings], np.int32),  # type: ignore[arg-type]
+        input_normed=np.asarray([_has_input_norm(s) for s in settings], bool),  # type: ignore[arg-type]
         coverage=np.asarray([coverage_mask(s.norm.coverage, s.model.depth) for s in settings], bool),  # type: ignore[arg-type]
         use_scale=np.asarray([s.norm.affine in ("scale", "both") for s in settings], bool),  # type: ignore[arg-type]
         use_bias=np.asarray([s.norm.affine in ("bias", "both") for s in settings], bool),  # type: ignore[arg-type]
@@ -121,6 +159,9 @@ def neutral_factors(depth: int) -> Factors:
         placement=jnp.int32(NONE),
         activation=jnp.int32(0),
         dropout_rate=jnp.float32(0),
+        dropout_site=jnp.int32(0),
+        dropout_kind=jnp.int32(0),
+        input_normed=jnp.bool_(False),
         coverage=jnp.zeros(depth, bool),
         use_scale=jnp.bool_(True),
         use_bias=jnp.bool_(True),

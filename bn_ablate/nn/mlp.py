@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt16
 
 from bn_ablate.nn.block import Block
+from bn_ablate.nn.entrance import enter, input_noise
 from bn_ablate.nn.factors import Factors, Structure
 from bn_ablate.nn.initializers import INITIALIZERS
 
@@ -33,7 +36,7 @@ class MLP(nn.Module):
     ) -> Float[Array, "batch classes"]:
         """The logits; images are flattened. Without `noise` nothing is dropped."""
         init = INITIALIZERS[self.kernel_init]
-        x = x.reshape(x.shape[0], -1)
+        x = enter(self.structure, x.reshape(x.shape[0], -1), factors, noise, train=train)
         for i in range(self.depth):
             linear = nn.Dense(self.width, use_bias=False, kernel_init=init(), dtype=self.dtype, parent=None)
             block = Block(i, linear, self.structure, name=f"block_{i}")
@@ -41,5 +44,6 @@ class MLP(nn.Module):
         return nn.Dense(self.classes, kernel_init=init(), dtype=self.dtype, name="head")(x)
 
     def noise_shapes(self, batch_size: int, image_shape: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
-        """The shapes of one step's random bits, block by block."""
-        return ((batch_size, self.width),) * self.depth
+        """The shapes of one step's random bits, block by block, and those of the input where some lane needs them."""
+        features = math.prod(image_shape)
+        return ((batch_size, self.width),) * self.depth + input_noise(self.structure, (batch_size, features))

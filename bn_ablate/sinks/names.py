@@ -21,6 +21,8 @@ PREFIXES = {
     "bias_init": "beta",
     "activation": "",
     "dropout_rate": "p",
+    "dropout_site": "drop-",
+    "dropout_kind": "",
     "learning_rate": "lr",
     "weight_decay": "wd",
     "trainable": "train-",

@@ -203,6 +203,7 @@ def test_a_hypothesis_that_lost_its_cells_is_told() -> None:
         ("only_1", 3, {1}),
         ("without_1", 3, {0, 2}),
         ("only_12", 13, {12}),
+        ("input", 3, set()),
     ],
 )
 def test_coverage(coverage: str, depth: int, blocks: set[int]) -> None:

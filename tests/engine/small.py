@@ -8,20 +8,21 @@ import jax
 import numpy as np
 
 import bn_ablate as bn
+from bn_ablate.config import LaneSettings
 from bn_ablate.engine.program import Program, program_of
 from bn_ablate.engine.train import Batch, TrainState, init_state, train_step
 from bn_ablate.nn import Factors, stack_factors
 from bn_ablate.plan import Cell, make_plan
 
 BATCH, IMAGE, CLASSES = 8, (4, 4, 1), 3
-MODEL = {"depth": 3, "width": 4, "activation": "tanh"}
+BASE = LaneSettings().at({"depth": 3, "width": 4, "activation": "tanh", "batch_size": BATCH})
 
 
 def lay_out(axes: dict[str, list[Any]], **sections: Any) -> tuple[tuple[Cell, ...], Program, Factors]:
     """The cells of a grid of traced factors, their program, and their factors, stacked."""
-    table = {"name": "small", "train": {"batch_size": BATCH}, "model": MODEL}
+    table: dict[str, Any] = {"name": "small", **BASE.model_dump(mode="json")}
     for name, section in sections.items():
-        table[name] = table.get(name, {}) | section  # type: ignore[operator]
+        table[name] = table[name] | section
     cells = make_plan(bn.build_study(table | {"axes": axes})).cells
     settings = [cell.settings for cell in cells]
     program = program_of(settings, IMAGE, CLASSES)
@@ -51,4 +52,9 @@ def train(program: Program, factors: Factors, steps: int = 3) -> tuple[TrainStat
 
 def lane(tree: Any, i: int) -> dict[str, np.ndarray]:
     """The leaves of lane `i`, by path."""
-    return {jax.tree_util.keystr(path): np.asarray(leaf[i]) for path, leaf in jax.tree.leaves_with_path(tree)}
+    return {path: leaf[i] for path, leaf in leaves(tree).items()}
+
+
+def leaves(tree: Any) -> dict[str, np.ndarray]:
+    """The leaves of a tree, by path."""
+    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in jax.tree.leaves_with_path(tree)}
