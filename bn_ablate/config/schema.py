@@ -31,6 +31,7 @@ from bn_ablate.config.names import (
     OptimizerName,
     Placement,
     Precision,
+    ResidualNorm,
     ScheduleName,
     Trainable,
 )
@@ -76,9 +77,11 @@ class Model(Section):
     """The network. A block is Dense or Conv -> [BN] -> activation -> [BN] -> [dropout]."""
 
     architecture: Architecture = "mlp"
-    depth: Annotated[int, Field(ge=1, le=256)] = Field(3, description="hidden blocks")
+    depth: Annotated[int, Field(ge=1, le=256)] = Field(
+        3, description="hidden blocks; for the resnet 3×3 convolutions, an odd number"
+    )
     width: Annotated[int, Field(ge=1, le=65536)] = Field(
-        128, description="units of a hidden block; for the cnn, channels of the first"
+        128, description="units of a hidden block; for the cnn and the resnet, channels of the first"
     )
     activation: ActivationName = "relu"
     kernel_init: InitializerName = "lecun_normal"
@@ -91,6 +94,7 @@ class Norm(Section):
     """Batch Normalization."""
 
     placement: Placement = Field("pre", description="none, before (pre) or after (post) the activation")
+    residual: ResidualNorm = Field("before_add", description="for the resnet: BN before or after a shortcut is added")
     affine: Affine = Field("both", description="which of scale (gamma) and bias (beta) are there")
     coverage: Coverage = Field("all", description="the blocks that have BN, or the network's input alone")
     momentum: Annotated[float, Field(ge=0.0, le=1.0)] = Field(

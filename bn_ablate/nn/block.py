@@ -35,9 +35,24 @@ class Block(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "batch ..."], factors: Factors, bits: UInt16[Array, "batch ..."] | None, *, train: bool
+        self,
+        x: Float[Array, "batch ..."],
+        factors: Factors,
+        bits: UInt16[Array, "batch ..."] | None,
+        *,
+        train: bool,
+        shortcut: Float[Array, "batch ..."] | None = None,
     ) -> Float[Array, "batch ..."]:
-        """Run the block for one lane; `bits` are the random bits of its dropout mask."""
+        """Run the block for one lane.
+
+        Args:
+            x: what the linear map is applied to.
+            factors: of the lane.
+            bits: the random bits of its dropout mask.
+            train: whether BN uses batch statistics.
+            shortcut: what is added where the block ends a residual: to BN's output (`before_add`), which for placement
+                `post` comes after the activation, or to the linear map's output (`after_add`).
+        """
         norm = factors.norm(self.index)
         if self.structure.normed != "some":
             norm = norm._replace(enabled=self.structure.normed == "all")
@@ -45,14 +60,26 @@ class Block(nn.Module):
         product: Array = self.linear(x)
         bias = self.param("bias", nn.initializers.zeros_init(), product.shape[-1:], jnp.float32)
         z = product + jnp.where(norm.enabled & (factors.placement == PRE), 0.0, bias).astype(product.dtype)
+        self.sow("intermediates", "linear_output", z)
+        early_add, late_add = self._shares(shortcut, factors)
+        z = z if early_add is None else z + early_add
         early = self._activate(z, factors, post, when=True)
         early_dropped = self._drop(early, factors, bits, norm.enabled, before_norm=True)
         normed = BatchNorm(self.structure.norm_batch_size, name="norm")(early_dropped, norm, train=train)
+        normed = normed if late_add is None else normed + late_add
         late = self._activate(normed, factors, post, when=False)
-        self.sow("intermediates", "linear_output", z)
         self.sow("intermediates", "activation_input", jnp.where(post, z, normed))
         self.sow("intermediates", "activation_output", jnp.where(post, early, late))
         return self._drop(late, factors, bits, norm.enabled, before_norm=False)
+
+    def _shares(self, shortcut: Array | None, factors: Factors) -> tuple[Array | None, Array | None]:
+        """What is added to the linear map's output, and what to BN's; None where no lane adds anything."""
+        norms = self.structure.residual_norms
+        if shortcut is None or norms == ("before_add",):
+            return None, shortcut
+        if norms == ("after_add",):
+            return shortcut, None
+        return jnp.where(factors.after_add, shortcut, 0), jnp.where(factors.after_add, 0, shortcut)
 
     def _drop(
         self, x: Array, factors: Factors, bits: Array | None, normed: bool | Array, *, before_norm: bool

@@ -10,7 +10,7 @@ from jax import Array
 from jaxtyping import Bool, Float, Int
 
 from bn_ablate.config.lane import LaneSettings
-from bn_ablate.config.names import DROPOUT_KINDS, DROPOUT_SITES, PLACEMENTS, coverage_mask
+from bn_ablate.config.names import DROPOUT_KINDS, DROPOUT_SITES, PLACEMENTS, RESIDUAL_NORMS, coverage_mask
 from bn_ablate.nn.norm import NormSettings
 
 NONE, PRE, POST = (PLACEMENTS.index(name) for name in ("none", "pre", "post"))
@@ -21,6 +21,7 @@ class Factors(NamedTuple):
 
     Attributes:
         placement: 0 none, 1 before the activation, 2 after it.
+        after_add: BN of a block that ends a residual stands after the addition.
         activation: index into the activations of the program's structure.
         dropout_rate: probability of dropping a unit.
         dropout_site: index into `DROPOUT_SITES`.
@@ -38,6 +39,7 @@ class Factors(NamedTuple):
     """
 
     placement: Int[Array, "..."]
+    after_add: Bool[Array, "..."]
     activation: Int[Array, "..."]
     dropout_rate: Float[Array, "..."]
     dropout_site: Int[Array, "..."]
@@ -84,6 +86,7 @@ class Structure(NamedTuple):
         activations: those that occur.
         normed: whether the covered blocks of the lanes have BN: all lanes', no lane's, or some lanes'.
         input_normed: whether the networks' inputs have BN: all lanes', no lane's, or some lanes'.
+        residual_norms: those that occur.
         drop_sites: the dropout sites of the lanes that drop, in the order of `DROPOUT_SITES`.
         drop_kinds: the kinds of dropout of the lanes that drop, in the order of `DROPOUT_KINDS`.
         norm_batch_size: examples that are normalized together in training; all of the batch when None.
@@ -93,6 +96,7 @@ class Structure(NamedTuple):
     activations: tuple[str, ...]
     normed: Literal["all", "none", "some"]
     input_normed: Literal["all", "none", "some"] = "none"
+    residual_norms: tuple[str, ...] = ("before_add",)
     drop_sites: tuple[str, ...] = ()
     drop_kinds: tuple[str, ...] = ()
     norm_batch_size: int | None = None
@@ -112,6 +116,7 @@ class Structure(NamedTuple):
             activations,
             normed,
             input_normed="some" if len(inputs) == 2 else "all" if inputs == {True} else "none",
+            residual_norms=tuple(name for name in RESIDUAL_NORMS if name in {s.norm.residual for s in settings}),
             drop_sites=tuple(name for name in DROPOUT_SITES if name in {dropout.site for dropout in dropping}),
             drop_kinds=tuple(name for name in DROPOUT_KINDS if name in {dropout.kind for dropout in dropping}),
             norm_batch_size=settings[0].norm.batch_size,
@@ -133,6 +138,7 @@ def stack_factors(settings: list[LaneSettings], activations: tuple[str, ...]) ->
     trainable = [s.train.trainable for s in settings]
     return Factors(
         placement=np.asarray([PLACEMENTS.index(s.norm.placement) for s in settings], np.int32),  # type: ignore[arg-type]
+        after_add=np.asarray([s.norm.residual == "after_add" for s in settings], bool),  # type: ignore[arg-type]
         activation=np.asarray([activations.index(s.model.activation) for s in settings], np.int32),  # type: ignore[arg-type]
         dropout_rate=floats([s.dropout.rate for s in settings]),  # type: ignore[arg-type]
         dropout_site=np.asarray([DROPOUT_SITES.index(s.dropout.site) for s in settings], np.int32),  # type: ignore[arg-type]
@@ -157,6 +163,7 @@ def neutral_factors(depth: int) -> Factors:
     """Factors to trace an initialization with, which depends on none of them."""
     return Factors(
         placement=jnp.int32(NONE),
+        after_add=jnp.bool_(False),
         activation=jnp.int32(0),
         dropout_rate=jnp.float32(0),
         dropout_site=jnp.int32(0),

@@ -13,6 +13,7 @@ LONGEST_TAG = 64
 
 PREFIXES = {
     "placement": "",
+    "residual_norm": "",
     "affine": "affine-",
     "coverage": "cover-",
     "bn_momentum": "bnm",

@@ -6,10 +6,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from bn_ablate.config.names import ARCHITECTURES, DROPOUT_KINDS, DROPOUT_SITES, TRAINABLES
+from bn_ablate.config.names import ARCHITECTURES, DROPOUT_KINDS, DROPOUT_SITES, RESIDUAL_NORMS, TRAINABLES
 
 LEVELS: dict[str, tuple[Any, ...]] = {
     "placement": ("none", "pre", "post"),
+    "residual_norm": RESIDUAL_NORMS,
     "affine": ("none", "scale", "bias", "both"),
     "coverage": ("all", "none", "first", "only_1", "without_0", "input"),
     "bn_momentum": (0.5, 0.9, 0.99),
@@ -24,7 +25,7 @@ LEVELS: dict[str, tuple[Any, ...]] = {
     "weight_decay": (0.0, 1e-4),
     "trainable": TRAINABLES,
     "architecture": ARCHITECTURES,
-    "depth": (2, 3, 4),
+    "depth": (3, 5, 7),
     "width": (8, 16),
     "norm_batch_size": (2, 4),
     "kernel_init": ("lecun_normal", "he_normal"),

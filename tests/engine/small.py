@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 import bn_ablate as bn
 from bn_ablate.config import LaneSettings
+from bn_ablate.config.names import FACTORS
 from bn_ablate.engine.program import Program, program_of
 from bn_ablate.engine.train import Batch, TrainState, init_state, train_step
 from bn_ablate.nn import Factors, stack_factors
 from bn_ablate.plan import Cell, make_plan
+from tests.config.levels import LEVELS
 
 BATCH, IMAGE, CLASSES = 8, (4, 4, 1), 3
 BASE = LaneSettings().at({"depth": 3, "width": 4, "activation": "tanh", "batch_size": BATCH})
@@ -29,6 +33,19 @@ def lay_out(axes: dict[str, list[Any]], **sections: Any) -> tuple[tuple[Cell, ..
     return cells, program, stack_factors(settings, program.structure.activations)
 
 
+def random_lanes(n: int, base: dict[str, Any], **levels: tuple[Any, ...]) -> list[LaneSettings]:
+    """`n` lanes at random levels of all traced factors, among which every level of every factor is."""
+    draw = random.Random(0)
+    traced = {name: LEVELS[name] for name, factor in FACTORS.items() if factor.traced}
+    traced |= {"coverage": (*LEVELS["coverage"], "last", "every_other")} | levels
+    start = BASE.at(base)
+    lanes = [start.at({name: draw.choice(some) for name, some in traced.items()}) for _ in range(n)]
+    for name, some in traced.items():
+        section, field = FACTORS[name].path.split(".")
+        assert {getattr(getattr(settings, section), field) for settings in lanes} == set(some), name
+    return lanes
+
+
 def batches(program: Program, n: int) -> list[Batch]:
     """`n` batches of random images, labels and bits, the bits alike in every program that has them."""
     made = []
@@ -36,7 +53,7 @@ def batches(program: Program, n: int) -> list[Batch]:
         draw = np.random.default_rng(step)
         x, y = draw.normal(size=(BATCH, *IMAGE)).astype(np.float32), draw.integers(CLASSES, size=BATCH)
         bits = tuple(draw.integers(0, 65536, shape).astype(np.uint16) for shape in program.noise_shapes)
-        made.append(Batch(x, y, bits if program.drops else None))  # type: ignore[arg-type]
+        made.append(jax.tree.map(jnp.asarray, Batch(x, y, bits if program.drops else None)))  # type: ignore[arg-type]
     return made
 
 

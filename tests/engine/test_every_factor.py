@@ -2,39 +2,19 @@
 
 from __future__ import annotations
 
-import random
-from typing import Any
-
 import jax
 import numpy as np
 import pytest
 
-from bn_ablate.config import LaneSettings
-from bn_ablate.config.names import FACTORS
 from bn_ablate.engine.program import program_of
 from bn_ablate.nn import stack_factors
-from tests.config.levels import LEVELS
 from tests.engine import reference, small
-
-TRACED = {name: LEVELS[name] for name, factor in FACTORS.items() if factor.traced}
-# in a ReLU network an input that rounds to the other side of zero is no rounding error any more
-TRACED |= {"activation": ("sigmoid", "tanh"), "coverage": (*LEVELS["coverage"], "last", "every_other")}
-
-
-def some_lanes(n: int, **base: Any) -> list[LaneSettings]:
-    """`n` lanes at random levels, among which every level of every factor is."""
-    draw = random.Random(0)
-    at = small.BASE.at(base)
-    lanes = [at.at({name: draw.choice(levels) for name, levels in TRACED.items()}) for _ in range(n)]
-    for name, levels in TRACED.items():
-        section, field = FACTORS[name].path.split(".")
-        assert {getattr(getattr(settings, section), field) for settings in lanes} == set(levels), name
-    return lanes
 
 
 @pytest.mark.parametrize("norm_batch_size", [None, 4])
 def test_all_factors_at_once_against_numpy(norm_batch_size: int | None) -> None:
-    lanes = some_lanes(60, norm_batch_size=norm_batch_size)
+    # in a ReLU network an input that rounds to the other side of zero is no rounding error any more
+    lanes = small.random_lanes(60, {"norm_batch_size": norm_batch_size}, activation=("sigmoid", "tanh"))
     program = program_of(lanes, small.IMAGE, small.CLASSES)
     assert program.structure.input_normed == "some"
     factors = stack_factors(lanes, program.structure.activations)
