@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from bn_ablate.config.lane import LaneSettings
+from bn_ablate.config.names import residual_blocks
 from bn_ablate.plan import Plan
 
 FLOAT, BITS = 4, 2
@@ -73,6 +74,12 @@ def layers_of(settings: LaneSettings, image: tuple[int, ...], classes: int) -> l
             if i % 2 == 1 and min(height, wide) >= 2:
                 height, wide, out = height // 2, wide // 2, 2 * out
         features, widths = height * wide * channels, [4 * width]
+    elif settings.model.architecture == "resnet":
+        for stage, stride in residual_blocks(depth):
+            height, wide, out = -(-height // stride), -(-wide // stride), width * 2**stage
+            layers.append(Layer(9 * channels * out, height * wide * out, out))
+            channels = out
+        features, widths = channels, []
     else:
         features, widths = height * wide * channels, [width] * depth
     for units in [*widths, classes]:

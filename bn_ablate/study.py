@@ -178,6 +178,7 @@ def train_lane(
     from bn_ablate.data import batch_indices, draw_split, load
     from bn_ablate.engine import Engine, Shard
     from bn_ablate.engine.train import init_state
+    from bn_ablate.nn import stack_factors
     from bn_ablate.results.frames import tables_of
 
     table = json.loads(study.model_dump_json(exclude={"axes", "exclude", "hypotheses"}))
@@ -187,12 +188,13 @@ def train_lane(
     engine, shard = Engine(dataset, strategy), Shard((cell,), (cell,), (seed,), 1)
     outcome = engine.run(shard, keep_states=True)
     program = engine.program(shard)
+    factors = jax.tree.map(lambda leaf: leaf[0], stack_factors([cell.settings], program.structure.activations))
     split = draw_split(dataset, alone.data, seed)
     return TrainedLane(
         cell=cell,
         seed=seed,
         state=jax.tree.map(lambda leaf: leaf[0, 0], outcome.states),
-        initial=jax.jit(init_state, static_argnums=0)(program, seed),
+        initial=jax.jit(init_state, static_argnums=0)(program, seed, factors),
         split=split,
         batch_indices=batch_indices(len(split.train), program.batch_size, seed, 0, program.steps),
         tables=tables_of(outcome),

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bn_ablate.config import LaneSettings, build_study
-from bn_ablate.memory import PROGRAM_BYTES, Machine, estimate_bytes, lane_bytes, lanes_that_fit, shard_bytes
+from bn_ablate.memory import PROGRAM_BYTES, Machine, estimate_bytes, lane_bytes, lanes_that_fit, layers_of, shard_bytes
 from bn_ablate.plan import Plan, make_plan
 
 SMALL = LaneSettings().at({"depth": 2, "width": 8})
@@ -31,6 +31,23 @@ def test_the_state_of_a_cnn_by_hand() -> None:
     assert lane_bytes(settings) == 4 * (parameters + 2 * (4 + 16))
 
 
+def test_the_state_of_a_resnet_by_hand() -> None:
+    """Depth 5: 3×3 kernels 1→4, 4→4, 4→4 at 8×8 places, 4→8, 8→8 at 4×4, then a mean over places, and 8→10."""
+    kernels = 9 * (1 * 4 + 4 * 4 + 4 * 4 + 4 * 8 + 8 * 8)
+    channels = 4 + 4 + 4 + 8 + 8
+    settings = SMALL.at({"architecture": "resnet", "depth": 5, "width": 4, "momentum": 0.0})
+    assert lane_bytes(settings) == 4 * (kernels + 8 * 10 + 10 + 3 * channels + 2 * channels)
+    places = [layer.output // layer.channels for layer in layers_of(settings, (8, 8, 1), 10)]
+    assert places == [64, 64, 64, 16, 16, 1]
+
+
+def test_resnet_20_has_the_parameters_that_are_published() -> None:
+    """0.27 M on 32×32×3 images (He et al. 2016, table 6): 267 696 in kernels, 1 376 γ and β, 650 to the logits."""
+    layers = layers_of(LaneSettings().at({"architecture": "resnet", "depth": 19, "width": 16}), (32, 32, 3), 10)
+    assert sum(layer.kernel + 2 * layer.channels for layer in layers[:-1]) == 269_072
+    assert layers[-1].kernel == 640
+
+
 @pytest.mark.parametrize("strategy", ["map", "vmap"])
 def test_more_of_anything_takes_more(strategy: str) -> None:
     machine = Machine(strategy, 2, GIB)
@@ -49,7 +66,7 @@ def test_all_lanes_at_once_take_more_than_one_by_one() -> None:
     st.sampled_from(["map", "vmap"]),
     st.integers(1, 300),
     st.integers(1, 2**38),
-    st.sampled_from(["mlp", "cnn"]),
+    st.sampled_from(["mlp", "cnn", "resnet"]),
     st.integers(4, 256),
 )
 def test_as_many_lanes_as_fit_and_no_more(

@@ -16,7 +16,16 @@ from bn_ablate.results import Results
 
 PLACEMENT_LABELS = {"none": "no BN", "pre": "BN before", "post": "BN after"}
 
-BN_ONLY = ("affine", "coverage", "bn_momentum", "bn_epsilon")
+BN_ONLY = (
+    "affine",
+    "coverage",
+    "residual_norm",
+    "bn_momentum",
+    "bn_epsilon",
+    "scale_init",
+    "bias_init",
+    "norm_batch_size",
+)
 """Factors that mean nothing to a network without BN."""
 
 

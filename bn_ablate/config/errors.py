@@ -32,9 +32,10 @@ def show(value: Any, limit: int = 80) -> str:
 
 
 def nearest(name: Any, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?` for the known name nearest to `name`, or nothing."""
-    found = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
-    return f"; did you mean {found[0]!r}?" if found else ""
+    """`; did you mean 'x'?` for the known name nearest to `name`, the first of equally near ones, or nothing."""
+    likeness = {word: difflib.SequenceMatcher(None, word, str(name)).ratio() for word in known}
+    found = max(likeness, key=likeness.__getitem__, default="")
+    return f"; did you mean {found!r}?" if likeness.get(found, 0.0) >= 0.5 else ""
 
 
 def one_of(name: Any, known: Iterable[str]) -> str:

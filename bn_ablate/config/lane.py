@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bn_ablate.config.errors import Problem
-from bn_ablate.config.names import FACTORS, coverage_mask
+from bn_ablate.config.names import FACTORS, coverage_mask, residual_blocks
 from bn_ablate.config.schema import Data, Dropout, Measure, Model, Norm, Section, Study, Train
 
 SECTIONS: dict[str, type[Section]] = {
@@ -44,6 +44,20 @@ class LaneSettings(Section):
             coverage_mask(self.norm.coverage, self.model.depth)
         except ValueError as error:
             found.append(Problem("norm.coverage", str(error)))
+        if self.model.architecture == "resnet":
+            try:
+                residual_blocks(self.model.depth)
+            except ValueError as error:
+                found.append(Problem("model.depth", str(error)))
+        size, batch = self.norm.batch_size, self.train.batch_size
+        if size and batch % size:
+            below = max(n for n in range(1, size + 1) if batch % n == 0)
+            found.append(
+                Problem(
+                    "norm.batch_size",
+                    f"= {size} does not divide train.batch_size = {batch} into equal groups; {below} does",
+                )
+            )
         if self.train.warmup_steps >= self.train.steps:
             found.append(
                 Problem("train.warmup_steps", f"= {self.train.warmup_steps} leaves no step of {self.train.steps}")

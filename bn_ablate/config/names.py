@@ -11,10 +11,12 @@ from typing import Annotated, Literal, NamedTuple, get_args
 
 from pydantic import AfterValidator
 
-Architecture = Literal["mlp", "cnn"]
+Architecture = Literal["mlp", "cnn", "resnet"]
 ARCHITECTURES: tuple[str, ...] = get_args(Architecture)
 Placement = Literal["none", "pre", "post"]
 PLACEMENTS: tuple[str, ...] = get_args(Placement)
+ResidualNorm = Literal["before_add", "after_add"]
+RESIDUAL_NORMS: tuple[str, ...] = get_args(ResidualNorm)
 Affine = Literal["none", "scale", "bias", "both"]
 AFFINES: tuple[str, ...] = get_args(Affine)
 ActivationName = Literal[
@@ -41,7 +43,13 @@ OPTIMIZERS: tuple[str, ...] = get_args(OptimizerName)
 Precision = Literal["float32", "bfloat16"]
 ScheduleName = Literal["constant", "cosine", "linear"]
 SCHEDULES: tuple[str, ...] = get_args(ScheduleName)
-COVERAGES = ("all", "none", "first", "last", "every_other")
+DropoutSite = Literal["block", "last", "before_norm", "ic"]
+DROPOUT_SITES: tuple[str, ...] = get_args(DropoutSite)
+DropoutKind = Literal["bernoulli", "uniform"]
+DROPOUT_KINDS: tuple[str, ...] = get_args(DropoutKind)
+Trainable = Literal["all", "all_but_scale", "all_but_bias", "affine_only"]
+TRAINABLES: tuple[str, ...] = get_args(Trainable)
+COVERAGES = ("all", "none", "first", "last", "every_other", "input")
 _COVERAGE_BY_BLOCK = re.compile(r"^(only|without)_(\d{1,3})$")
 
 
@@ -54,18 +62,25 @@ class Factor(NamedTuple):
 
 FACTORS = {
     "placement": Factor("norm.placement", traced=True),
+    "residual_norm": Factor("norm.residual", traced=True),
     "affine": Factor("norm.affine", traced=True),
     "coverage": Factor("norm.coverage", traced=True),
     "bn_momentum": Factor("norm.momentum", traced=True),
     "bn_epsilon": Factor("norm.epsilon", traced=True),
+    "scale_init": Factor("norm.scale_init", traced=True),
+    "bias_init": Factor("norm.bias_init", traced=True),
     "activation": Factor("model.activation", traced=True),
     "dropout_rate": Factor("dropout.rate", traced=True),
+    "dropout_site": Factor("dropout.site", traced=True),
+    "dropout_kind": Factor("dropout.kind", traced=True),
     "learning_rate": Factor("train.learning_rate", traced=True),
     "weight_decay": Factor("train.weight_decay", traced=True),
+    "trainable": Factor("train.trainable", traced=True),
     "architecture": Factor("model.architecture", traced=False),
     "depth": Factor("model.depth", traced=False),
     "width": Factor("model.width", traced=False),
     "kernel_init": Factor("model.kernel_init", traced=False),
+    "norm_batch_size": Factor("norm.batch_size", traced=False),
     "n_train": Factor("data.n_train", traced=False),
     "steps": Factor("train.steps", traced=False),
     "batch_size": Factor("train.batch_size", traced=False),
@@ -102,6 +117,8 @@ METRICS: tuple[str, ...] = get_args(Metric)
 def coverage_mask(coverage: str, depth: int) -> tuple[bool, ...]:
     """Which of `depth` blocks have BN: all, none, first, last, every_other (0, 2, …), only_K, without_K (K from 0).
 
+    With `input` no block has: BN stands before the first linear map only. `all` means all blocks, and not the input.
+
     Raises:
         ValueError: K is not a block of this depth.
     """
@@ -118,8 +135,27 @@ def coverage_mask(coverage: str, depth: int) -> tuple[bool, ...]:
         "first": range(1),
         "last": range(depth - 1, depth),
         "every_other": range(0, depth, 2),
+        "input": range(0),
     }[coverage]
     return tuple(i in covered for i in range(depth))
+
+
+def residual_blocks(depth: int) -> list[tuple[int, int]]:
+    """The stage (0, 1, 2) and the stride of each convolution of a resnet: a stem, then two per residual.
+
+    Raises:
+        ValueError: the depth is not odd, or leaves no residual.
+    """
+    residuals, odd = divmod(depth - 1, 2)
+    if odd or not residuals:
+        fitting = " or ".join(str(n) for n in (depth - 1, depth + 1) if n >= 3) if odd else "3"
+        raise ValueError(f"= {depth} does not fit a resnet: a stem and two blocks per residual make {fitting}")
+    each, more = divmod(residuals, 3)
+    blocks = [(0, 1)]
+    for stage in range(3):
+        for i in range(each + (stage < more)):
+            blocks += [(stage, 2 if stage and not i else 1), (stage, 1)]
+    return blocks
 
 
 def _known_coverage(value: str) -> str:

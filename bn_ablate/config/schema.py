@@ -25,16 +25,21 @@ from bn_ablate.config.names import (
     Affine,
     Architecture,
     Coverage,
+    DropoutKind,
+    DropoutSite,
     InitializerName,
     OptimizerName,
     Placement,
     Precision,
+    ResidualNorm,
     ScheduleName,
+    Trainable,
 )
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Probability = Annotated[float, Field(ge=0.0, lt=1.0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
@@ -72,14 +77,18 @@ class Model(Section):
     """The network. A block is Dense or Conv -> [BN] -> activation -> [BN] -> [dropout]."""
 
     architecture: Architecture = "mlp"
-    depth: Annotated[int, Field(ge=1, le=256)] = Field(3, description="hidden blocks")
+    depth: Annotated[int, Field(ge=1, le=256)] = Field(
+        3, description="hidden blocks; for the resnet 3×3 convolutions, an odd number"
+    )
     width: Annotated[int, Field(ge=1, le=65536)] = Field(
-        128, description="units of a hidden block; for the cnn, channels of the first"
+        128, description="units of a hidden block; for the cnn and the resnet, channels of the first"
     )
     activation: ActivationName = "relu"
     kernel_init: InitializerName = "lecun_normal"
     convolution: Literal["auto", "matmul", "native"] = Field(
-        "auto", description="matmul: as matrix products; native: XLA's own; auto: matmul on CPU, else native"
+        "auto",
+        description="matmul: as matrix products, and those in the form that suits CPUs; native: XLA's own; "
+        "auto: matmul on CPU, else native",
     )
 
 
@@ -87,18 +96,35 @@ class Norm(Section):
     """Batch Normalization."""
 
     placement: Placement = Field("pre", description="none, before (pre) or after (post) the activation")
+    residual: ResidualNorm = Field("before_add", description="for the resnet: BN before or after a shortcut is added")
     affine: Affine = Field("both", description="which of scale (gamma) and bias (beta) are there")
-    coverage: Coverage = Field("all", description="the blocks that have BN")
+    coverage: Coverage = Field("all", description="the blocks that have BN, or the network's input alone")
     momentum: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
         0.9, description="decay of the moving statistics: ra = momentum * ra + (1 - momentum) * batch"
     )
     epsilon: Positive = Field(1e-5, description="added to the variance")
+    scale_init: Finite = Field(1.0, description="what every scale (gamma) starts from")
+    bias_init: Finite = Field(0.0, description="what every bias (beta) starts from")
+    batch_size: Count | None = Field(
+        None, description="examples that share their statistics in training (ghost BN); the whole batch when absent"
+    )
 
 
 class Dropout(Section):
-    """Dropout after every block."""
+    """Dropout: how much, where, and of which kind."""
 
-    rate: Probability = Field(0.0, description="probability of dropping a unit; resolved to 1/65536")
+    rate: Probability = Field(
+        0.0,
+        description="bernoulli: probability of dropping a unit, resolved to 1/65536; uniform: half the noise's width",
+    )
+    site: DropoutSite = Field(
+        "block",
+        description="after every block (block), after the last (last), just before BN (before_norm), or before every "
+        "linear map, with BN on the network's input too (ic)",
+    )
+    kind: DropoutKind = Field(
+        "bernoulli", description="bernoulli: zero or x/(1 - rate); uniform: x(1 + r), r uniform on (-rate, rate)"
+    )
 
 
 class Train(Section):
@@ -112,6 +138,11 @@ class Train(Section):
     nesterov: bool = False
     weight_decay: NonNegative = Field(
         0.0, description="on kernels only; coupled (L2) for sgd, adam and rmsprop, decoupled for adamw"
+    )
+    trainable: Trainable = Field(
+        "all",
+        description="what is trained, the rest keeping its initial values: all; all but BN's scales (gamma), or its "
+        "biases (beta); or affine_only, those two and nothing else",
     )
     schedule: ScheduleName = "constant"
     precision: Precision = Field(

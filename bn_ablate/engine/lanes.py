@@ -18,6 +18,7 @@ from bn_ablate.engine.program import Program
 from bn_ablate.engine.randomness import dropout_bits
 from bn_ablate.engine.train import Batch, TrainState, init_state, train_step
 from bn_ablate.nn import Factors
+from bn_ablate.nn.parameters import with_initial_affine
 
 Strategy = Literal["vmap", "map"]
 
@@ -133,9 +134,11 @@ def initial_on_mesh(program: Program, layout: Layout) -> Callable[[Array, Factor
     """
 
     def all_lanes(seeds: Array, factors: Factors) -> TrainState:
-        cells = factors.placement.shape[0]
-        states = jax.vmap(partial(init_state, program))(seeds)
-        return jax.tree.map(lambda leaf: jnp.repeat(leaf[:, None], cells, axis=1), states)  # type: ignore[no-any-return]
+        def one_seed(seed: Array) -> TrainState:
+            state = init_state(program, seed)
+            return jax.vmap(lambda lane: state.replace(params=with_initial_affine(state.params, lane)))(factors)
+
+        return jax.vmap(one_seed)(seeds)
 
     seeds, cells, lanes = layout.specs
     return jax.shard_map(all_lanes, mesh=layout.mesh, in_specs=(seeds, cells), out_specs=lanes, check_vma=False)

@@ -22,10 +22,11 @@ class Program:
         classes: logits.
         kernel_init: name of the initializer.
         precision: of the network's arithmetic.
-        native_convolution: convolve by XLA's own operation, not by matrix products.
+        native: leave convolutions and kernels' gradients to XLA, not to the products that are faster on CPU.
         structure: the placements and activations that its lanes choose from.
         drops: whether any lane drops units; if none does, no random bits are drawn.
         decays: whether any lane has weight decay.
+        freezes: whether any lane leaves some parameters as they begin.
         optimizer, momentum, nesterov, schedule, warmup_steps, steps: the optimization.
         batch_size: examples in a training batch.
         probe: examples, at most, for the measures by layer.
@@ -39,10 +40,11 @@ class Program:
     classes: int
     kernel_init: str
     precision: str
-    native_convolution: bool
+    native: bool
     structure: Structure
     drops: bool
     decays: bool
+    freezes: bool
     optimizer: str
     momentum: float
     nesterov: bool
@@ -63,12 +65,12 @@ class Program:
             structure=self.structure,
             kernel_init=self.kernel_init,
             dtype=jnp.dtype(self.precision),
-            native_convolution=self.native_convolution,
+            native=self.native,
         )
 
     @property
     def noise_shapes(self) -> tuple[tuple[int, ...], ...]:
-        """The shapes of one training step's random bits, block by block; none where no lane drops."""
+        """The shapes of one training step's random bits, block by block, then the input; none where no lane drops."""
         return self.network.noise_shapes(self.batch_size, self.image_shape) if self.drops else ()
 
 
@@ -86,10 +88,11 @@ def program_of(
         classes=classes,
         kernel_init=first.model.kernel_init,
         precision=first.train.precision,
-        native_convolution=native,
+        native=native,
         structure=Structure.of(settings),
         drops=any(s.dropout.rate > 0 for s in settings),
         decays=any(s.train.weight_decay > 0 for s in settings),
+        freezes=any(s.train.trainable != "all" for s in settings),
         optimizer=first.train.optimizer,
         momentum=first.train.momentum,
         nesterov=first.train.nesterov,

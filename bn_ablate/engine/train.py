@@ -16,6 +16,7 @@ from bn_ablate.engine.randomness import key_of
 from bn_ablate.measure import cross_entropy
 from bn_ablate.nn import Factors
 from bn_ablate.nn.factors import neutral_factors
+from bn_ablate.nn.parameters import keep_frozen, with_initial_affine
 
 
 class TrainState(struct.PyTreeNode):
@@ -46,12 +47,15 @@ class Batch(NamedTuple):
     noise: tuple[UInt16[Array, "..."], ...] | None
 
 
-def init_state(program: Program, seed: Int[Array, ""] | int) -> TrainState:
-    """The state before the first step: it depends on the seed, and on nothing that lanes vary."""
-    factors = neutral_factors(program.depth)
+def init_state(program: Program, seed: Int[Array, ""] | int, lane: Factors | None = None) -> TrainState:
+    """The state before the first step: it depends on the seed, and in nothing but γ and β on the factors of the lane.
+
+    Without a `lane`, γ is 1 and β is 0.
+    """
+    factors = neutral_factors(program.depth) if lane is None else lane
     x = jnp.zeros((1, *program.image_shape), jnp.float32)
     variables = program.network.init(key_of(seed, "params"), x, factors, train=False)
-    params = variables["params"]
+    params = variables["params"] if lane is None else with_initial_affine(variables["params"], lane)
     return TrainState(
         params=params,
         batch_stats=variables["batch_stats"],
@@ -83,9 +87,10 @@ def train_step(program: Program, factors: Factors, state: TrainState, batch: Bat
         lambda params: loss_fn(program, factors, params, state.batch_stats, batch), has_aux=True
     )(state.params)
     updates, opt_state = make_tx(program, factors).update(gradients, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
     fresh = (state.diverged_at < 0) & ~jnp.isfinite(loss)
     return TrainState(
-        params=optax.apply_updates(state.params, updates),
+        params=keep_frozen(factors, state.params, params) if program.freezes else params,
         batch_stats=changed["batch_stats"],
         opt_state=opt_state,
         step=state.step + 1,

@@ -5,7 +5,7 @@ from bn_ablate.nn.choose import choose
 from bn_ablate.nn.dropout import drop
 from bn_ablate.nn.factors import Factors, Structure, stack_factors
 from bn_ablate.nn.networks import NETWORKS, Network
-from bn_ablate.nn.norm import BatchNorm, NormSettings, normalize
+from bn_ablate.nn.norm import BatchNorm, NormSettings, normalize, normalize_groups
 
 __all__ = [
     "ACTIVATIONS",
@@ -19,6 +19,7 @@ __all__ = [
     "choose",
     "drop",
     "normalize",
+    "normalize_groups",
     "slope",
     "stack_factors",
 ]

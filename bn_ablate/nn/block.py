@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt16
 
 from bn_ablate.nn.activations import activate
-from bn_ablate.nn.dropout import drop
+from bn_ablate.nn.dropout import drop, rate_at
 from bn_ablate.nn.factors import POST, PRE, Factors, Structure
 from bn_ablate.nn.norm import BatchNorm
 
@@ -35,9 +35,24 @@ class Block(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "batch ..."], factors: Factors, bits: UInt16[Array, "batch ..."] | None, *, train: bool
+        self,
+        x: Float[Array, "batch ..."],
+        factors: Factors,
+        bits: UInt16[Array, "batch ..."] | None,
+        *,
+        train: bool,
+        shortcut: Float[Array, "batch ..."] | None = None,
     ) -> Float[Array, "batch ..."]:
-        """Run the block for one lane; `bits` are the random bits of its dropout mask."""
+        """Run the block for one lane.
+
+        Args:
+            x: what the linear map is applied to.
+            factors: of the lane.
+            bits: the random bits of its dropout mask.
+            train: whether BN uses batch statistics.
+            shortcut: what is added where the block ends a residual: to BN's output (`before_add`), which for placement
+                `post` comes after the activation, or to the linear map's output (`after_add`).
+        """
         norm = factors.norm(self.index)
         if self.structure.normed != "some":
             norm = norm._replace(enabled=self.structure.normed == "all")
@@ -45,13 +60,44 @@ class Block(nn.Module):
         product: Array = self.linear(x)
         bias = self.param("bias", nn.initializers.zeros_init(), product.shape[-1:], jnp.float32)
         z = product + jnp.where(norm.enabled & (factors.placement == PRE), 0.0, bias).astype(product.dtype)
-        early = self._activate(z, factors, post, when=True)
-        normed = BatchNorm(name="norm")(early, norm, train=train)
-        late = self._activate(normed, factors, post, when=False)
         self.sow("intermediates", "linear_output", z)
+        early_add, late_add = self._shares(shortcut, factors)
+        z = z if early_add is None else z + early_add
+        early = self._activate(z, factors, post, when=True)
+        early_dropped = self._drop(early, factors, bits, norm.enabled, before_norm=True)
+        normed = BatchNorm(self.structure.norm_batch_size, name="norm")(early_dropped, norm, train=train)
+        normed = normed if late_add is None else normed + late_add
+        late = self._activate(normed, factors, post, when=False)
         self.sow("intermediates", "activation_input", jnp.where(post, z, normed))
         self.sow("intermediates", "activation_output", jnp.where(post, early, late))
-        return drop(late, factors.dropout_rate, bits)
+        return self._drop(late, factors, bits, norm.enabled, before_norm=False)
+
+    def _shares(self, shortcut: Array | None, factors: Factors) -> tuple[Array | None, Array | None]:
+        """What is added to the linear map's output, and what to BN's; None where no lane adds anything."""
+        norms = self.structure.residual_norms
+        if shortcut is None or norms == ("before_add",):
+            return None, shortcut
+        if norms == ("after_add",):
+            return shortcut, None
+        return jnp.where(factors.after_add, shortcut, 0), jnp.where(factors.after_add, 0, shortcut)
+
+    def _drop(
+        self, x: Array, factors: Factors, bits: Array | None, normed: bool | Array, *, before_norm: bool
+    ) -> Array:
+        """The lane's dropout just before BN, or at the end of the block; the identity where it has none there.
+
+        A block without BN has nothing to drop before: there, site `before_norm` is the end of the block.
+        """
+        last = self.index == factors.coverage.shape[-1] - 1
+        end = not before_norm
+        applies = {
+            "block": end,
+            "last": end and last,
+            "before_norm": normed if before_norm else _not(normed),
+            "ic": end,
+        }
+        rate = rate_at(self.structure.drop_sites, factors.dropout_site, factors.dropout_rate, applies)
+        return x if rate is None else drop(x, rate, bits, self.structure.drop_kinds, factors.dropout_kind)
 
     def _activate(self, z: Array, factors: Factors, post: Array, *, when: bool) -> Array:
         """The lane's activation where `post` is `when`, else the identity."""
@@ -61,3 +107,7 @@ class Block(nn.Module):
         if placements == ("post",):
             return activate(names, factors.activation, z) if when else z
         return activate(("identity", *names), jnp.where(post == when, factors.activation + 1, 0), z)
+
+
+def _not(condition: bool | Array) -> bool | Array:
+    return not condition if isinstance(condition, bool) else ~condition

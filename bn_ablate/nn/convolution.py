@@ -6,6 +6,7 @@ slices and one matrix product; what is faster elsewhere is for `make bench` to s
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -19,67 +20,82 @@ CACHED = 2**17
 
 
 class Conv3x3(nn.Module):
-    """A 3×3 convolution, stride 1, zero padding, no bias; `kernel` is (3, 3, in, out) as in Flax."""
+    """A 3×3 convolution, no bias; `kernel` is (3, 3, in, out) as in Flax.
+
+    Its windows are centred on every pixel, or for stride 2 on every other one from the first on, and see zeros beyond
+    the edge: what PyTorch calls padding 1. (Flax's "SAME" has other centres for stride 2 and an even size.)
+    """
 
     features: int
     kernel_init: Any
     native: bool
     dtype: jnp.dtype = jnp.dtype("float32")
+    stride: int = 1
 
     @nn.compact
-    def __call__(self, x: Float[Array, "batch h w in"]) -> Float[Array, "batch h w out"]:
+    def __call__(self, x: Float[Array, "batch h w in"]) -> Float[Array, "batch h/stride w/stride out"]:
         """Convolve."""
         kernel = self.param("kernel", self.kernel_init, (3, 3, x.shape[-1], self.features), jnp.float32)
         x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
-        return native_conv3x3(x, kernel) if self.native else matmul_conv3x3(x, kernel)
+        if self.native:
+            return native_conv3x3(x, kernel, self.stride)
+        y: Array = matmul_conv3x3(x, kernel, self.stride)
+        return y
 
 
-def native_conv3x3(x: Float[Array, "n h w i"], kernel: Float[Array, "3 3 i o"]) -> Float[Array, "n h w o"]:
+def native_conv3x3(
+    x: Float[Array, "n h w i"], kernel: Float[Array, "3 3 i o"], stride: int = 1
+) -> Float[Array, "n h/stride w/stride o"]:
     """XLA's convolution."""
-    numbers = ("NHWC", "HWIO", "NHWC")
-    return lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=numbers)
+    padding, numbers = ((1, 1), (1, 1)), ("NHWC", "HWIO", "NHWC")
+    return lax.conv_general_dilated(x, kernel, (stride, stride), padding, dimension_numbers=numbers)
 
 
-@jax.custom_vjp
-def matmul_conv3x3(x: Float[Array, "n h w i"], kernel: Float[Array, "3 3 i o"]) -> Float[Array, "n h w o"]:
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def matmul_conv3x3(
+    x: Float[Array, "n h w i"], kernel: Float[Array, "3 3 i o"], stride: int = 1
+) -> Float[Array, "n h/stride w/stride o"]:
     """The same as matrix products of the nine shifted images, (h·w, 9·i), with the kernel, (9·i, o).
 
     A few images are done at a time, so that their shifted copies stay in a core's cache. With p the patches and g the
-    cotangent, dkernel = Σ pᵀg over them, and dx is the convolution of g with the kernel turned by 180°.
+    cotangent, dkernel = Σ pᵀg over them, and dx is the convolution of g, with zeros in the places that a stride left
+    out, with the kernel turned by 180°.
     """
-    return _in_chunks(x, kernel)
+    return _in_chunks(x, kernel, stride)
 
 
-def _in_chunks(x: Array, kernel: Array) -> Array:
+def _in_chunks(x: Array, kernel: Array, stride: int) -> Array:
     n, h, w, i = x.shape
     matrix = kernel.reshape(9 * i, -1)
-    size = _chunk(n, h * w * 9 * i)
+    places = (-(-h // stride), -(-w // stride))
+    size = _chunk(n, places[0] * places[1] * 9 * i)
 
     def convolve(some: Array) -> Array:
-        return (_patches(some) @ matrix).reshape(size, h, w, -1)
+        return (_patches(some, stride) @ matrix).reshape(size, *places, -1)
 
     if size == n:
         return convolve(x)
-    y: Array = lax.map(convolve, x.reshape(n // size, size, h, w, i)).reshape(n, h, w, -1)
+    y: Array = lax.map(convolve, x.reshape(n // size, size, h, w, i)).reshape(n, *places, -1)
     return y
 
 
-def _forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
-    return _in_chunks(x, kernel), (x, kernel)
+def _forward(x: Array, kernel: Array, stride: int) -> tuple[Array, tuple[Array, Array]]:
+    return _in_chunks(x, kernel, stride), (x, kernel)
 
 
-def _backward(kept: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
+def _backward(stride: int, kept: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
     x, kernel = kept
     n, h, w, i = x.shape
-    o = kernel.shape[-1]
-    size = _chunk(n, h * w * 9 * i)
-    dx = _in_chunks(g, jnp.flip(kernel, (0, 1)).swapaxes(2, 3))
+    _, *places, o = g.shape
+    size = _chunk(n, places[0] * places[1] * 9 * i)
+    spread = g if stride == 1 else jnp.zeros((n, h, w, o), g.dtype).at[:, ::stride, ::stride].set(g)
+    dx = _in_chunks(spread, jnp.flip(kernel, (0, 1)).swapaxes(2, 3), 1)
 
     def add(total: Array, some: tuple[Array, Array]) -> tuple[Array, None]:
         images, cotangents = some
-        return total + _patches(images).T @ cotangents.reshape(-1, o), None
+        return total + _patches(images, stride).T @ cotangents.reshape(-1, o), None
 
-    chunks = (x.reshape(n // size, size, h, w, i), g.reshape(n // size, size, h, w, o))
+    chunks = (x.reshape(n // size, size, h, w, i), g.reshape(n // size, size, *places, o))
     dkernel, _ = lax.scan(add, jnp.zeros((9 * i, o), kernel.dtype), chunks)
     return dx, dkernel.reshape(kernel.shape)
 
@@ -87,12 +103,12 @@ def _backward(kept: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
 matmul_conv3x3.defvjp(_forward, _backward)
 
 
-def _patches(x: Float[Array, "n h w i"]) -> Float[Array, "n*h*w 9*i"]:
-    """The nine shifted images side by side, zero where they reach over the edge."""
-    n, h, w, i = x.shape
+def _patches(x: Float[Array, "n h w i"], stride: int) -> Float[Array, "places 9*i"]:
+    """The nine shifted images side by side, at every place or every other one, zero where they reach over the edge."""
+    _, h, w, i = x.shape
     padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    shifted = [padded[:, dy : dy + h, dx : dx + w] for dy in range(3) for dx in range(3)]
-    return jnp.concatenate(shifted, axis=-1).reshape(n * h * w, 9 * i)
+    shifted = [padded[:, dy : dy + h : stride, dx : dx + w : stride] for dy in range(3) for dx in range(3)]
+    return jnp.concatenate(shifted, axis=-1).reshape(-1, 9 * i)
 
 
 def _chunk(n: int, elements: int) -> int:

@@ -17,7 +17,7 @@ class Dense(nn.Module):
     Attributes:
         features: of y.
         kernel_init: the initializer of the kernel.
-        native: leave the gradient to XLA as it comes; else see `transposed_product`.
+        native: leave the kernel's gradient to XLA; else it is a `transposed_product`.
         use_bias: add a bias, which starts at 0.
         dtype: of the arithmetic; the parameters are float32.
     """

@@ -42,7 +42,12 @@ class BatchNorm(nn.Module):
     statistics in `batch_stats` follow as `ra = momentum · ra + (1 − momentum) · batch`. In evaluation the moving
     statistics are used.
     When not enabled, `x` is returned and nothing is updated.
+
+    Attributes:
+        batch_size: examples that are normalized together in training; all of the batch when not given.
     """
+
+    batch_size: int | None = None
 
     @nn.compact
     def __call__(
@@ -60,7 +65,8 @@ class BatchNorm(nn.Module):
             by = jnp.where(settings.enabled, scale * jax.lax.rsqrt(var.value + settings.epsilon), 1.0)
             plus = jnp.where(settings.enabled, bias - mean.value * by, 0.0)
             return (x * by + plus).astype(x.dtype)
-        y, batch_mean, batch_var = normalize(x, scale, bias, settings.enabled, settings.epsilon)
+        size = self.batch_size or x.shape[0]
+        y, batch_mean, batch_var = normalize_groups(size, x, scale, bias, settings.enabled, settings.epsilon)
         if self.is_mutable_collection("batch_stats") and not self.is_initializing():
             weight = jnp.where(settings.enabled, 1.0 - settings.momentum, 0.0)
             mean.value = mean.value + weight * (batch_mean - mean.value)
@@ -137,3 +143,33 @@ normalize.defvjp(_normalize_forward, _normalize_backward)
 
 def _index(enabled: bool | Array) -> int | Array:
     return int(enabled) if isinstance(enabled, bool) else jnp.asarray(enabled, jnp.int32)
+
+
+def normalize_groups(
+    size: int,
+    x: Float[Array, "batch ... channels"],
+    scale: Float[Array, " channels"],
+    bias: Float[Array, " channels"],
+    enabled: bool | Bool[Array, ""],
+    epsilon: float | Float[Array, ""],
+) -> tuple[Float[Array, "batch ... channels"], Float[Array, " channels"], Float[Array, " channels"]]:
+    """`normalize`, with every `size` examples in a row normalized by their own statistics, over all their places.
+
+    This is ghost Batch Normalization (Hoffer et al. 2017, arXiv 1705.08741). Examples that are left over are
+    normalized with the `size` last ones; a probe may have such, a training batch does not. Up to `size` are one group.
+
+    Returns:
+        y, and the means over the groups of the groups' means and biased variances. How the groups' means differ is no
+        part of that variance: for independent rows it is on average (size − 1)/size of the population's.
+    """
+    n = x.shape[0]
+    if n <= size:
+        return normalize(x, scale, bias, enabled, epsilon)
+    whole = n // size * size
+    groups = x[:whole].reshape(n // size, size, *x.shape[1:])
+    y, means, variances = jax.vmap(normalize, (0, None, None, None, None))(groups, scale, bias, enabled, epsilon)
+    y = y.reshape(whole, *x.shape[1:])
+    if whole < n:
+        rest, _, _ = normalize(x[-size:], scale, bias, enabled, epsilon)
+        y = jnp.concatenate([y, rest[whole - n :]])
+    return y, jnp.mean(means, 0), jnp.mean(variances, 0)

@@ -6,21 +6,28 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from bn_ablate.config.names import ARCHITECTURES
+from bn_ablate.config.names import ARCHITECTURES, DROPOUT_KINDS, DROPOUT_SITES, RESIDUAL_NORMS, TRAINABLES
 
 LEVELS: dict[str, tuple[Any, ...]] = {
     "placement": ("none", "pre", "post"),
+    "residual_norm": RESIDUAL_NORMS,
     "affine": ("none", "scale", "bias", "both"),
-    "coverage": ("all", "none", "first", "only_1", "without_0"),
+    "coverage": ("all", "none", "first", "only_1", "without_0", "input"),
     "bn_momentum": (0.5, 0.9, 0.99),
     "bn_epsilon": (1e-5, 1e-3),
+    "scale_init": (0.1, 1.0),
+    "bias_init": (-1.0, 0.0),
     "activation": ("sigmoid", "relu", "gelu"),
     "dropout_rate": (0.0, 0.2, 0.5),
+    "dropout_site": DROPOUT_SITES,
+    "dropout_kind": DROPOUT_KINDS,
     "learning_rate": (0.01, 0.1, 1.0),
     "weight_decay": (0.0, 1e-4),
+    "trainable": TRAINABLES,
     "architecture": ARCHITECTURES,
-    "depth": (2, 3, 4),
+    "depth": (3, 5, 7),
     "width": (8, 16),
+    "norm_batch_size": (2, 4),
     "kernel_init": ("lecun_normal", "he_normal"),
     "n_train": (50, 100),
     "steps": (10, 20),

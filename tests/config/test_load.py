@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from bn_ablate.config import ConfigError, Study, build_study, load_study
-from bn_ablate.config.names import FACTORS, coverage_mask
+from bn_ablate.config.names import FACTORS, coverage_mask, residual_blocks
 from bn_ablate.plan import make_plan
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -150,6 +150,22 @@ def test_overrides_leave_the_given_table_alone() -> None:
             "axes.steps[1]",
             "leaves no step of steps = 50",
         ),
+        (
+            {"model": {"architecture": "resnet"}, "axes": {"depth": [3, 18]}},
+            "model.depth",
+            "= 18 does not fit a resnet: a stem and two blocks per residual make 17 or 19",
+        ),
+        (
+            {"model": {"depth": 2}, "axes": {"architecture": ["mlp", "resnet"]}},
+            "model.depth",
+            "= 2 does not fit a resnet: a stem and two blocks per residual make 3",
+        ),
+        ({"model": {"architecture": "resnet", "depth": 1}}, "model.depth", "= 1 does not fit a resnet"),
+        (
+            {"train": {"batch_size": 60}, "axes": {"norm_batch_size": [30, 16]}},
+            "norm.batch_size",
+            "= 16 does not divide train.batch_size = 60 into equal groups; 15 does",
+        ),
         ({"axes": {"placement": ["pre"]}, "exclude": [{"placement": "pre"}]}, "exclude", "leaves nothing of the grid"),
     ],
 )
@@ -198,10 +214,25 @@ def test_a_hypothesis_that_lost_its_cells_is_told() -> None:
         ("only_1", 3, {1}),
         ("without_1", 3, {0, 2}),
         ("only_12", 13, {12}),
+        ("input", 3, set()),
     ],
 )
 def test_coverage(coverage: str, depth: int, blocks: set[int]) -> None:
     assert {i for i, covered in enumerate(coverage_mask(coverage, depth)) if covered} == blocks
+
+
+def test_the_residuals_of_a_resnet_are_divided_over_its_stages() -> None:
+    """Stage and stride, convolution by convolution; ResNet-20 has three residuals in each stage."""
+    assert residual_blocks(3) == [(0, 1), (0, 1), (0, 1)]
+    assert residual_blocks(5) == [(0, 1), (0, 1), (0, 1), (1, 2), (1, 1)]
+    for depth in (7, 9, 11, 19, 109):
+        stages = [stage for stage, _ in residual_blocks(depth)[1:]]
+        assert len(stages) == depth - 1
+        counts = [stages.count(stage) // 2 for stage in range(3)]
+        assert counts == sorted(counts, reverse=True)
+        assert counts[0] - counts[2] <= 1
+        strided = [block for block in residual_blocks(depth) if block[1] == 2]
+        assert strided == [(1, 2), (2, 2)]
 
 
 def test_every_factor_is_a_setting() -> None:

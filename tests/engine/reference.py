@@ -24,50 +24,125 @@ FUNCTIONS = {
 
 
 class Norm:
-    """Batch Normalization of one layer, forward in training and backward."""
+    """Batch Normalization of one layer, forward in training and backward, group by group."""
 
     def __init__(self, p: dict[str, Array], stats: dict[str, Array], settings: LaneSettings) -> None:
-        self.p, self.stats, self.momentum, self.epsilon = p, stats, settings.norm.momentum, settings.norm.epsilon
+        self.stats, self.settings = stats, settings.norm
+        self.scale = p["scale"] if settings.norm.affine in ("scale", "both") else np.ones_like(p["scale"])
+        self.bias = p["bias"] if settings.norm.affine in ("bias", "both") else np.zeros_like(p["bias"])
 
     def forward(self, x: Array) -> Array:
-        """Normalize by the batch, and update the moving statistics."""
-        mean, var = x.mean(0), x.var(0)
-        self.deviation = np.sqrt(var + self.epsilon)
-        self.xhat = (x - mean) / self.deviation
-        for name, batch in (("mean", mean), ("var", var)):
-            self.stats[name] = self.momentum * self.stats[name] + (1 - self.momentum) * batch
-        return self.p["scale"] * self.xhat + self.p["bias"]
+        """Normalize by the batch, or by each group of it, and update the moving statistics."""
+        groups = np.split(x, len(x) // (self.settings.batch_size or len(x)))
+        self.deviations = [np.sqrt(group.var(0) + self.settings.epsilon) for group in groups]
+        self.xhats = [(g - g.mean(0)) / d for g, d in zip(groups, self.deviations, strict=True)]
+        momentum = self.settings.momentum
+        for name, batch in (("mean", [g.mean(0) for g in groups]), ("var", [g.var(0) for g in groups])):
+            self.stats[name] = momentum * self.stats[name] + (1 - momentum) * np.mean(batch, 0)
+        return self.scale * np.concatenate(self.xhats) + self.bias
 
     def backward(self, g: Array) -> tuple[Array, dict[str, Array]]:
         """The gradient for the input, and those for scale and bias."""
-        gx = g * self.p["scale"]
-        dx = (gx - gx.mean(0) - self.xhat * (gx * self.xhat).mean(0)) / self.deviation
-        return dx, {"scale": (g * self.xhat).sum(0), "bias": g.sum(0)}
+        dx = []
+        for some, xhat, deviation in zip(np.split(g, len(self.xhats)), self.xhats, self.deviations, strict=True):
+            gx = some * self.scale
+            dx.append((gx - gx.mean(0) - xhat * (gx * xhat).mean(0)) / deviation)
+        d_scale, d_bias = (g * np.concatenate(self.xhats)).sum(0), g.sum(0)
+        affine = self.settings.affine
+        return np.concatenate(dx), {
+            "scale": d_scale if affine in ("scale", "both") else 0 * d_scale,
+            "bias": d_bias if affine in ("bias", "both") else 0 * d_bias,
+        }
+
+
+class Without:
+    """No Batch Normalization: nothing is changed, and scale and bias have no gradient."""
+
+    def __init__(self, p: dict[str, Array]) -> None:
+        self.nothing = {name: np.zeros_like(p[name]) for name in ("scale", "bias")}
+
+    def forward(self, x: Array) -> Array:
+        """x."""
+        return x
+
+    def backward(self, g: Array) -> tuple[Array, dict[str, Array]]:
+        """g."""
+        return g, self.nothing
+
+
+def normed_blocks(settings: LaneSettings) -> set[int]:
+    """The blocks that have BN."""
+    coverage, depth = settings.norm.coverage, settings.model.depth
+    if settings.norm.placement == "none":
+        return set()
+    if coverage.startswith("only_"):
+        return {int(coverage[5:])}
+    if coverage.startswith("without_"):
+        return set(range(depth)) - {int(coverage[8:])}
+    known = {"all": range(depth), "first": [0], "last": [depth - 1], "every_other": range(0, depth, 2)}
+    return set(known.get(coverage, ()))
+
+
+def input_normed(settings: LaneSettings) -> bool:
+    """Whether the input has BN."""
+    if settings.norm.placement == "none" or settings.norm.coverage == "none":
+        return False
+    return settings.norm.coverage == "input" or settings.dropout.site == "ic"
+
+
+def factor(settings: LaneSettings, bits: Array) -> Array:
+    """What dropout multiplies by."""
+    rate = settings.dropout.rate
+    if settings.dropout.kind == "uniform":
+        return 1 + rate * ((2.0 * bits + 1) / 65536 - 1)
+    threshold = round(rate * 65536)
+    return (bits >= threshold) * (65536 / (65536 - threshold))
+
+
+def factors_of_block(settings: LaneSettings, i: int, bits: Array) -> tuple[Array, Array]:
+    """What dropout multiplies by before BN and at the end of block i; ones where it is not."""
+    ones, random = np.ones(bits.shape), factor(settings, bits)
+    match settings.dropout.site:
+        case "last" if i < settings.model.depth - 1:
+            return ones, ones
+        case "before_norm" if i in normed_blocks(settings):
+            return random, ones
+    return ones, random
 
 
 def train(
-    settings: LaneSettings, params: dict[str, Any], batches: list[tuple[Array, Array]], bits: list[Array]
+    settings: LaneSettings, params: dict[str, Any], batches: list[tuple[Array, Array]], bits: list[Any]
 ) -> tuple[dict[str, Any], dict[str, Any], list[float]]:
-    """Momentum SGD with coupled weight decay on kernels; returns parameters, moving statistics and batch losses."""
+    """Momentum SGD with coupled weight decay on kernels; returns parameters, moving statistics and batch losses.
+
+    The bits of a step are those of its blocks, then those of the input for dropout site `ic`.
+    """
     f, df = FUNCTIONS[settings.model.activation]
-    depth, placement = settings.model.depth, settings.norm.placement
+    depth, placement, normed = settings.model.depth, settings.norm.placement, normed_blocks(settings)
     stats = {i: {"mean": np.zeros(settings.model.width), "var": np.ones(settings.model.width)} for i in range(depth)}
+    features = batches[0][0].shape[1]
+    input_stats = {"mean": np.zeros(features), "var": np.ones(features)}
     velocity: dict[tuple[str, ...], Array] = {}
     losses = []
     for (x, y), step_bits in zip(batches, bits, strict=True):
         kept = []
-        h = x
+        entrance: Any = Norm(params["input_norm"], input_stats, settings) if input_normed(settings) else None
+        h = entrance.forward(x) if entrance else x
+        on_input = factor(settings, step_bits[-1]) if settings.dropout.site == "ic" and settings.dropout.rate else 1.0
+        h = h * on_input
         for i in range(depth):
             block = params[f"block_{i}"]
-            norm = Norm(block["norm"], stats[i], settings)
-            z = h @ block["linear"]["kernel"] + (0 if placement == "pre" else block["bias"])
-            n = norm.forward(z) if placement == "pre" else z
-            a = f(n)
-            o = norm.forward(a) if placement == "post" else a
-            threshold = round(settings.dropout.rate * 65536)
-            mask = (step_bits[i] >= threshold) * (65536 / (65536 - threshold))
-            kept.append((h, n, norm, mask))
-            h = o * mask
+            norm = Norm(block["norm"], stats[i], settings) if i in normed else Without(block["norm"])
+            early, late = factors_of_block(settings, i, step_bits[i])
+            pre = placement == "pre" and i in normed
+            z = h @ block["linear"]["kernel"] + (0 if pre else block["bias"])
+            if placement == "post":
+                kept.append((h, z, norm, early, late))
+                h = norm.forward(f(z) * early) * late
+            else:
+                n = norm.forward(z * early)
+                kept.append((h, n, norm, early, late))
+                h = f(n) * late
         logits = h @ params["head"]["kernel"] + params["head"]["bias"]
         shifted = logits - logits.max(1, keepdims=True)
         p = np.exp(shifted) / np.exp(shifted).sum(1, keepdims=True)
@@ -79,20 +154,23 @@ def train(
         gradients: dict[tuple[str, ...], Array] = {("head", "kernel"): h.T @ g, ("head", "bias"): g.sum(0)}
         g = g @ params["head"]["kernel"].T
         for i in reversed(range(depth)):
-            inputs, n, norm, mask = kept[i]
+            inputs, n, norm, early, late = kept[i]
             name = f"block_{i}"
-            g = g * mask
-            d_norm = {"scale": np.zeros_like(g[0]), "bias": np.zeros_like(g[0])}
+            g = g * late
             if placement == "post":
                 g, d_norm = norm.backward(g)
-            g = g * df(n)
-            if placement == "pre":
-                g, d_norm = norm.backward(g)
+                g = g * early * df(n)
             else:
+                g, d_norm = norm.backward(g * df(n))
+                g = g * early
+            if not (placement == "pre" and i in normed):
                 gradients[name, "bias"] = g.sum(0)
             gradients[name, "norm", "scale"], gradients[name, "norm", "bias"] = d_norm["scale"], d_norm["bias"]
             gradients[name, "linear", "kernel"] = inputs.T @ g
             g = g @ params[name]["linear"]["kernel"].T
+        if entrance:
+            _, d_norm = entrance.backward(g * on_input)
+            gradients["input_norm", "scale"], gradients["input_norm", "bias"] = d_norm["scale"], d_norm["bias"]
         for path, gradient in gradients.items():
             *parents, last = path
             place = params
@@ -100,5 +178,20 @@ def train(
                 place = place[parent]
             decay = settings.train.weight_decay * place[last] if last == "kernel" else 0.0
             velocity[path] = settings.train.momentum * velocity.get(path, 0.0) + gradient + decay
-            place[last] = place[last] - settings.train.learning_rate * velocity[path]
-    return params, {f"block_{i}": {"norm": stats[i]} for i in range(depth)}, losses
+            if trained(settings, path):
+                place[last] = place[last] - settings.train.learning_rate * velocity[path]
+    blocks = {f"block_{i}": {"norm": stats[i]} for i in range(depth)}
+    return params, blocks | ({"input_norm": input_stats} if "input_norm" in params else {}), losses
+
+
+def trained(settings: LaneSettings, path: tuple[str, ...]) -> bool:
+    """Whether the lane trains this parameter."""
+    affine = path[-1] if any("norm" in name for name in path) else ""
+    match settings.train.trainable:
+        case "all_but_scale":
+            return affine != "scale"
+        case "all_but_bias":
+            return affine != "bias"
+        case "affine_only":
+            return bool(affine)
+    return True

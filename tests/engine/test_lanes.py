@@ -194,10 +194,13 @@ def test_bfloat16_computes_coarsely_and_keeps_what_it_accumulates_in_float32() -
 
 
 @pytest.mark.slow
-def test_the_convolutional_network_trains_alike_by_either_strategy_and_either_convolution() -> None:
+@pytest.mark.parametrize(("architecture", "depth"), [("cnn", 4), ("resnet", 7)])
+def test_convolutional_networks_train_alike_by_either_strategy_and_either_convolution(
+    architecture: str, depth: int
+) -> None:
     table = TABLE | {
         "seeds": 1,
-        "model": {"architecture": "cnn", "depth": 4, "width": 2},
+        "model": {"architecture": architecture, "depth": depth, "width": 2},
         "train": TABLE["train"] | {"steps": 4},
         "measure": {"every": 2},
         "axes": {"placement": ["none", "pre", "post"], "activation": ["tanh"], "dropout_rate": [0.0, 0.3]},
@@ -206,5 +209,5 @@ def test_the_convolutional_network_trains_alike_by_either_strategy_and_either_co
     agree(mapped.observations.loss, outcome_of(table, "vmap").observations.loss, 1e-4)
     native = outcome_of(table | {"model": table["model"] | {"convolution": "native"}}, "vmap")
     agree(mapped.observations.loss, native.observations.loss, 1e-4)
-    assert mapped.observations.gradient_norm.shape == (3, 1, 6, 4)
+    assert mapped.observations.gradient_norm.shape == (3, 1, 6, depth)
     assert np.all(mapped.observations.gradient_norm > 0)

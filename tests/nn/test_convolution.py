@@ -7,18 +7,24 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from bn_ablate.nn import convolution
 from bn_ablate.nn.cnn import max_pool
 from bn_ablate.nn.convolution import matmul_conv3x3, native_conv3x3
 
 
-@pytest.mark.parametrize("shape", [(2, 8, 8, 3), (3, 5, 7, 1), (1, 1, 1, 4), (2, 2, 1, 2), (6, 32, 32, 8)])
-def test_values_and_gradients_agree_with_xla(shape: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("shape", [(2, 8, 8, 3), (3, 5, 7, 1), (1, 1, 1, 4), (2, 2, 1, 2), (6, 8, 8, 2)])
+def test_values_and_gradients_agree_with_xla(
+    shape: tuple[int, ...], stride: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With so little cache that several images are done one after the other, or a few at a time, or all at once."""
+    monkeypatch.setattr(convolution, "CACHED", 1000)
     keys = jax.random.split(jax.random.key(0), 3)
     x = jax.random.normal(keys[0], shape)
     kernel = jax.random.normal(keys[1], (3, 3, shape[-1], 5))
-    g = jax.random.normal(keys[2], (*shape[:-1], 5))
-    ours, pull_ours = jax.vjp(matmul_conv3x3, x, kernel)
-    theirs, pull_theirs = jax.vjp(native_conv3x3, x, kernel)
+    ours, pull_ours = jax.vjp(lambda x, kernel: matmul_conv3x3(x, kernel, stride), x, kernel)
+    theirs, pull_theirs = jax.vjp(lambda x, kernel: native_conv3x3(x, kernel, stride), x, kernel)
+    g = jax.random.normal(keys[2], theirs.shape)
     np.testing.assert_allclose(ours, theirs, atol=1e-5)
     for mine, other in zip(pull_ours(g), pull_theirs(g), strict=True):
         np.testing.assert_allclose(mine, other, rtol=1e-4, atol=1e-3)
@@ -27,3 +33,11 @@ def test_values_and_gradients_agree_with_xla(shape: tuple[int, ...]) -> None:
 def test_max_pool_by_hand() -> None:
     x = jnp.arange(15.0).reshape(1, 3, 5, 1)
     np.testing.assert_array_equal(max_pool(x)[0, :, :, 0], [[6.0, 8.0]])
+
+
+def test_windows_are_centred_on_the_pixels_that_a_shortcut_keeps() -> None:
+    """A kernel that is 1 at its centre takes the pixels themselves: every one, or every other from the first on."""
+    x = jax.random.normal(jax.random.key(1), (2, 4, 5, 3))
+    kernel = jnp.zeros((3, 3, 3, 3)).at[1, 1].set(jnp.eye(3))
+    for stride in (1, 2):
+        np.testing.assert_array_equal(matmul_conv3x3(x, kernel, stride), x[:, ::stride, ::stride])

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from bn_ablate.nn import BatchNorm, NormSettings, normalize
+from bn_ablate.nn import BatchNorm, NormSettings, normalize, normalize_groups
 
 RECORDED = json.loads((Path(__file__).parent / "torch_batchnorm.json").read_text())["cases"]
 
@@ -151,3 +151,45 @@ def test_a_constant_feature_becomes_beta() -> None:
     np.testing.assert_allclose(y, 0.5)
     assert float(mean[0]) == 7.0
     assert float(var[0]) == 0.0
+
+
+@pytest.mark.parametrize("shape", [(12, 3), (6, 2, 2, 3)])
+def test_ghost_batches_by_hand(shape: tuple[int, ...]) -> None:
+    """Groups in a row, each over its examples and places; the moving statistics follow the groups' mean."""
+    size = shape[0] // 3
+    x = 3.0 * jax.random.normal(jax.random.key(6), shape) + jnp.arange(shape[0]).reshape(-1, *[1] * (len(shape) - 1))
+    variables = start(3)
+    variables["params"] = {"scale": jnp.array([1.0, 2.0, 0.5]), "bias": jnp.array([0.0, -1.0, 4.0])}
+    settings = NormSettings(True, momentum=0.75, epsilon=1e-3)
+    y, changed = BatchNorm(size).apply(variables, x, settings, train=True, mutable=["batch_stats"])
+    axes = tuple(range(len(shape) - 1))
+    groups = [np.asarray(x[i : i + size], float) for i in range(0, shape[0], size)]
+    want = [(g - g.mean(axes)) / np.sqrt(g.var(axes) + 1e-3) * [1.0, 2.0, 0.5] + [0.0, -1.0, 4.0] for g in groups]
+    np.testing.assert_allclose(y, np.concatenate(want), atol=1e-5)
+    stats = changed["batch_stats"]
+    np.testing.assert_allclose(stats["mean"], 0.25 * np.mean([g.mean(axes) for g in groups], 0), rtol=1e-5)
+    np.testing.assert_allclose(stats["var"], 0.75 + 0.25 * np.mean([g.var(axes) for g in groups], 0), rtol=1e-5)
+    whole, _ = BatchNorm().apply(variables, x, settings, train=True, mutable=["batch_stats"])
+    assert not np.allclose(y, whole, atol=0.1)
+    alike, _ = BatchNorm(shape[0]).apply(variables, x, settings, train=True, mutable=["batch_stats"])
+    np.testing.assert_array_equal(alike, whole)
+
+
+def test_examples_left_over_are_normalized_with_the_last_ones() -> None:
+    x = jax.random.normal(jax.random.key(7), (11, 2))
+    y, mean, _ = normalize_groups(4, x, jnp.ones(2), jnp.zeros(2), True, 1e-5)
+    np.testing.assert_allclose(y[8:], normalize(x[7:], jnp.ones(2), jnp.zeros(2), True, 1e-5)[0][1:], atol=1e-6)
+    np.testing.assert_allclose(mean, jnp.mean(x[:8], 0), atol=1e-6)
+
+
+@pytest.mark.parametrize("enabled", [True, jnp.bool_(True), jnp.bool_(False)])
+@pytest.mark.parametrize("rows", [6, 7])
+def test_gradients_of_ghost_batches_against_finite_differences(enabled: Any, rows: int) -> None:
+    x = jax.random.normal(jax.random.key(2), (rows, 2, 3))
+    weights = jax.random.normal(jax.random.key(3), x.shape)
+
+    def loss(x: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
+        return jnp.sum(weights * jnp.sin(normalize_groups(3, x, scale, bias, enabled, 1e-3)[0]))
+
+    args = (x, jnp.array([0.5, 1.0, 2.0]), jnp.array([0.1, 0.0, -1.0]))
+    check_grads(loss, args, order=1, modes=["rev"], atol=2e-2, rtol=2e-2)

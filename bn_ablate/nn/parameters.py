@@ -1,0 +1,41 @@
+"""What a parameter is, told by its path: BN's γ or β, or one of all the others."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from bn_ablate.nn.factors import Factors
+
+NORMS = ("norm", "input_norm")
+"""What a network's Batch Normalizations are called: in a block, and on the network's input."""
+
+
+def role(path: tuple[Any, ...]) -> Literal["scale", "bias", "rest"]:
+    """Whether the parameter at `path` is a BN's scale (γ), a BN's bias (β), or any other."""
+    *_, module, name = (entry.key for entry in path)
+    return name if module in NORMS else "rest"
+
+
+def with_initial_affine(params: Any, factors: Factors) -> Any:
+    """`params` with every γ at `scale_init` and every β at `bias_init`.
+
+    For one lane, or for many: the leading axes of `params` then end in those of `factors`.
+    """
+    initial = {"scale": factors.scale_init, "bias": factors.bias_init}
+
+    def start(path: tuple[Any, ...], leaf: Array) -> Array:
+        if (kind := role(path)) == "rest":
+            return leaf
+        return jnp.broadcast_to(jnp.asarray(initial[kind])[..., None], leaf.shape)
+
+    return jax.tree.map_with_path(start, params)
+
+
+def keep_frozen(factors: Factors, before: Any, after: Any) -> Any:
+    """The parameters `after` a step where the lane trains them, and those `before` it, bit for bit, where not."""
+    trained = {"scale": factors.trains_scale, "bias": factors.trains_bias, "rest": factors.trains_rest}
+    return jax.tree.map_with_path(lambda path, old, new: jnp.where(trained[role(path)], new, old), before, after)

@@ -1,0 +1,77 @@
+"""Small networks, one training step at a time, for tests of what each factor changes."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import bn_ablate as bn
+from bn_ablate.config import LaneSettings
+from bn_ablate.config.names import FACTORS
+from bn_ablate.engine.program import Program, program_of
+from bn_ablate.engine.train import Batch, TrainState, init_state, train_step
+from bn_ablate.nn import Factors, stack_factors
+from bn_ablate.plan import Cell, make_plan
+from tests.config.levels import LEVELS
+
+BATCH, IMAGE, CLASSES = 8, (4, 4, 1), 3
+BASE = LaneSettings().at({"depth": 3, "width": 4, "activation": "tanh", "batch_size": BATCH})
+
+
+def lay_out(axes: dict[str, list[Any]], **sections: Any) -> tuple[tuple[Cell, ...], Program, Factors]:
+    """The cells of a grid of traced factors, their program, and their factors, stacked."""
+    table: dict[str, Any] = {"name": "small", **BASE.model_dump(mode="json")}
+    for name, section in sections.items():
+        table[name] = table[name] | section
+    cells = make_plan(bn.build_study(table | {"axes": axes})).cells
+    settings = [cell.settings for cell in cells]
+    program = program_of(settings, IMAGE, CLASSES)
+    return cells, program, stack_factors(settings, program.structure.activations)
+
+
+def random_lanes(n: int, base: dict[str, Any], **levels: tuple[Any, ...]) -> list[LaneSettings]:
+    """`n` lanes at random levels of all traced factors, among which every level of every factor is."""
+    draw = random.Random(0)
+    traced = {name: LEVELS[name] for name, factor in FACTORS.items() if factor.traced}
+    traced |= {"coverage": (*LEVELS["coverage"], "last", "every_other")} | levels
+    start = BASE.at(base)
+    lanes = [start.at({name: draw.choice(some) for name, some in traced.items()}) for _ in range(n)]
+    for name, some in traced.items():
+        section, field = FACTORS[name].path.split(".")
+        assert {getattr(getattr(settings, section), field) for settings in lanes} == set(some), name
+    return lanes
+
+
+def batches(program: Program, n: int) -> list[Batch]:
+    """`n` batches of random images, labels and bits, the bits alike in every program that has them."""
+    made = []
+    for step in range(n):
+        draw = np.random.default_rng(step)
+        x, y = draw.normal(size=(BATCH, *IMAGE)).astype(np.float32), draw.integers(CLASSES, size=BATCH)
+        bits = tuple(draw.integers(0, 65536, shape).astype(np.uint16) for shape in program.noise_shapes)
+        made.append(jax.tree.map(jnp.asarray, Batch(x, y, bits if program.drops else None)))  # type: ignore[arg-type]
+    return made
+
+
+def train(program: Program, factors: Factors, steps: int = 3) -> tuple[TrainState, TrainState]:
+    """The states of all lanes before and after some steps, all at once."""
+    start = jax.jit(jax.vmap(lambda lane: init_state(program, 0, lane)))(factors)
+    step = jax.jit(jax.vmap(lambda lane, state, batch: train_step(program, lane, state, batch), (0, 0, None)))
+    state = start
+    for batch in batches(program, steps):
+        state = step(factors, state, batch)
+    return start, state
+
+
+def lane(tree: Any, i: int) -> dict[str, np.ndarray]:
+    """The leaves of lane `i`, by path."""
+    return {path: leaf[i] for path, leaf in leaves(tree).items()}
+
+
+def leaves(tree: Any) -> dict[str, np.ndarray]:
+    """The leaves of a tree, by path."""
+    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in jax.tree.leaves_with_path(tree)}
