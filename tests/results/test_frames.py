@@ -42,7 +42,7 @@ def outcome_of(loss: np.ndarray | None = None, diverged_at: np.ndarray | None = 
     )
     never = np.full((SEEDS, CELLS), -1)
     shard = Shard(cells, cells, (7, 3), CELLS)
-    return Outcome(shard, STEPS, observations, never if diverged_at is None else diverged_at)
+    return Outcome(shard, STEPS, observations, never if diverged_at is None else diverged_at, np.full(SEEDS, 0.1))
 
 
 @pytest.fixture
