@@ -50,7 +50,7 @@ def lane_columns(outcome: Outcome, measured: Measured) -> dict[str, Any]:
             "trained": 1.0 * (final["train_accuracy"] >= chance + TRAINED * (1.0 - chance)),
             **_steps_to_loss(history["train_loss"].data, steps, outcome.shard.cells[0].settings.measure.loss_threshold),
             **_by_layer(layers),
-            **{name: history[name].mean(axis=1) for name in LANDSCAPE},
+            **{name: mean(history[name]) for name in LANDSCAPE},
             "unit_drift": _drift(layers),
         }
 
@@ -77,17 +77,17 @@ def _by_layer(layers: dict[str, Masked]) -> dict[str, Masked]:
     found: dict[str, Masked] = {}
     for when, at in (("", -1), ("_start", 0)):
         for name in (*PROBED, *OFF):
-            found[f"{name}{when}"] = layers[name][:, at].mean(axis=1)
+            found[f"{name}{when}"] = mean(layers[name][:, at])
             found[f"first_{name}{when}"] = layers[name][:, at, 0]
         norms = layers["gradient_norm"].data[:, at]
         found[f"gradient_ratio{when}"] = np.ma.asarray(norms[:, 0] / norms[:, -1])
-        found[f"gradient_slope{when}"] = _slope(np.log10(norms))
-    found |= {name: layers[name][:, -1].mean(axis=1) for name in OF_BN}
+        found[f"gradient_slope{when}"] = slope(np.log10(norms))
+    found |= {name: mean(layers[name][:, -1]) for name in OF_BN}
     found["variance_shift_max"] = layers["variance_shift"][:, -1].max(axis=1)
     return found
 
 
-def _slope(y: np.ndarray) -> Masked:
+def slope(y: np.ndarray) -> Masked:
     """The least-squares slope of each row of `y` over 0, 1, 2, …; masked where there is but one point."""
     x = np.arange(y.shape[1]) - (y.shape[1] - 1) / 2
     if len(x) == 1:
@@ -97,5 +97,16 @@ def _slope(y: np.ndarray) -> Masked:
 
 def _drift(layers: dict[str, Masked]) -> Masked:
     """How far the percentiles of the last hidden layer's unit go from one measurement to the next, on average."""
-    ends = np.ma.stack([layers[name][:, :, -1] for name in PERCENTILES])
-    return np.ma.array(np.abs(ends[:, :, 1:] - ends[:, :, :-1]).mean(axis=(0, 2)))
+    ends = [layers[name][:, :, -1] for name in PERCENTILES]
+    return mean(np.ma.stack([mean(abs(end[:, 1:] - end[:, :-1])) for end in ends], axis=-1))
+
+
+def mean(values: Masked) -> Masked:
+    """The mean along the last axis over what is not masked; not finite where some of that is not.
+
+    NumPy's own mean of a masked array masks what is not finite, as if a lane that diverged had not been measured.
+    """
+    there = ~np.ma.getmaskarray(values)
+    n = there.sum(axis=-1)
+    total = np.where(there, values.data, 0.0).sum(axis=-1)
+    return np.ma.array(total / np.maximum(n, 1), mask=n == 0)
