@@ -328,3 +328,24 @@ def test_asking_for_more_changes_no_lane_and_fills_the_columns() -> None:
     np.testing.assert_allclose(
         history["recalibrated_test_loss"].to_numpy()[:3:2], history["test_loss"].to_numpy()[:3:2], rtol=1e-5
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", [{"width": 8}, {"architecture": "cnn", "width": 2}], ids=["mlp", "cnn"])
+def test_both_strategies_measure_the_same(model: Tree) -> None:
+    """An accuracy may differ by an example whose logits are all but equal."""
+    table = {
+        "name": "both",
+        "seeds": 1,
+        "data": {"n_train": 50, "n_validation": 20, "n_test": 30},
+        "model": {"depth": 3, "activation": "tanh", **model},
+        "train": {"steps": 4, "batch_size": 16, "learning_rate": 0.01},
+        "measure": {"every": 2, "eval_batch": 20, "also": list(MEASURES)},
+        "axes": {"placement": ["none", "pre", "post"]},
+    }
+    (shard,) = shards_of(make_plan(bn.build_study(table)))
+    mapped, together = (Engine(load("digits"), strategy).run(shard).observations.extras for strategy in ("map", "vmap"))  # type: ignore[arg-type]
+    for (path, a), b in zip(jax.tree.leaves_with_path(mapped), jax.tree.leaves(together), strict=True):
+        name = jax.tree_util.keystr(path)
+        tolerance = 0.05 if "accuracy" in name else 1e-3
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance, err_msg=name)
