@@ -64,6 +64,7 @@ class Outcome:
         steps: the measured steps, first 0 and last the end of training.
         observations: leaves with leading axes (times, seeds, cells).
         diverged_at: (seeds, cells), −1 where the lane did not diverge.
+        chance: (seeds,), the share of the commonest class among the training examples.
         states: the final states, leading axes (seeds, cells), when asked for.
     """
 
@@ -71,6 +72,7 @@ class Outcome:
     steps: tuple[int, ...]
     observations: Observation
     diverged_at: np.ndarray
+    chance: np.ndarray
     states: TrainState | None = None
 
 
@@ -140,7 +142,7 @@ class Engine:
                 start=np.int32(start),  # type: ignore[arg-type]
                 n_steps=np.int32(n_steps),  # type: ignore[arg-type]
                 observed=np.bool_(observed),  # type: ignore[arg-type]
-                with_histograms=np.bool_(observed and start in (0, steps[-1])),  # type: ignore[arg-type]
+                thorough=np.bool_(observed and start in (0, steps[-1])),  # type: ignore[arg-type]
             )
 
         begin, call = self._compiled(program, layout, seeds, factors, segment(0, 0, False))
@@ -164,6 +166,7 @@ class Engine:
             steps,
             jax.tree.map(lambda *leaves: np.stack(leaves), *seen),
             diverged,
+            _commonest(self.dataset.labels[np.asarray(seeds.train)[: len(shard.seeds)]]),
             jax.tree.map(lambda leaf: leaf[whole], states) if keep_states else None,
         )
 
@@ -240,6 +243,11 @@ class Engine:
 def _positions(program: Program, seeds: list[int], n_train: int, start: int, room: int) -> Any:
     """(seeds, room, batch): for each seed the batches of `room` steps from `start` on."""
     return np.stack([batch_indices(n_train, program.batch_size, seed, start, room) for seed in seeds])
+
+
+def _commonest(labels: np.ndarray) -> np.ndarray:
+    """(seeds,): for each row of `labels`, the share of the one that occurs most often."""
+    return np.asarray([np.bincount(row).max() / len(row) for row in labels])
 
 
 def _fill(items: list[Any], n: int) -> list[Any]:

@@ -32,14 +32,14 @@ class Segment(NamedTuple):
         start: the step it begins with.
         n_steps: how many of the steps are taken, 0 included.
         observed: whether the lanes are measured before the first step.
-        with_histograms: whether that measurement includes histograms.
+        thorough: whether that is the first or the last measurement, which takes more.
     """
 
     positions: Int[Array, "seeds room batch"]
     start: Int[Array, ""]
     n_steps: Int[Array, ""]
     observed: Bool[Array, ""]
-    with_histograms: Bool[Array, ""]
+    thorough: Bool[Array, ""]
 
 
 def each(strategy: Strategy, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -90,7 +90,7 @@ def run_segment(
     def one_lane(
         seed: SeedExamples, batches: Batch, factors: Factors, state: TrainState
     ) -> tuple[TrainState, Observation]:
-        look = partial(observe, program, factors, state, examples, seed, segment.with_histograms)
+        look = partial(observe, program, factors, state, examples, seed, segment.thorough)
         nothing = jax.eval_shape(look)
         seen = lax.cond(
             segment.observed, look, lambda: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), nothing)

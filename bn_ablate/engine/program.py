@@ -31,6 +31,7 @@ class Program:
         batch_size: examples in a training batch.
         probe: examples, at most, for the measures by layer.
         eval_batch: examples in an evaluation pass.
+        also: measures that the study asked for.
     """
 
     architecture: str
@@ -54,6 +55,7 @@ class Program:
     batch_size: int
     probe: int
     eval_batch: int
+    also: tuple[str, ...] = ()
 
     @property
     def network(self) -> Network:
@@ -102,4 +104,5 @@ def program_of(
         batch_size=first.train.batch_size,
         probe=first.measure.probe,
         eval_batch=first.measure.eval_batch,
+        also=first.measure.also,
     )
