@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -55,26 +56,38 @@ def observe(
         has_aux=True,
     )(state.params)
     blocks = [seen["intermediates"][f"block_{i}"] for i in range(program.depth)]
-    layers = [
-        measure_layer(z, block["activation_output"][0], slope(program.structure.activations, factors.activation, z))
-        for block in blocks
-        for z in block["activation_input"]
-    ]
+    before, z, a = (
+        [block[name][0] for block in blocks] for name in ("linear_output", "activation_input", "activation_output")
+    )
+
+    def measure(z: Array, a: Array) -> LayerMeasures:
+        return measure_layer(z, a, slope(program.structure.activations, factors.activation, z))
 
     def count() -> Array:
-        return jnp.stack(
-            [jnp.stack([histogram(b["linear_output"][0]), histogram(b["activation_input"][0])]) for b in blocks]
-        )
+        return by_layer(lambda *sites: jnp.stack([histogram(site) for site in sites]), before, z)  # type: ignore[no-any-return]
 
     empty = jax.eval_shape(count)
     return Observation(
         loss_sum=state.loss_sum,
         loss=loss,
         accuracy=accuracy,
-        layers=jax.tree.map(lambda *values: jnp.stack(values), *layers),
+        layers=by_layer(measure, z, a),
         gradient_norm=gradient_norms(gradients, program.depth),
         histograms=lax.cond(thorough, count, lambda: jnp.zeros(empty.shape, empty.dtype)),
-        extras=take_extras(
-            program, factors, state, examples, seed, [block["activation_input"][0] for block in blocks], thorough
-        ),
+        extras=take_extras(program, factors, state, examples, seed, z, thorough),
     )
+
+
+def by_layer(measure: Callable[..., Any], *layers: list[Array]) -> Any:
+    """`measure` of each layer's arrays, its results stacked along a first axis of layers.
+
+    Layers of one shape are measured together: less to compile.
+    """
+    found: list[Any] = [None] * len(layers[0])
+    shapes = [tuple(array.shape for array in of_layer) for of_layer in zip(*layers, strict=True)]
+    for shape in dict.fromkeys(shapes):
+        mine = [i for i, other in enumerate(shapes) if other == shape]
+        together = jax.vmap(measure)(*[jnp.stack([arrays[i] for i in mine]) for arrays in layers])
+        for place, i in enumerate(mine):
+            found[i] = jax.tree.map(lambda leaf, place=place: leaf[place], together)
+    return jax.tree.map(lambda *values: jnp.stack(values), *found)
