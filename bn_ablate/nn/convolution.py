@@ -93,11 +93,12 @@ def _backward(stride: int, kept: tuple[Array, Array], g: Array) -> tuple[Array, 
 
     def add(total: Array, some: tuple[Array, Array]) -> tuple[Array, None]:
         images, cotangents = some
-        return total + _patches(images, stride).T @ cotangents.reshape(-1, o), None
+        # dkernelᵀ, as a product along a last axis: see `nn.dense.transposed_product`
+        return total + lax.optimization_barrier(cotangents.reshape(-1, o).T) @ _patches(images, stride), None
 
     chunks = (x.reshape(n // size, size, h, w, i), g.reshape(n // size, size, *places, o))
-    dkernel, _ = lax.scan(add, jnp.zeros((9 * i, o), kernel.dtype), chunks)
-    return dx, dkernel.reshape(kernel.shape)
+    transposed, _ = lax.scan(add, jnp.zeros((o, 9 * i), kernel.dtype), chunks)
+    return dx, transposed.T.reshape(kernel.shape)
 
 
 matmul_conv3x3.defvjp(_forward, _backward)

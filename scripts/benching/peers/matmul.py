@@ -17,9 +17,11 @@ from jax.sharding import PartitionSpec
 from benching.cases import Case
 from benching.protocol import Peer, Ready, Timed, share, steps_within
 from bn_ablate.engine import set_up
+from bn_ablate.nn.dense import transposed_product
 
 CLASSES = 10
-Form = Literal["lane by lane", "all at once"]
+Form = Literal["lane by lane", "all at once", "lane by lane, transposed"]
+"""Lanes in turn or together; and, in turn, with the gradients of kernels as products along a last axis."""
 
 
 class Product(NamedTuple):
@@ -45,7 +47,7 @@ def products_of(case: Case, image_shape: tuple[int, ...]) -> Iterator[Product]:
     yield Product(case.batch_size, height * width * channels, CLASSES)
 
 
-def run_lane(inputs: list[jax.Array], kernels: list[jax.Array], n_steps: jax.Array) -> Any:
+def run_lane(inputs: list[jax.Array], kernels: list[jax.Array], n_steps: jax.Array, *, transposed: bool) -> Any:
     """Steps of one lane: for each layer y = x·w, and with y in the gradient's place x'·y and (but for the first) y·w'.
 
     Everything depends on the kernels, which change, and everything is carried along; so no product can be left out.
@@ -55,7 +57,8 @@ def run_lane(inputs: list[jax.Array], kernels: list[jax.Array], n_steps: jax.Arr
         weights = carry[0]
         outputs = [x @ w for x, w in zip(inputs, weights, strict=True)]
         back = [y @ w.T for w, y in zip(weights[1:], outputs[1:], strict=True)]
-        return [w - 1e-9 * (x.T @ y) for x, w, y in zip(inputs, weights, outputs, strict=True)], back
+        gradient = transposed_product if transposed else lambda x, y: x.T @ y
+        return [w - 1e-9 * gradient(x, y) for x, w, y in zip(inputs, weights, outputs, strict=True)], back
 
     kernels, back = lax.fori_loop(0, n_steps, step, (kernels, [jnp.zeros_like(x) for x in inputs[1:]]))
     return kernels, [b[0, 0] for b in back]
@@ -63,8 +66,8 @@ def run_lane(inputs: list[jax.Array], kernels: list[jax.Array], n_steps: jax.Arr
 
 def all_lanes(form: Form, inputs: list[jax.Array], kernels: list[jax.Array], n_steps: jax.Array) -> Any:
     """Some steps of every lane; `kernels` have a leading axis of lanes."""
-    one_lane = partial(run_lane, inputs, n_steps=n_steps)
-    return lax.map(one_lane, kernels) if form == "lane by lane" else jax.vmap(one_lane)(kernels)
+    one_lane = partial(run_lane, inputs, n_steps=n_steps, transposed=form == "lane by lane, transposed")
+    return jax.vmap(one_lane)(kernels) if form == "all at once" else lax.map(one_lane, kernels)
 
 
 class Matmul(Peer):
