@@ -21,6 +21,9 @@ STATE_COPIES = 3
 ARRAYS_HELD = 14
 """Arrays as large as a block's output that a lane at work holds for each block, forward and backward; measured."""
 
+LANDSCAPE_COPIES = 3
+"""States that a lane at work holds to look along its gradient: the gradient, where it leads, and the gradient there."""
+
 BLOCK_BYTES = 32 * 2**20
 """What the batches and random bits that are made ahead for one seed may take."""
 
@@ -122,7 +125,9 @@ def shard_bytes(
     working = max(examples * held, settings.measure.eval_batch * widest)
     a_step = settings.train.batch_size * (FLOAT * math.prod(image) + BITS * sum(layer.output for layer in blocks))
     ahead = min(max(BLOCK_BYTES, a_step), a_step * settings.measure.every)
-    return STATE_COPIES * lanes * lane_bytes(settings, image, classes) + at_work * working + seeds_at_work * ahead
+    state = lane_bytes(settings, image, classes)
+    along = LANDSCAPE_COPIES * state if "landscape" in settings.measure.also else 0
+    return STATE_COPIES * lanes * state + at_work * (working + along) + seeds_at_work * ahead
 
 
 def lanes_that_fit(

@@ -14,6 +14,7 @@ from scipy.special import expit
 from bn_ablate.config import build_study
 from bn_ablate.plan import Lane, Plan, make_plan
 from bn_ablate.results import Results, Store, open_results
+from bn_ablate.results.tables import table_schemas
 
 Change = Callable[[dict[str, Any], int, dict[str, Any]], dict[str, Any]]
 
@@ -114,7 +115,9 @@ def write_results(
         histograms += _histograms(lane)
         lanes.append(change(lane.cell.levels, lane.seed, _row(lane, curves, depth, fails)))
     frames = {"lanes": lanes, "history": history, "layers": layers, "histograms": histograms}
-    store.add_shard("0", {name: pl.DataFrame(rows, infer_schema_length=None) for name, rows in frames.items()})
+    # what these made-up lanes do not say is null, as what a study does not ask for
+    schemas = table_schemas()
+    store.add_shard("0", {name: pl.DataFrame(rows, schema=schemas[name]) for name, rows in frames.items()})
     store.publish(plan, _manifest(plan))
     return open_results(path)
 

@@ -56,6 +56,8 @@ def test_more_of_anything_takes_more(strategy: str) -> None:
     for axis, level in {"depth": 3, "width": 16, "batch_size": 2048}.items():
         assert shard_bytes(SMALL.at({axis: level}), 40, 10, machine) > base, axis
     assert shard_bytes(SMALL, 40, 10, machine, image=(32, 32, 3)) > base
+    looking = SMALL.model_copy(update={"measure": SMALL.measure.model_copy(update={"also": ("landscape",)})})
+    assert shard_bytes(looking, 40, 10, machine) > base
 
 
 def test_all_lanes_at_once_take_more_than_one_by_one() -> None:

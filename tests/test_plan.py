@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from bn_ablate.config import LaneSettings, build_study
 from bn_ablate.config.lane import SECTIONS
-from bn_ablate.config.names import FACTORS
+from bn_ablate.config.names import FACTORS, MEASURES
 from bn_ablate.engine.shards import shards_of
 from bn_ablate.plan import Plan, lane_id, make_plan
 from tests.config import levels
@@ -106,6 +106,8 @@ def other_values(model: type[BaseModel], field: str) -> Iterator[Any]:
         yield "mnist"
     elif default is None:
         yield from (50, 51)
+    elif isinstance(default, tuple):
+        yield from ((measure,) for measure in MEASURES)
     elif isinstance(default, bool):
         yield not default
     elif isinstance(default, str):

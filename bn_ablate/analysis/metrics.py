@@ -40,28 +40,68 @@ class Metric(NamedTuple):
         return f"{self.value(value, sign=True)} {self.unit_of_differences}".strip()
 
 
-_SHARES = {
-    "saturated": "saturated share",
-    "in_band": "share of |z| ≤ 3",
-    "zero_share": "share of zeros",
+_Z = "the activation's input"
+_OF_LAYERS = {
+    "mean": Metric(f"mean of {_Z}", "value"),
+    "std": Metric(f"standard deviation of {_Z}", "value", low=0.0),
+    "within_3sigma": Metric("share within 3σ of the unit's mean", "fraction", 100.0, "%", 1, 0.0, 1.0),
+    "in_band": Metric("share of |z| ≤ 3", "fraction", 100.0, "%", 1, 0.0, 1.0),
+    "steepness": Metric("relative slope", "fraction", 100.0, "%", 1, 0.0, 1.0),
+    "saturated": Metric("saturated share", "fraction", 100.0, "%", 1, 0.0, 1.0),
+    "zero_share": Metric("share of zeros", "fraction", 100.0, "%", 1, 0.0, 1.0),
+    "dead": Metric("dead units on the probe", "fraction", 100.0, "%", 1, 0.0, 1.0),
+    "dead_train": Metric("dead units on the training set", "fraction", 100.0, "%", 1, 0.0, 1.0),
+    "inactive_train": Metric("inactive share on the training set", "fraction", 100.0, "%", 1, 0.0, 1.0),
+}
+"""Measures by layer, which a lane has as a mean over layers and for the first layer, at the end and at the start."""
+
+_METRICS = {
+    "best_step": Metric("best step", "steps", shown="steps", digits=0, low=0.0),
+    "steps_to_loss": Metric("steps to the loss threshold", "steps", shown="steps", digits=0, low=0.0),
+    "reached_loss": Metric("share that reached the loss threshold", "fraction", 100.0, "%", 1, 0.0, 1.0),
+    "trained": Metric("share that trained", "fraction", 100.0, "%", 1, 0.0, 1.0),
+    "gap": Metric("generalization gap (test − train loss)", "nats", shown="nats"),
+    "recalibrated_gap": Metric("generalization gap, recalibrated statistics", "nats", shown="nats"),
+    "accuracy_gap": Metric("accuracy gap (train − test)", "fraction", 100.0, "%", 2),
+    "underfitting": Metric("underfitting (train loss above that at dropout 0)", "nats", shown="nats"),
+    "recalibrated_underfitting": Metric("underfitting, recalibrated statistics", "nats", shown="nats"),
+    "recovered_train_loss": Metric("train loss recovered by recalibration", "nats", shown="nats"),
+    "recovered_test_loss": Metric("test loss recovered by recalibration", "nats", shown="nats"),
+    "gradient_ratio": Metric("first-to-last gradient ratio", "ratio", low=0.0),
+    "gradient_ratio_start": Metric("first-to-last gradient ratio at the start", "ratio", low=0.0),
+    "gradient_slope": Metric("slope of the gradient over depth", "decades per layer"),
+    "gradient_slope_start": Metric("slope of the gradient over depth at the start", "decades per layer"),
+    "variance_shift": Metric("variance shift", "ratio", low=1.0),
+    "variance_shift_max": Metric("variance shift of the worst layer", "ratio", low=1.0),
+    "variance_ratio": Metric("real-to-moving variance", "ratio", low=0.0),
+    **{
+        f"{parameter}_{what}": Metric(f"{words} of {parameter}", "value", low=0.0 if what == "std" else -math.inf)
+        for parameter in ("gamma", "beta")
+        for what, words in {"mean": "mean", "std": "standard deviation", "min": "least", "max": "greatest"}.items()
+    },
+    "beta_negative": Metric("share of negative beta", "fraction", 100.0, "%", 1, 0.0, 1.0),
+    "beta_over_gamma": Metric("median of beta / |gamma|", "ratio"),
+    "loss_range": Metric("range of the loss along the gradient", "nats", shown="nats", low=0.0),
+    "gradient_change": Metric("change of the gradient along itself", "gradient norm", low=0.0),
+    "smoothness": Metric("effective β-smoothness", "gradient per parameter", low=0.0),
+    "unit_drift": Metric("drift of a last-layer unit between measurements", "value", low=0.0),
+    **_OF_LAYERS,
+    **{f"{name}_start": of._replace(label=f"{of.label} at the start") for name, of in _OF_LAYERS.items()},
+    **{f"first_{name}": of._replace(label=f"{of.label}, first layer") for name, of in _OF_LAYERS.items()},
+    **{
+        f"first_{name}_start": of._replace(label=f"{of.label}, first layer at the start")
+        for name, of in _OF_LAYERS.items()
+    },
 }
 
 
 def metric(name: str) -> Metric:
     """The description of the metric `name`, one of `bn_ablate.config.names.METRICS`."""
-    words = name.replace("_", " ")
-    if name in _SHARES:
-        return Metric(_SHARES[name], "fraction", 100.0, "%", 1, 0.0, 1.0)
+    if name in _METRICS:
+        return _METRICS[name]
+    words = name.replace("_", " ").replace("recalibrated", "recalibrated:").replace("batch", "batch statistics:")
     if name.endswith("accuracy"):
         return Metric(words, "fraction", 100.0, "%", 2, 0.0, 1.0)
-    if name == "accuracy_gap":
-        return Metric("accuracy gap (train − test)", "fraction", 100.0, "%", 2)
-    if name == "gradient_ratio":
-        return Metric("first-to-last gradient ratio", "ratio", low=0.0)
-    if name == "gap":
-        return Metric("generalization gap (test − train loss)", "nats", shown="nats")
-    if name == "underfitting":
-        return Metric("underfitting (train loss above that at dropout 0)", "nats", shown="nats")
     return Metric(words, "nats", shown="nats", low=0.0)
 
 

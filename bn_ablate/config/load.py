@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from bn_ablate.config.errors import ConfigError, Problem, nearest, one_of, show
 from bn_ablate.config.hypotheses import KINDS
 from bn_ablate.config.lane import SECTIONS, base_settings
-from bn_ablate.config.names import FACTORS
+from bn_ablate.config.names import FACTORS, measure_needed
 from bn_ablate.config.schema import Study
 
 MAX_LANES = 1_000_000
@@ -232,11 +232,25 @@ def _check_combinations(study: Study) -> list[Problem]:
             given = levels if isinstance(levels, list | tuple) else [levels]
             unknown = [level for level in given if not any(same_level(level, k) for k in known)]
             problems += [Problem(f"{where}.{axis}", one_of(level, [str(k) for k in known])) for level in unknown]
+    problems += _check_metrics(study)
     ids = [hypothesis.id for hypothesis in study.hypotheses]
     problems += [
         Problem("hypotheses", f"{name!r} is the id of two of them")
         for name in sorted({i for i in ids if ids.count(i) > 1})
     ]
+    return problems
+
+
+def _check_metrics(study: Study) -> list[Problem]:
+    """Check that the lanes will have what the hypotheses are about."""
+    problems = []
+    for hypothesis in study.hypotheses:
+        key, metric = f"hypotheses.{hypothesis.id}.metric", hypothesis.metric
+        needed = measure_needed(metric)
+        if needed and needed not in study.measure.also:
+            problems.append(Problem(key, f"{metric!r} is only measured where measure.also lists {needed!r}"))
+        if metric in ("steps_to_loss", "reached_loss") and study.measure.loss_threshold is None:
+            problems.append(Problem(key, f"{metric!r} needs a measure.loss_threshold, the loss to be reached"))
     return problems
 
 

@@ -89,6 +89,10 @@ FACTORS = {
     "momentum": Factor("train.momentum", traced=False),
 }
 
+MeasureName = Literal["evaluations", "variance_shift", "dead", "affine", "landscape", "percentiles"]
+MEASURES: tuple[str, ...] = get_args(MeasureName)
+"""Measures that a study has to ask for, `measure.also`."""
+
 Metric = Literal[
     "final_train_loss",
     "final_train_accuracy",
@@ -102,16 +106,106 @@ Metric = Literal[
     "best_validation_accuracy",
     "best_test_loss",
     "best_test_accuracy",
+    "recalibrated_train_loss",
+    "recalibrated_train_accuracy",
+    "recalibrated_validation_loss",
+    "recalibrated_validation_accuracy",
+    "recalibrated_test_loss",
+    "recalibrated_test_accuracy",
+    "batch_train_loss",
+    "batch_train_accuracy",
+    "batch_validation_loss",
+    "batch_validation_accuracy",
+    "batch_test_loss",
+    "batch_test_accuracy",
+    "recovered_train_loss",
+    "recovered_test_loss",
     "gap",
     "accuracy_gap",
+    "recalibrated_gap",
     "underfitting",
-    "saturated",
+    "recalibrated_underfitting",
+    "trained",
+    "steps_to_loss",
+    "reached_loss",
+    "mean",
+    "mean_start",
+    "first_mean",
+    "first_mean_start",
+    "std",
+    "std_start",
+    "first_std",
+    "first_std_start",
+    "within_3sigma",
+    "within_3sigma_start",
+    "first_within_3sigma",
+    "first_within_3sigma_start",
     "in_band",
+    "in_band_start",
+    "first_in_band",
+    "first_in_band_start",
+    "steepness",
+    "steepness_start",
+    "first_steepness",
+    "first_steepness_start",
+    "saturated",
+    "saturated_start",
+    "first_saturated",
+    "first_saturated_start",
     "zero_share",
+    "zero_share_start",
+    "first_zero_share",
+    "first_zero_share_start",
+    "dead",
+    "dead_start",
+    "first_dead",
+    "first_dead_start",
+    "dead_train",
+    "dead_train_start",
+    "first_dead_train",
+    "first_dead_train_start",
+    "inactive_train",
+    "inactive_train_start",
+    "first_inactive_train",
+    "first_inactive_train_start",
     "gradient_ratio",
+    "gradient_ratio_start",
+    "gradient_slope",
+    "gradient_slope_start",
+    "variance_shift",
+    "variance_shift_max",
+    "variance_ratio",
+    "gamma_mean",
+    "gamma_std",
+    "gamma_min",
+    "gamma_max",
+    "beta_mean",
+    "beta_std",
+    "beta_min",
+    "beta_max",
+    "beta_negative",
+    "beta_over_gamma",
+    "loss_range",
+    "gradient_change",
+    "smoothness",
+    "unit_drift",
 ]
 METRICS: tuple[str, ...] = get_args(Metric)
-"""Metrics of a lane that a hypothesis may be about."""
+"""Metrics of a lane that a hypothesis may be about; `docs/measurements.md` defines them."""
+
+_NEEDS = {
+    "evaluations": r"recalibrated_\w+|batch_\w+|recovered_\w+",
+    "variance_shift": r"variance_\w+",
+    "dead": r"(first_)?(dead|inactive)_train(_start)?",
+    "affine": r"(gamma|beta)_\w+",
+    "landscape": r"loss_range|gradient_change|smoothness",
+    "percentiles": r"unit_drift",
+}
+
+
+def measure_needed(metric: str) -> str | None:
+    """What `measure.also` has to name so that lanes have `metric`; None where they have it in any case."""
+    return next((name for name, metrics in _NEEDS.items() if re.fullmatch(metrics, metric)), None)
 
 
 def coverage_mask(coverage: str, depth: int) -> tuple[bool, ...]:

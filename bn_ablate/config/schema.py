@@ -21,6 +21,7 @@ from pydantic import (
 
 from bn_ablate.config.hypotheses import Hypothesis
 from bn_ablate.config.names import (
+    MEASURES,
     ActivationName,
     Affine,
     Architecture,
@@ -28,6 +29,7 @@ from bn_ablate.config.names import (
     DropoutKind,
     DropoutSite,
     InitializerName,
+    MeasureName,
     OptimizerName,
     Placement,
     Precision,
@@ -86,7 +88,9 @@ class Model(Section):
     activation: ActivationName = "relu"
     kernel_init: InitializerName = "lecun_normal"
     convolution: Literal["auto", "matmul", "native"] = Field(
-        "auto", description="matmul: as matrix products; native: XLA's own; auto: matmul on CPU, else native"
+        "auto",
+        description="matmul: as matrix products, and those in the form that suits CPUs; native: XLA's own; "
+        "auto: matmul on CPU, else native",
     )
 
 
@@ -163,6 +167,15 @@ class Measure(Section):
     every: Count = Field(50, description="steps between two measurements; the start and the end are always measured")
     probe: Count = Field(256, description="training examples, at most, for the measures by layer")
     eval_batch: Count = Field(256, description="examples, at most, in one evaluation pass")
+    also: tuple[MeasureName, ...] = Field((), description="measures that cost time, and are only taken when asked for")
+    loss_threshold: Positive | None = Field(
+        None, description="training loss, in nats, to count the steps to; they are not counted when absent"
+    )
+
+    @field_validator("also", mode="after")
+    @classmethod
+    def _also_in_order(cls, also: tuple[MeasureName, ...]) -> tuple[str, ...]:
+        return tuple(name for name in MEASURES if name in also)
 
 
 class Study(Section):

@@ -5,28 +5,29 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
 
 from bn_ablate.data import Dataset, batch_indices, draw_split, moments
 from bn_ablate.engine.examples import Examples, SeedExamples
-from bn_ablate.engine.lanes import Segment, Strategy, on_mesh
+from bn_ablate.engine.lanes import Layout, Segment, Strategy, initial_on_mesh, on_mesh
 from bn_ablate.engine.observe import Observation
 from bn_ablate.engine.program import Program, program_of
 from bn_ablate.engine.shards import Shard
-from bn_ablate.engine.train import TrainState, init_state
+from bn_ablate.engine.train import TrainState
 from bn_ablate.memory import BLOCK_BYTES, SHARE, Machine
-from bn_ablate.nn import stack_factors
-from bn_ablate.nn.parameters import with_initial_affine
+from bn_ablate.nn import Factors, stack_factors
 
 SECONDS_PER_CALL = 1.0
 """How long a call into the compiled program should last: short enough to show progress and to stop soon."""
+
+HASTILY = {"xla_backend_optimization_level": 1}
+"""How to compile what runs once."""
 
 
 class Progress(NamedTuple):
@@ -63,6 +64,7 @@ class Outcome:
         steps: the measured steps, first 0 and last the end of training.
         observations: leaves with leading axes (times, seeds, cells).
         diverged_at: (seeds, cells), −1 where the lane did not diverge.
+        chance: (seeds,), the share of the commonest class among the training examples.
         states: the final states, leading axes (seeds, cells), when asked for.
     """
 
@@ -70,6 +72,7 @@ class Outcome:
     steps: tuple[int, ...]
     observations: Observation
     diverged_at: np.ndarray
+    chance: np.ndarray
     states: TrainState | None = None
 
 
@@ -93,7 +96,7 @@ class Engine:
     strategy: Strategy | Literal["auto"] = "auto"
     devices: list[jax.Device] | None = None
     timing: Timing = field(default_factory=Timing)
-    _programs: dict[Any, Callable[..., Any]] = field(default_factory=dict, repr=False)
+    _programs: dict[Any, tuple[Callable[..., TrainState], Callable[..., Any]]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         self.devices = self.devices or jax.local_devices()
@@ -125,13 +128,10 @@ class Engine:
         """
         settings = [cell.settings for cell in shard.cells]
         program = self.program(shard)
-        mesh, axis, n_seeds, n_cells = self._layout(len(shard.seeds), shard.room)
-        seed_numbers = _fill(list(shard.seeds), n_seeds)
-        factors = stack_factors(_fill(settings, n_cells), program.structure.activations)
+        layout = self._layout(len(shard.seeds), shard.room)
+        seed_numbers = _fill(list(shard.seeds), layout.seeds)
+        factors = stack_factors(_fill(settings, layout.cells), program.structure.activations)
         seeds = self._seed_examples(shard, seed_numbers)
-        states = self._initial(program, seed_numbers, n_cells)
-        if any((s.norm.scale_init, s.norm.bias_init) != (1.0, 0.0) for s in settings):
-            states = states.replace(params=with_initial_affine(states.params, factors))
         steps = measured_steps(program.steps, settings[0].measure.every)
         room = self._room(program, settings[0].measure.every)
         whole = (slice(len(shard.seeds)), slice(len(shard.cells)))
@@ -142,10 +142,11 @@ class Engine:
                 start=np.int32(start),  # type: ignore[arg-type]
                 n_steps=np.int32(n_steps),  # type: ignore[arg-type]
                 observed=np.bool_(observed),  # type: ignore[arg-type]
-                with_histograms=np.bool_(observed and start in (0, steps[-1])),  # type: ignore[arg-type]
+                thorough=np.bool_(observed and start in (0, steps[-1])),  # type: ignore[arg-type]
             )
 
-        call = self._compiled(program, mesh, axis, (seeds, factors, states, segment(0, 0, False)))
+        begin, call = self._compiled(program, layout, seeds, factors, segment(0, 0, False))
+        states = begin(seeds.seed, factors)
         seen: list[Observation] = []
         lanes = len(shard.seeds) * len(shard.cells)
         begun = time.perf_counter()
@@ -165,6 +166,7 @@ class Engine:
             steps,
             jax.tree.map(lambda *leaves: np.stack(leaves), *seen),
             diverged,
+            _commonest(self.dataset.labels[np.asarray(seeds.train)[: len(shard.seeds)]]),
             jax.tree.map(lambda leaf: leaf[whole], states) if keep_states else None,
         )
 
@@ -182,22 +184,18 @@ class Engine:
                     size = max(1, min(room, int(n_steps * SECONDS_PER_CALL / max(seconds, 1e-6))))
                 at, observed = at + n_steps, False
 
-    def _layout(self, n_seeds: int, n_cells: int) -> tuple[Mesh, Literal["seeds", "cells"], int, int]:
-        """Divide seeds or cells over the devices, whichever leaves less idle; return the padded numbers too."""
+    def _layout(self, n_seeds: int, n_cells: int) -> Layout:
+        """Divide seeds or cells over the devices, whichever leaves less idle."""
         assert self.devices is not None
         use = min(len(self.devices), max(n_seeds, n_cells))
 
         def padded(n: int) -> int:
             return -(-n // use) * use
 
-        axis: Literal["seeds", "cells"] = "seeds" if padded(n_seeds) * n_cells <= n_seeds * padded(n_cells) else "cells"
         mesh = jax.make_mesh((use,), ("lanes",), devices=self.devices[:use], axis_types=(jax.sharding.AxisType.Auto,))
-        return (
-            mesh,
-            axis,
-            padded(n_seeds) if axis == "seeds" else n_seeds,
-            padded(n_cells) if axis == "cells" else n_cells,
-        )
+        if padded(n_seeds) * n_cells <= n_seeds * padded(n_cells):
+            return Layout(mesh, "seeds", padded(n_seeds), n_cells)
+        return Layout(mesh, "cells", n_seeds, padded(n_cells))
 
     def _seed_examples(self, shard: Shard, seeds: list[int]) -> SeedExamples:
         data = shard.cells[0].settings.data
@@ -212,11 +210,6 @@ class Engine:
             seed=np.asarray(seeds, np.int32),  # type: ignore[arg-type]
         )
 
-    def _initial(self, program: Program, seeds: list[int], n_cells: int) -> TrainState:
-        """The states of all lanes before training, leading axes (seeds, cells): equal within a seed."""
-        states: TrainState = _initial_states(program, n_cells, jnp.asarray(seeds, jnp.int32))
-        return states
-
     def _room(self, program: Program, every: int) -> int:
         """How many steps a call may take, at most: what is made ahead for them must stay small."""
         noise = 2 * sum(math.prod(shape) for shape in program.noise_shapes)
@@ -224,32 +217,37 @@ class Engine:
         return max(1, min(every, program.steps, BLOCK_BYTES // (noise + images)))
 
     def _compiled(
-        self, program: Program, mesh: Mesh, axis: Literal["seeds", "cells"], args: tuple[Any, ...]
-    ) -> Callable[..., Any]:
-        """The compiled segment for these shapes, compiled at its first use."""
-        shapes = jax.tree.map(lambda leaf: (leaf.shape, str(leaf.dtype)), args)
-        key = (program, axis, mesh.size, str(shapes))
+        self, program: Program, layout: Layout, seeds: SeedExamples, factors: Factors, segment: Segment
+    ) -> tuple[Callable[..., TrainState], Callable[..., Any]]:
+        """What makes the initial states, and what trains them, for these shapes; compiled at their first use.
+
+        The one is compiled while the other is traced.
+        """
+        shapes = jax.tree.map(lambda leaf: (leaf.shape, str(leaf.dtype)), (seeds, factors, segment))
+        key = (program, layout.axis, layout.mesh.size, str(shapes))
         if key not in self._programs:
             begun = time.perf_counter()
             assert self.strategy != "auto"
-            function = jax.jit(on_mesh(program, self.strategy, mesh, axis), donate_argnums=3)
-            self._programs[key] = function.lower(self._examples, *args).compile()
+            begin = jax.jit(initial_on_mesh(program, layout), compiler_options=HASTILY)
+            train = jax.jit(on_mesh(program, self.strategy, layout), donate_argnums=3)
+            with ThreadPoolExecutor(1) as beside:
+                lowered = begin.lower(seeds.seed, factors)
+                initial = beside.submit(lowered.compile)
+                lowered = train.lower(self._examples, seeds, factors, lowered.out_info, segment)
+                self._programs[key] = initial.result(), lowered.compile()
             self.timing.compile_seconds += time.perf_counter() - begun
             self.timing.programs += 1
         return self._programs[key]
 
 
-@partial(jax.jit, static_argnums=(0, 1))
-def _initial_states(program: Program, n_cells: int, seeds: jax.Array) -> TrainState:
-    """(seeds, cells) states; jitted at module level, so that it is compiled once for all shards of a shape."""
-    states = jax.vmap(partial(init_state, program))(seeds)
-    lanes: TrainState = jax.tree.map(lambda leaf: jnp.repeat(leaf[:, None], n_cells, axis=1), states)
-    return lanes
-
-
 def _positions(program: Program, seeds: list[int], n_train: int, start: int, room: int) -> Any:
     """(seeds, room, batch): for each seed the batches of `room` steps from `start` on."""
     return np.stack([batch_indices(n_train, program.batch_size, seed, start, room) for seed in seeds])
+
+
+def _commonest(labels: np.ndarray) -> np.ndarray:
+    """(seeds,): for each row of `labels`, the share of the one that occurs most often."""
+    return np.asarray([np.bincount(row).max() / len(row) for row in labels])
 
 
 def _fill(items: list[Any], n: int) -> list[Any]:

@@ -16,8 +16,9 @@ from bn_ablate.engine.examples import Examples, SeedExamples
 from bn_ablate.engine.observe import Observation, observe
 from bn_ablate.engine.program import Program
 from bn_ablate.engine.randomness import dropout_bits
-from bn_ablate.engine.train import Batch, TrainState, train_step
+from bn_ablate.engine.train import Batch, TrainState, init_state, train_step
 from bn_ablate.nn import Factors
+from bn_ablate.nn.parameters import with_initial_affine
 
 Strategy = Literal["vmap", "map"]
 
@@ -31,14 +32,14 @@ class Segment(NamedTuple):
         start: the step it begins with.
         n_steps: how many of the steps are taken, 0 included.
         observed: whether the lanes are measured before the first step.
-        with_histograms: whether that measurement includes histograms.
+        thorough: whether that is the first or the last measurement, which takes more.
     """
 
     positions: Int[Array, "seeds room batch"]
     start: Int[Array, ""]
     n_steps: Int[Array, ""]
     observed: Bool[Array, ""]
-    with_histograms: Bool[Array, ""]
+    thorough: Bool[Array, ""]
 
 
 def each(strategy: Strategy, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -89,7 +90,7 @@ def run_segment(
     def one_lane(
         seed: SeedExamples, batches: Batch, factors: Factors, state: TrainState
     ) -> tuple[TrainState, Observation]:
-        look = partial(observe, program, factors, state, examples, seed, segment.with_histograms)
+        look = partial(observe, program, factors, state, examples, seed, segment.thorough)
         nothing = jax.eval_shape(look)
         seen = lax.cond(
             segment.observed, look, lambda: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), nothing)
@@ -105,18 +106,54 @@ def run_segment(
     return each(strategy, one_seed)(seeds, segment.positions, states)  # type: ignore[no-any-return]
 
 
+class Layout(NamedTuple):
+    """How lanes are divided over devices.
+
+    Attributes:
+        mesh: of one axis, `lanes`.
+        axis: what is divided.
+        seeds, cells: how many there are with those that fill up the last device's share.
+    """
+
+    mesh: Mesh
+    axis: Literal["seeds", "cells"]
+    seeds: int
+    cells: int
+
+    @property
+    def specs(self) -> tuple[PartitionSpec, PartitionSpec, PartitionSpec]:
+        """Of what has a leading axis of seeds, of cells, and of both."""
+        divided, whole = PartitionSpec("lanes"), PartitionSpec()
+        return (divided, whole, divided) if self.axis == "seeds" else (whole, divided, PartitionSpec(None, "lanes"))
+
+
+def initial_on_mesh(program: Program, layout: Layout) -> Callable[[Array, Factors], TrainState]:
+    """The states of all lanes before training, leading axes (seeds, cells), each on the device that is to train it.
+
+    Takes the seeds and the factors.
+    """
+
+    def all_lanes(seeds: Array, factors: Factors) -> TrainState:
+        def one_seed(seed: Array) -> TrainState:
+            state = init_state(program, seed)
+            return jax.vmap(lambda lane: state.replace(params=with_initial_affine(state.params, lane)))(factors)
+
+        return jax.vmap(one_seed)(seeds)
+
+    seeds, cells, lanes = layout.specs
+    return jax.shard_map(all_lanes, mesh=layout.mesh, in_specs=(seeds, cells), out_specs=lanes, check_vma=False)
+
+
 def on_mesh(
-    program: Program, strategy: Strategy, mesh: Mesh, axis: Literal["seeds", "cells"]
+    program: Program, strategy: Strategy, layout: Layout
 ) -> Callable[[Examples, SeedExamples, Factors, TrainState, Segment], tuple[TrainState, Observation]]:
-    """`run_segment` with its seeds, or its cells, divided over the devices of `mesh`."""
-    everywhere, divided = PartitionSpec(), PartitionSpec("lanes")
-    seeds = divided if axis == "seeds" else everywhere
-    cells = divided if axis == "cells" else everywhere
-    lanes = divided if axis == "seeds" else PartitionSpec(None, "lanes")
+    """`run_segment` with its seeds, or its cells, divided over devices."""
+    everywhere = PartitionSpec()
+    seeds, cells, lanes = layout.specs
     segment = Segment(seeds, *[everywhere] * 4)  # type: ignore[arg-type]
     return jax.shard_map(
         partial(run_segment, program, strategy),
-        mesh=mesh,
+        mesh=layout.mesh,
         in_specs=(everywhere, seeds, cells, lanes, segment),
         out_specs=(lanes, lanes),
         check_vma=False,

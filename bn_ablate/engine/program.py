@@ -22,7 +22,7 @@ class Program:
         classes: logits.
         kernel_init: name of the initializer.
         precision: of the network's arithmetic.
-        native_convolution: convolve by XLA's own operation, not by matrix products.
+        native: leave convolutions and kernels' gradients to XLA, not to the products that are faster on CPU.
         structure: the placements and activations that its lanes choose from.
         drops: whether any lane drops units; if none does, no random bits are drawn.
         decays: whether any lane has weight decay.
@@ -31,6 +31,7 @@ class Program:
         batch_size: examples in a training batch.
         probe: examples, at most, for the measures by layer.
         eval_batch: examples in an evaluation pass.
+        also: measures that the study asked for.
     """
 
     architecture: str
@@ -40,7 +41,7 @@ class Program:
     classes: int
     kernel_init: str
     precision: str
-    native_convolution: bool
+    native: bool
     structure: Structure
     drops: bool
     decays: bool
@@ -54,6 +55,7 @@ class Program:
     batch_size: int
     probe: int
     eval_batch: int
+    also: tuple[str, ...] = ()
 
     @property
     def network(self) -> Network:
@@ -65,7 +67,7 @@ class Program:
             structure=self.structure,
             kernel_init=self.kernel_init,
             dtype=jnp.dtype(self.precision),
-            native_convolution=self.native_convolution,
+            native=self.native,
         )
 
     @property
@@ -88,7 +90,7 @@ def program_of(
         classes=classes,
         kernel_init=first.model.kernel_init,
         precision=first.train.precision,
-        native_convolution=native,
+        native=native,
         structure=Structure.of(settings),
         drops=any(s.dropout.rate > 0 for s in settings),
         decays=any(s.train.weight_decay > 0 for s in settings),
@@ -102,4 +104,5 @@ def program_of(
         batch_size=first.train.batch_size,
         probe=first.measure.probe,
         eval_batch=first.measure.eval_batch,
+        also=first.measure.also,
     )

@@ -22,15 +22,17 @@ def key_of(seed: Int[Array, ""] | int, name: str, step: Int[Array, ""] | int | N
 def dropout_bits(
     seed: Int[Array, ""] | int, step: Int[Array, ""] | int, shapes: tuple[tuple[int, ...], ...]
 ) -> tuple[UInt16[Array, "..."], ...]:
-    """The 16 random bits of each element's dropout at one step, block by block; the same for all lanes of a seed."""
-    return tuple(_bits(key_of(seed, f"dropout/block_{i}", step), shape) for i, shape in enumerate(shapes))
+    """The 16 random bits of each element's dropout at one step, block by block; the same for all lanes of a seed.
 
-
-def _bits(key: Array, shape: tuple[int, ...]) -> UInt16[Array, "..."]:
-    """16 random bits an element.
-
-    They are the halves of 32-bit words, low half first: half the work of drawing a word for each.
+    They are the halves of 32-bit words, low half first: half the work of drawing a word for each. Blocks of one size
+    are drawn together, each from its own key.
     """
-    n = math.prod(shape)
-    words = jax.random.bits(key, ((n + 1) // 2,), jnp.uint32)
-    return lax.bitcast_convert_type(words, jnp.uint16).reshape(-1)[:n].reshape(shape)
+    names = jnp.asarray([zlib.crc32(f"dropout/block_{i}".encode()) for i in range(len(shapes))], jnp.uint32)
+    keys = jax.vmap(lambda name: jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), name), step))(names)
+    bits: dict[int, Array] = {}
+    for size in {math.prod(shape) for shape in shapes}:
+        mine = [i for i, shape in enumerate(shapes) if math.prod(shape) == size]
+        words = jax.vmap(lambda key, n=(size + 1) // 2: jax.random.bits(key, (n,), jnp.uint32))(keys[jnp.asarray(mine)])
+        halves = lax.bitcast_convert_type(words, jnp.uint16).reshape(len(mine), -1)
+        bits |= {i: halves[place, :size].reshape(shapes[i]) for place, i in enumerate(mine)}
+    return tuple(bits[i] for i in range(len(shapes)))

@@ -1,8 +1,42 @@
 """Measurements: pure reductions over activations, gradients and logits, each defined in one docstring."""
 
+from bn_ablate.measure.affine import AffineMeasures, measure_affine
 from bn_ablate.measure.gradients import gradient_norms
 from bn_ablate.measure.histograms import HIGH, LOW, histogram
-from bn_ablate.measure.layers import LayerMeasures, measure_layer
+from bn_ablate.measure.landscape import Landscape, landscape
+from bn_ablate.measure.layers import LayerMeasures, measure_layer, unit_percentiles
 from bn_ablate.measure.losses import correct, cross_entropy
+from bn_ablate.measure.population import (
+    Moments,
+    UnitsOff,
+    VarianceShift,
+    moments,
+    pooled,
+    units_off,
+    variance_shift,
+    zeros,
+)
 
-__all__ = ["HIGH", "LOW", "LayerMeasures", "correct", "cross_entropy", "gradient_norms", "histogram", "measure_layer"]
+__all__ = [
+    "HIGH",
+    "LOW",
+    "AffineMeasures",
+    "Landscape",
+    "LayerMeasures",
+    "Moments",
+    "UnitsOff",
+    "VarianceShift",
+    "correct",
+    "cross_entropy",
+    "gradient_norms",
+    "histogram",
+    "landscape",
+    "measure_affine",
+    "measure_layer",
+    "moments",
+    "pooled",
+    "unit_percentiles",
+    "units_off",
+    "variance_shift",
+    "zeros",
+]

@@ -15,6 +15,8 @@ ZERO = 1e-12
 class LayerMeasures(NamedTuple):
     """Measures of one layer over a batch, with z the activation's input, a its output, f the activation.
 
+    The shares and the steepness are NaN where some z is not finite: a network that diverged has no such measures.
+
     Attributes:
         mean: mean of z over units and samples.
         std: standard deviation of z over units and samples.
@@ -47,13 +49,30 @@ def measure_layer(
     unit_mean = jnp.mean(z, rows)
     unit_std = jnp.sqrt(jnp.mean(jnp.square(z - unit_mean), rows))
     zero = jnp.abs(a) < ZERO
+    mean = jnp.mean(z)
+
+    def share(values: Array) -> Array:
+        return jnp.where(jnp.isfinite(mean), jnp.mean(values, dtype=jnp.float32), jnp.nan)
+
     return LayerMeasures(
-        mean=jnp.mean(z),
+        mean=mean,
         std=jnp.std(z),
-        within_3sigma=jnp.mean(jnp.abs(z - unit_mean) <= 3.0 * unit_std),
-        in_band=jnp.mean(jnp.abs(z) <= BAND),
-        steepness=jnp.mean(slope.astype(jnp.float32)),
-        saturated=jnp.mean(slope < SATURATED_BELOW),
-        zero_share=jnp.mean(zero),
-        dead=jnp.mean(jnp.all(zero, rows)),
+        within_3sigma=share(jnp.abs(z - unit_mean) <= 3.0 * unit_std),
+        in_band=share(jnp.abs(z) <= BAND),
+        steepness=share(slope),
+        saturated=share(slope < SATURATED_BELOW),
+        zero_share=share(zero),
+        dead=share(jnp.all(zero, rows)),
     )
+
+
+PERCENTILES = (15.0, 50.0, 85.0)
+
+
+def unit_percentiles(z: Float[Array, "batch *places units"]) -> Float[Array, " 3"]:
+    """The 15th, 50th and 85th percentile of the first unit of `z` over the batch, linearly interpolated.
+
+    One typical unit, as in figure 1 of Ioffe & Szegedy 2015 (arXiv 1502.03167); averaged over units they would stand
+    still. NaN where a value is NaN.
+    """
+    return jnp.percentile(z[..., 0].astype(jnp.float32).reshape(-1), jnp.asarray(PERCENTILES))

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, UInt16
 
 from bn_ablate.nn.block import Block
 from bn_ablate.nn.convolution import Conv3x3
+from bn_ablate.nn.dense import Dense
 from bn_ablate.nn.entrance import enter, input_noise
 from bn_ablate.nn.factors import Factors, Structure
 from bn_ablate.nn.initializers import INITIALIZERS
@@ -37,7 +38,7 @@ class CNN(nn.Module):
     classes: int
     structure: Structure
     kernel_init: str
-    native_convolution: bool
+    native: bool
     dtype: jnp.dtype = jnp.dtype("float32")
 
     @nn.compact
@@ -54,14 +55,14 @@ class CNN(nn.Module):
         x = enter(self.structure, x, factors, noise, train=train)
         for i, site in enumerate(self._sites(x.shape[1:])):
             if site.height:
-                linear: nn.Module = Conv3x3(site.channels, init(), self.native_convolution, self.dtype, parent=None)
+                linear: nn.Module = Conv3x3(site.channels, init(), self.native, self.dtype, parent=None)
             else:
-                linear = nn.Dense(site.channels, use_bias=False, kernel_init=init(), dtype=self.dtype, parent=None)
+                linear = Dense(site.channels, init(), self.native, dtype=self.dtype, parent=None)
                 x = x.reshape(x.shape[0], -1)
             block = Block(i, linear, self.structure, name=f"block_{i}")
             x = block(x, factors, None if noise is None else noise[i], train=train)
             x = max_pool(x) if site.pooled else x
-        return nn.Dense(self.classes, kernel_init=init(), dtype=self.dtype, name="head")(x)
+        return Dense(self.classes, init(), self.native, use_bias=True, dtype=self.dtype, name="head")(x)
 
     def noise_shapes(self, batch_size: int, image_shape: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
         """The shapes of one step's random bits, block by block, and those of the input where some lane needs them."""

@@ -9,21 +9,22 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt16
 
 from bn_ablate.nn.block import Block
+from bn_ablate.nn.dense import Dense
 from bn_ablate.nn.entrance import enter, input_noise
 from bn_ablate.nn.factors import Factors, Structure
 from bn_ablate.nn.initializers import INITIALIZERS
 
 
 class MLP(nn.Module):
-    """`depth` Dense blocks of `width` units, and a Dense layer to the logits; it convolves nothing, in either way."""
+    """`depth` Dense blocks of `width` units, and a Dense layer to the logits."""
 
     depth: int
     width: int
     classes: int
     structure: Structure
     kernel_init: str
+    native: bool
     dtype: jnp.dtype = jnp.dtype("float32")
-    native_convolution: bool = False
 
     @nn.compact
     def __call__(
@@ -38,10 +39,10 @@ class MLP(nn.Module):
         init = INITIALIZERS[self.kernel_init]
         x = enter(self.structure, x.reshape(x.shape[0], -1), factors, noise, train=train)
         for i in range(self.depth):
-            linear = nn.Dense(self.width, use_bias=False, kernel_init=init(), dtype=self.dtype, parent=None)
+            linear = Dense(self.width, init(), self.native, dtype=self.dtype, parent=None)
             block = Block(i, linear, self.structure, name=f"block_{i}")
             x = block(x, factors, None if noise is None else noise[i], train=train)
-        return nn.Dense(self.classes, kernel_init=init(), dtype=self.dtype, name="head")(x)
+        return Dense(self.classes, init(), self.native, use_bias=True, dtype=self.dtype, name="head")(x)
 
     def noise_shapes(self, batch_size: int, image_shape: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
         """The shapes of one step's random bits, block by block, and those of the input where some lane needs them."""

@@ -15,4 +15,4 @@ NETWORKS: dict[str, Callable[..., Network]] = {
     "cnn": CNN,
     "resnet": ResNet,
 }
-"""Each takes `depth`, `width`, `classes`, `structure`, `kernel_init`, `dtype` and `native_convolution`."""
+"""Each takes `depth`, `width`, `classes`, `structure`, `kernel_init`, `dtype` and `native`."""

@@ -43,6 +43,8 @@ class BatchNorm(nn.Module):
     statistics are used.
     When not enabled, `x` is returned and nothing is updated.
 
+    Sows `input`, its x, as an intermediate.
+
     Attributes:
         batch_size: examples that are normalized together in training; all of the batch when not given.
     """
@@ -54,6 +56,7 @@ class BatchNorm(nn.Module):
         self, x: Float[Array, "... channels"], settings: NormSettings, *, train: bool
     ) -> Float[Array, "... channels"]:
         """Normalize `x`; `train` chooses batch statistics (and their update) or moving statistics."""
+        self.sow("intermediates", "input", x)
         channels = x.shape[-1:]
         scale = self.param("scale", nn.initializers.ones_init(), channels, jnp.float32)
         bias = self.param("bias", nn.initializers.zeros_init(), channels, jnp.float32)

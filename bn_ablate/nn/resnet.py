@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, UInt16
 from bn_ablate.config.names import residual_blocks
 from bn_ablate.nn.block import Block
 from bn_ablate.nn.convolution import Conv3x3
+from bn_ablate.nn.dense import Dense
 from bn_ablate.nn.entrance import enter, input_noise
 from bn_ablate.nn.factors import Factors, Structure
 from bn_ablate.nn.initializers import INITIALIZERS
@@ -42,7 +43,7 @@ class ResNet(nn.Module):
     classes: int
     structure: Structure
     kernel_init: str
-    native_convolution: bool
+    native: bool
     dtype: jnp.dtype = jnp.dtype("float32")
 
     @nn.compact
@@ -58,13 +59,15 @@ class ResNet(nn.Module):
         init = INITIALIZERS[self.kernel_init]
         x = carried = enter(self.structure, x, factors, noise, train=train)
         for i, site in enumerate(self._sites(x.shape[1:])):
-            linear = Conv3x3(site.channels, init(), self.native_convolution, self.dtype, site.stride, parent=None)
+            linear = Conv3x3(site.channels, init(), self.native, self.dtype, site.stride, parent=None)
             block = Block(i, linear, self.structure, name=f"block_{i}")
             begins, ends = i % 2 == 1, i > 0 and i % 2 == 0
             carried = shortcut(x, site.stride, site.channels) if begins else carried
             bits = None if noise is None else noise[i]
             x = block(x, factors, bits, train=train, shortcut=carried if ends else None)
-        return nn.Dense(self.classes, kernel_init=init(), dtype=self.dtype, name="head")(jnp.mean(x, (1, 2)))
+        return Dense(self.classes, init(), self.native, use_bias=True, dtype=self.dtype, name="head")(
+            jnp.mean(x, (1, 2))
+        )
 
     def noise_shapes(self, batch_size: int, image_shape: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
         """The shapes of one step's random bits, block by block, and those of the input where some lane needs them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import shutil
 import tempfile
@@ -72,7 +73,7 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
     """Write `content`, whole or not at all."""
     with whole_file(path) as temporary:
         temporary.write_bytes(content)
@@ -80,13 +81,9 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 def write_table(path: Path, table: pl.DataFrame) -> None:
     """Write `table` as Parquet, whole or not at all; the same table gives the same bytes."""
-    import polars as pl
-
-    with whole_file(path) as temporary:
-        try:
-            table.write_parquet(temporary, compression="zstd", statistics=False)
-        except pl.exceptions.ComputeError as error:  # which is how polars passes on what the system refuses
-            raise OSError(str(error)) from error
+    buffer = io.BytesIO()  # written by Python, which passes on what the system refuses; polars does not always
+    table.write_parquet(buffer, compression="zstd", statistics=False)
+    write_bytes(path, buffer.getbuffer())
 
 
 def sha256_of(path: Path) -> str:

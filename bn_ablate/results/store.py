@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bn_ablate.plan import Plan
 from bn_ablate.results.files import TEMPORARY, ResultsError, sha256_of, sweep, whole_folder, write_table, write_text
 from bn_ablate.results.seal import seal
-from bn_ablate.results.tables import table_schemas
+from bn_ablate.results.tables import PAIRED_METRICS, table_schemas
 
 if TYPE_CHECKING:
     import polars as pl
@@ -111,7 +111,9 @@ class Store:
         import polars as pl
 
         schema = table_schemas()[table]
-        rows = pl.concat([pl.DataFrame(schema=schema), *(self._read(shard, table) for shard in self._shards())])
+        shards = (self._read(shard, table) for shard in self._shards())
+        # diagonal: a shard from before a measure was known has no column for it
+        rows = pl.concat([pl.DataFrame(schema=schema), *shards], how="diagonal")
         keys = [key for key in ("step", "layer", "site") if key in schema]
         order = planned.select("lane_id", "_row")
         return rows.unique(["lane_id", *keys], keep="first").join(order, on="lane_id").sort("_row", *keys).drop("_row")
@@ -131,12 +133,19 @@ class Store:
 
 
 def with_underfitting(lanes: pl.DataFrame, axes: list[str]) -> pl.DataFrame:
-    """Add `underfitting`: eval-mode train loss minus that of the same cell and seed at dropout 0; null without one."""
+    """Add `underfitting`: eval-mode train loss minus that of the same cell and seed at dropout 0; null without one.
+
+    `recalibrated_underfitting` is the same of the loss with recalibrated statistics.
+    """
     import polars as pl
 
     if "dropout_rate" not in axes:
-        return lanes.with_columns(pl.lit(None, dtype=pl.Float64).alias("underfitting"))
+        return lanes.with_columns(pl.lit(None, dtype=pl.Float64).alias(name) for name in PAIRED_METRICS)
     keys = [axis for axis in axes if axis != "dropout_rate"] + ["seed"]
-    without = lanes.filter(pl.col("dropout_rate") == 0).select(*keys, pl.col("final_train_loss").alias("_without"))
+    without = lanes.filter(pl.col("dropout_rate") == 0).select(
+        *keys, *(pl.col(loss).alias(f"_{loss}") for loss in PAIRED_METRICS.values())
+    )
     joined = lanes.join(without, on=keys, how="left", maintain_order="left", nulls_equal=True)
-    return joined.with_columns((pl.col("final_train_loss") - pl.col("_without")).alias("underfitting")).drop("_without")
+    return joined.with_columns(
+        (pl.col(loss) - pl.col(f"_{loss}")).alias(name) for name, loss in PAIRED_METRICS.items()
+    ).drop(f"_{loss}" for loss in PAIRED_METRICS.values())

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import polars as pl
 import pytest
@@ -86,7 +87,9 @@ def test_uneven_numbers_of_cells_and_seeds_are_padded_and_cut(mapped: Outcome) -
 def test_all_cells_of_a_seed_begin_alike_and_seeds_differ(mapped: Outcome) -> None:
     shard = mapped.shard
     engine = Engine(load("digits"))
-    states = engine._initial(engine.program(shard), [0, 1], len(shard.cells))
+    factors = stack_factors([cell.settings for cell in shard.cells], engine.program(shard).structure.activations)
+    make = lanes.initial_on_mesh(engine.program(shard), engine._layout(2, len(shard.cells)))
+    states = jax.jit(make)(jnp.arange(2), factors)
     for leaf in jax.tree.leaves(states.params):
         np.testing.assert_array_equal(leaf, np.broadcast_to(np.asarray(leaf)[:, :1], leaf.shape))
     kernel = np.asarray(states.params["block_0"]["linear"]["kernel"])

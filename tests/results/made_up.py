@@ -12,7 +12,7 @@ import polars as pl
 from bn_ablate.config import build_study
 from bn_ablate.plan import Lane, Plan, make_plan
 from bn_ablate.results import Store
-from bn_ablate.results.tables import CURVES, LANE_METRICS, LAYER_MEASURES, SITES
+from bn_ablate.results.tables import HISTORY_MEASURES, LANE_METRICS, LAYER_MEASURES, SITES
 
 TABLE: dict[str, Any] = {
     "name": "made-up",
@@ -41,7 +41,7 @@ def tables_of(lanes: Iterable[Lane]) -> dict[str, pl.DataFrame]:
         rows["lanes"].append({metric: draw() for metric in LANE_METRICS} | row)
         for step in STEPS:
             rows["history"].append(
-                {"lane_id": lane.id, "step": step, "batch_loss": draw()} | {c: draw() for c in CURVES}
+                {"lane_id": lane.id, "step": step, "batch_loss": draw()} | {c: draw() for c in HISTORY_MEASURES}
             )
             for layer in range(2):
                 key = {"lane_id": lane.id, "step": step, "layer": layer}

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
 from bn_ablate.engine import Outcome, Shard
+from bn_ablate.engine.evaluate import Evaluation
+from bn_ablate.engine.extras import Extras
 from bn_ablate.engine.observe import Observation
-from bn_ablate.measure import LayerMeasures
+from bn_ablate.measure import AffineMeasures, Landscape, LayerMeasures, UnitsOff, VarianceShift
 from bn_ablate.results.frames import tables_of
+from bn_ablate.results.lanes import slope
 from bn_ablate.results.provenance import git_state, provenance
-from bn_ablate.results.tables import table_schemas
+from bn_ablate.results.tables import EVALUATED, LANDSCAPE, OF_BN, OFF, PERCENTILES, table_schemas
 from tests.results.made_up import plan_of
 
 TIMES, SEEDS, CELLS, DEPTH = 3, 2, 4, 2
@@ -27,9 +32,33 @@ def digits(*places: int) -> np.ndarray:
     return sum(index * 10.0 ** (len(places) - 1 - i) for i, index in enumerate(grid))  # type: ignore[return-value]
 
 
-def outcome_of(loss: np.ndarray | None = None, diverged_at: np.ndarray | None = None) -> Outcome:
+def extras_of() -> Extras:
+    """All that can be asked for, in which every number tells where it belongs."""
+    lane, layer = digits(TIMES, SEEDS, CELLS), digits(TIMES, SEEDS, CELLS, DEPTH)
+    parts = digits(TIMES, SEEDS, CELLS, 3)
+
+    def filled(kind: Any, values: np.ndarray) -> Any:
+        return kind(*(values + 100_000 * (i + 1) for i in range(len(kind._fields))))
+
+    return Extras(
+        recalibrated=Evaluation(parts + 0.25, parts / 20_000),
+        batch=Evaluation(parts + 0.5, parts / 40_000),
+        variance_shift=filled(VarianceShift, layer),
+        units_off=filled(UnitsOff, layer),
+        affine=filled(AffineMeasures, layer),
+        landscape=filled(Landscape, lane),
+        percentiles=layer[..., None] ** 2 + np.arange(3),
+    )
+
+
+def outcome_of(
+    loss: np.ndarray | None = None,
+    diverged_at: np.ndarray | None = None,
+    extras: Extras | None = None,
+    **changes: Any,
+) -> Outcome:
     """An outcome in which every number tells where it belongs."""
-    cells = plan_of().cells
+    cells = plan_of(**changes).cells
     by_layer = digits(TIMES, SEEDS, CELLS, DEPTH)
     measures = LayerMeasures(*(by_layer + 10_000 * (i + 1) for i in range(len(LayerMeasures._fields))))
     observations = Observation(
@@ -39,10 +68,11 @@ def outcome_of(loss: np.ndarray | None = None, diverged_at: np.ndarray | None = 
         layers=measures,
         gradient_norm=by_layer + 1,
         histograms=digits(TIMES, SEEDS, CELLS, DEPTH, 2)[..., None] + np.zeros(102),
+        extras=extras or Extras(),
     )
     never = np.full((SEEDS, CELLS), -1)
     shard = Shard(cells, cells, (7, 3), CELLS)
-    return Outcome(shard, STEPS, observations, never if diverged_at is None else diverged_at)
+    return Outcome(shard, STEPS, observations, never if diverged_at is None else diverged_at, np.full(SEEDS, 0.1))
 
 
 @pytest.fixture
@@ -123,6 +153,108 @@ def test_a_lane_diverged_when_it_was_seen_to_or_when_its_last_loss_is_not_finite
     lanes = tables_of(outcome_of(loss, diverged_at))["lanes"]
     assert lanes["diverged_at"].to_list() == [3, 6, 6, *[None] * 5]
     assert lanes["status"].to_list() == ["diverged"] * 3 + ["ok"] * 5
+
+
+def test_what_was_not_asked_for_is_null(tables: dict[str, pl.DataFrame]) -> None:
+    for name in (*OFF, *OF_BN, *PERCENTILES):
+        assert tables["layers"][name].is_null().all(), name
+    for name in (*EVALUATED, *LANDSCAPE):
+        assert tables["history"][name].is_null().all(), name
+    for name in (*EVALUATED, *OFF, *OF_BN, *LANDSCAPE, "recovered_test_loss", "steps_to_loss", "unit_drift"):
+        assert tables["lanes"][name].is_null().all(), name
+
+
+def test_what_was_asked_for_is_in_its_row() -> None:
+    """The cells are none, none, pre, pre: layers without BN have no gamma, and what is dear is missing in between."""
+    tables = tables_of(outcome_of(extras=extras_of()))
+    history = tables["history"].rows(named=True)
+    for i, row in enumerate(history):
+        time, here = i % TIMES, 100 * (i // TIMES // CELLS) + 10 * (i // TIMES % CELLS)
+        between = time == 1
+        assert row["recalibrated_validation_loss"] == (None if between else 1000 * time + here + 1.25)
+        assert row["batch_test_accuracy"] == (None if between else (1000 * time + here + 2) / 40_000)
+        assert row["smoothness"] == 300_000 + (1000 * time + here) / 10
+    for i, row in enumerate(tables["layers"].rows(named=True)):
+        lane, time, layer = i // (TIMES * DEPTH), i // DEPTH % TIMES, i % DEPTH
+        here = 1000 * time + 100 * (lane // CELLS) + 10 * (lane % CELLS) + layer
+        between, bare = time == 1, lane % CELLS < 2
+        assert row["inactive_train"] == (None if between else 200_000 + here)
+        assert row["variance_ratio"] == (None if between or bare else 200_000 + here)
+        assert row["beta_over_gamma"] == (None if bare else 1_000_000 + here)
+        assert row["unit_p85"] == here**2 + 2
+    none, pre = tables["lanes"].row(0, named=True), tables["lanes"].row(2, named=True)
+    assert none["recovered_train_loss"] == 2000 - 2000.25
+    assert none["recovered_test_loss"] == 2002 - 2002.25
+    assert none["recalibrated_gap"] == 2
+    assert (none["dead_train"], none["dead_train_start"]) == (100_000 + 2000.5, 100_000 + 0.5)
+    assert (none["first_inactive_train"], none["first_inactive_train_start"]) == (200_000 + 2000, 200_000)
+    assert (none["variance_shift"], none["gamma_min"]) == (None, None)
+    assert (pre["variance_shift"], pre["variance_shift_max"]) == (102_020.5, 102_021)
+    assert pre["beta_negative"] == 900_000 + 2020.5
+    assert none["loss_range"] == 100_000 + 100  # the mean of 0, 100 and 200
+    assert none["unit_drift"] == ((1001**2 - 1) + (2001**2 - 1001**2)) / 2
+
+
+def test_a_bn_that_the_coverage_leaves_out_counts_in_no_mean() -> None:
+    cells = {"axes": {"placement": ["post"], "coverage": ["all", "first", "only_1", "none"]}}
+    lanes = tables_of(outcome_of(extras=extras_of(), **cells))["lanes"]
+    assert lanes["variance_shift"][:4].to_list() == [102_000.5, 102_010, 102_021, None]
+    assert lanes["variance_shift_max"][:4].to_list() == [102_001, 102_010, 102_021, None]
+
+
+def test_what_is_not_finite_is_not_null() -> None:
+    extras = extras_of()
+    assert extras.recalibrated is not None
+    assert extras.units_off is not None
+    assert extras.landscape is not None
+    assert extras.variance_shift is not None
+    extras.variance_shift.shift[-1, 1, 2, 0] = np.nan
+    extras.landscape.smoothness[1, 0, 0] = np.inf
+    extras.recalibrated.loss[-1, 0, 0] = np.nan
+    extras.units_off.dead[-1, 0, 0, 1] = np.nan
+    lanes = tables_of(outcome_of(extras=extras))["lanes"]
+    for name in ("recalibrated_train_loss", "recovered_test_loss", "recalibrated_gap", "dead_train"):
+        assert lanes[name].null_count() == 0
+        assert lanes[name].is_nan().to_list() == [True] + [False] * 7, name
+    for name in ("variance_shift", "variance_shift_max"):
+        assert lanes[name].is_nan().to_list() == [None, None, False, False, None, None, True, False], name
+    assert lanes["smoothness"].is_infinite().to_list() == [True] + [False] * 7
+
+
+def test_measures_at_the_start_and_of_the_first_layer(tables: dict[str, pl.DataFrame]) -> None:
+    lane = tables["lanes"].row(0, named=True)
+    assert (lane["saturated"], lane["saturated_start"]) == (60_000 + 2000.5, 60_000.5)
+    assert (lane["first_in_band"], lane["first_in_band_start"]) == (40_000 + 2000, 40_000)
+    assert lane["gradient_ratio_start"] == 1 / 2
+    assert lane["gradient_slope"] == pytest.approx(np.log10(2002 / 2001))
+    assert lane["gradient_slope_start"] == pytest.approx(np.log10(2))
+
+
+def test_the_slope_of_the_gradient_is_that_of_least_squares() -> None:
+    norms = np.exp(np.random.default_rng(0).normal(size=(3, 7)))
+    expected = [np.polyfit(range(7), np.log10(row), 1)[0] for row in norms]
+    np.testing.assert_allclose(slope(np.log10(norms)), expected)
+    assert slope(np.zeros((3, 1))).mask.all()
+    assert not np.isfinite(slope(np.array([[-np.inf, 0.0, 1.0]])).data).any()
+
+
+def test_steps_to_a_loss() -> None:
+    """Reached at once, later, never (which counts as the last step), and before the lane diverged."""
+    loss = np.ones((TIMES, SEEDS, CELLS, 3))
+    loss[:, 0, 0, 0] = [0.5, 0.4, 0.9]
+    loss[:, 0, 1, 0] = [0.9, 0.5, 0.4]
+    loss[:, 0, 3, 0] = [0.9, 0.1, np.nan]
+    lanes = tables_of(outcome_of(loss, measure={"loss_threshold": 0.5}))["lanes"]
+    assert lanes["steps_to_loss"][:4].to_list() == [0, 4, 6, 4]
+    assert lanes["reached_loss"][:4].to_list() == [1, 1, 0, 1]
+
+
+def test_a_lane_has_trained_a_tenth_of_the_way_from_chance_to_perfect() -> None:
+    """The commonest class is a tenth of the first seed's examples, and half of the second's."""
+    outcome = replace(outcome_of(), chance=np.array([0.1, 0.5]))
+    accuracy = outcome.observations.accuracy
+    accuracy[-1, :, :, 0] = [[0.18, 0.19, 0.2, 0.1], [0.54, 0.55, 0.56, 0.1]]
+    assert tables_of(outcome)["lanes"]["trained"].to_list() == [0, 1, 1, 0] * 2
 
 
 def git(folder: Path, *args: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import random
 import subprocess
@@ -10,13 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bn_ablate.results import ResultsError, Store, open_results
-from bn_ablate.results.files import TEMPORARY
+from bn_ablate.results.files import TEMPORARY, sha256_of
 from bn_ablate.results.store import with_underfitting
 from bn_ablate.results.tables import table_schemas
 from tests.results.made_up import flip, listing, manifest_of, plan_of, published, stored, tables_of
@@ -127,6 +129,22 @@ def test_nothing_finished_gives_empty_tables(tmp_path: Path) -> None:
     assert {"placement", "seed", "final_test_loss", "underfitting"} <= set(results.lanes.columns)
 
 
+def test_a_shard_from_before_a_measure_was_known_is_read(tmp_path: Path) -> None:
+    plan = plan_of()
+    store = stored(tmp_path, plan, 2)
+    folder = tmp_path / "shards" / "shard-1"
+    old = pl.read_parquet(folder / "lanes.parquet").drop("smoothness")
+    old.write_parquet(folder / "lanes.parquet")
+    sums = json.loads((folder / "checksums.json").read_text())
+    sums["lanes.parquet"] = sha256_of(folder / "lanes.parquet")
+    (folder / "checksums.json").write_text(json.dumps(sums))
+    store.publish(plan, manifest_of(plan))
+    lanes = open_results(tmp_path).lanes
+    assert lanes.height == 8
+    assert lanes["gap"].null_count() == 0
+    assert lanes.filter(pl.col("smoothness").is_null())["lane_id"].to_list() == [lane.id for lane in plan.lanes[1::2]]
+
+
 def test_diverged_lanes_are_counted(tmp_path: Path) -> None:
     plan = plan_of()
     tables = tables_of(plan.lanes)
@@ -152,7 +170,11 @@ def test_diverged_lanes_are_counted(tmp_path: Path) -> None:
 
 
 def underfitting(rows: list[dict[str, Any]], axes: list[str]) -> list[float | None]:
-    return with_underfitting(pl.DataFrame(rows), axes)["underfitting"].to_list()
+    rows = [row | {"recalibrated_train_loss": 2 * row["final_train_loss"]} for row in rows]
+    found = with_underfitting(pl.DataFrame(rows), axes)
+    doubled = [None if x is None else 2 * x for x in found["underfitting"].to_list()]
+    np.testing.assert_equal(found["recalibrated_underfitting"].to_list(), doubled)
+    return found["underfitting"].to_list()
 
 
 def test_underfitting_by_hand() -> None:
@@ -249,11 +271,11 @@ def test_a_place_where_no_folder_can_be_is_told(tmp_path: Path) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 256 KiB."""
+    """A disk of 512 KiB."""
     place = tmp_path / "disk"
     place.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(place)], capture_output=True, check=False
     )
     if mounted.returncode:
         pytest.skip("a small disk can only be mounted by root")

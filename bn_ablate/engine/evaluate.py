@@ -1,0 +1,84 @@
+"""Loss and accuracy of one lane on train, validation and test, with the statistics that BN is given or with its own."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+from bn_ablate.engine.examples import Examples, SeedExamples
+from bn_ablate.engine.program import Program
+from bn_ablate.engine.train import TrainState
+from bn_ablate.measure import correct, cross_entropy
+from bn_ablate.nn import Factors
+
+
+class Evaluation(NamedTuple):
+    """Mean cross-entropy in nats, and accuracy, on train, validation and test."""
+
+    loss: Float[Array, " 3"]
+    accuracy: Float[Array, " 3"]
+
+
+def evaluate(
+    program: Program, factors: Factors, state: TrainState, examples: Examples, seed: SeedExamples
+) -> Evaluation:
+    """Evaluate in eval mode, with the moving statistics of `state` and no dropout, `eval_batch` examples at a time."""
+    splits = (seed.train, seed.validation, seed.test)
+    sizes = jnp.asarray([split.shape[0] for split in splits], jnp.float32)
+    n = sum(split.shape[0] for split in splits)
+    passes = -(-n // program.eval_batch)
+    size = -(-n // passes)
+    nowhere = len(splits)
+    indices = jnp.pad(jnp.concatenate(splits), (0, passes * size - n)).reshape(passes, size)
+    owners = [jnp.full(split.shape, i) for i, split in enumerate(splits)]
+    parts = jnp.pad(jnp.concatenate(owners), (0, passes * size - n), constant_values=nowhere).reshape(passes, size)
+    variables = {"params": state.params, "batch_stats": state.batch_stats}
+
+    def one_pass(some: tuple[Array, Array]) -> tuple[Array, Array]:
+        chosen, part = some
+        x, y = examples.take(chosen, seed)
+        logits: Array = program.network.apply(variables, x, factors, train=False)  # type: ignore[assignment]
+        # chosen by where, not by a product with 0: a loss that is not finite must stay in its own part
+        mine = part == jnp.arange(len(splits))[:, None]
+        losses, hits = cross_entropy(logits, y), correct(logits, y)
+        return jnp.where(mine, losses, 0.0).sum(1), jnp.where(mine, hits, 0.0).sum(1)
+
+    losses, hits = lax.map(one_pass, (indices, parts))
+    return Evaluation(losses.sum(0) / sizes, hits.sum(0) / sizes)
+
+
+def evaluate_by_batch(
+    program: Program, factors: Factors, state: TrainState, examples: Examples, seed: SeedExamples
+) -> Evaluation:
+    """Evaluate with batch statistics and no dropout, in batches of `batch_size` examples of one part.
+
+    The number k of batches of a part is the least that holds it; batch i has the examples i, i + k, i + 2k, … of the
+    part, so that the order of the data does not matter. Where the part does not fill its batches, they are filled up
+    with examples of the same part, which join in the statistics, but are counted only once.
+    """
+    splits = (seed.train, seed.validation, seed.test)
+    batches = [-(-split.shape[0] // program.batch_size) for split in splits]
+
+    def dealt(split: Array, k: int) -> tuple[Array, Array]:
+        places = jnp.arange(k)[:, None] + k * jnp.arange(program.batch_size)
+        return jnp.take(split, places % split.shape[0], mode="clip"), places < split.shape[0]
+
+    indices, counted = (jnp.concatenate(some) for some in zip(*map(dealt, splits, batches), strict=True))
+
+    def one_batch(some: tuple[Array, Array]) -> tuple[Array, Array]:
+        chosen, counted = some
+        x, y = examples.take(chosen, seed)
+        variables = {"params": state.params, "batch_stats": state.batch_stats}
+        logits, _ = program.network.apply(variables, x, factors, train=True, mutable=["batch_stats"])
+        losses, hits = cross_entropy(logits, y), correct(logits, y)
+        return jnp.where(counted, losses, 0.0).sum(), jnp.where(counted, hits, 0.0).sum()
+
+    owner = jnp.repeat(jnp.arange(len(splits)), jnp.asarray(batches), total_repeat_length=sum(batches))
+    sums = lax.map(one_batch, (indices, counted))
+    sizes = jnp.asarray([split.shape[0] for split in splits], jnp.float32)
+    loss, accuracy = (jax.ops.segment_sum(some, owner, len(splits)) / sizes for some in sums)
+    return Evaluation(loss, accuracy)

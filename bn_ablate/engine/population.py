@@ -1,0 +1,117 @@
+"""What one lane does on its whole training set with frozen weights: statistics of its BNs, units that are off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool
+
+from bn_ablate.engine.examples import Examples, SeedExamples
+from bn_ablate.engine.program import Program
+from bn_ablate.engine.train import TrainState
+from bn_ablate.measure import Moments, UnitsOff, moments, pooled, units_off, zeros
+from bn_ablate.nn import Factors
+
+
+def population_statistics(
+    program: Program, factors: Factors, state: TrainState, examples: Examples, seed: SeedExamples
+) -> Any:
+    """The mean and biased variance of what arrives at each BN in evaluation, over all training examples.
+
+    Evaluation is with the moving statistics of `state` and no dropout. The moments are exact: those of the passes of
+    `eval_batch` examples are pooled, not averaged.
+
+    Returns:
+        statistics that can stand in for `batch_stats`.
+    """
+
+    def look(seen: Any, counted: Array) -> Any:
+        return jax.tree.map(lambda x: moments(x, counted), _arriving(state.batch_stats, seen))
+
+    def is_moments(node: Any) -> bool:
+        return isinstance(node, Moments)
+
+    passes = _on_training_set(program, factors, state, examples, seed, look)
+    whole = jax.tree.map(pooled, passes, is_leaf=is_moments)
+    return jax.tree.map(lambda of_norm: {"mean": of_norm.mean, "var": of_norm.var}, whole, is_leaf=is_moments)
+
+
+def recalibrate(
+    program: Program,
+    factors: Factors,
+    state: TrainState,
+    examples: Examples,
+    seed: SeedExamples,
+    sweeps: int | None = None,
+) -> tuple[Any, Any]:
+    """Put population statistics in the place of the moving ones, from the first BN to the last.
+
+    The statistics of a BN depend on those of the BNs before it. A sweep measures all of them and puts them in; after
+    sweep k the first k are those of the population, whatever the others were, and after as many sweeps as there are
+    BNs all are: the network then computes what it would in training on a batch of the whole training set. This is
+    PreciseBN (Wu & Johnson 2021, arXiv 2105.07576) without its dependence on a batch size: there the later BNs see
+    what came of batch statistics in the earlier ones.
+
+    Args:
+        sweeps: as many as there are BNs, when not given.
+
+    Returns:
+        the statistics after the last sweep, and those of the first sweep: what arrives in evaluation as it stands.
+    """
+    if sweeps is None:
+        sweeps = len(jax.tree.leaves(state.batch_stats)) // 2
+
+    def sweep(stats: Any, _: None) -> tuple[Any, Any]:
+        stats = population_statistics(program, factors, state.replace(batch_stats=stats), examples, seed)
+        return stats, stats
+
+    last, every = lax.scan(sweep, state.batch_stats, length=sweeps)
+    return last, jax.tree.map(lambda leaf: leaf[0], every)
+
+
+def units_off_on_training_set(
+    program: Program, factors: Factors, state: TrainState, examples: Examples, seed: SeedExamples
+) -> UnitsOff:
+    """The dead and the inactive units of each hidden block, in evaluation with the moving statistics of `state`."""
+
+    def look(seen: Any, counted: Array) -> Any:
+        return [zeros(seen[f"block_{i}"]["activation_output"][0], counted) for i in range(program.depth)]
+
+    passes = _on_training_set(program, factors, state, examples, seed, look)
+    return jax.tree.map(lambda *blocks: jnp.stack(blocks), *map(units_off, passes))  # type: ignore[no-any-return]
+
+
+def _on_training_set(
+    program: Program,
+    factors: Factors,
+    state: TrainState,
+    examples: Examples,
+    seed: SeedExamples,
+    look: Callable[[Any, Bool[Array, " batch"]], Any],
+) -> Any:
+    """`look(intermediates, counted)` of each pass over the training set, stacked; not `counted` is what fills it up."""
+    n = seed.train.shape[0]
+    passes = -(-n // program.eval_batch)
+    size = -(-n // passes)
+    indices = jnp.pad(seed.train, (0, passes * size - n)).reshape(passes, size)
+    counted = (jnp.arange(passes * size) < n).reshape(passes, size)
+    variables = {"params": state.params, "batch_stats": state.batch_stats}
+
+    def one_pass(some: tuple[Array, Array]) -> Any:
+        chosen, counted = some
+        x, _ = examples.take(chosen, seed)
+        _, seen = program.network.apply(variables, x, factors, train=False, mutable=["intermediates"])
+        return look(seen["intermediates"], counted)
+
+    return lax.map(one_pass, (indices, counted))
+
+
+def _arriving(batch_stats: Any, seen: Any) -> Any:
+    """What arrives at each BN, in the shape of `batch_stats`."""
+    if "var" in batch_stats:
+        return seen["input"][0]
+    return {name: _arriving(inner, seen[name]) for name, inner in batch_stats.items()}

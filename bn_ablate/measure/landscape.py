@@ -1,0 +1,62 @@
+"""Measures of the loss surface along the gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+STEP_SIZES = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
+"""Step sizes to look at, as multiples of the lane's learning rate."""
+
+
+class Landscape(NamedTuple):
+    """The loss L and its gradient g along one gradient step (Santurkar et al. 2018, arXiv 1805.11604).
+
+    With θₖ = θ − ηₖ·g(θ), for all parameters θ, at the step sizes ηₖ:
+
+    Attributes:
+        loss_range: maxₖ L(θₖ) − minₖ L(θₖ), in nats.
+        gradient_change: maxₖ ‖g(θₖ) − g(θ)‖ (L2): how badly the gradient predicts itself.
+        smoothness: maxₖ ‖g(θₖ) − g(θ)‖ / (ηₖ ‖g(θ)‖), the effective β-smoothness; small is smooth.
+    """
+
+    loss_range: Float[Array, ""]
+    gradient_change: Float[Array, ""]
+    smoothness: Float[Array, ""]
+
+
+def landscape(
+    loss_and_gradient: Callable[[Any], tuple[Array, Any]], params: Any, learning_rate: float | Float[Array, ""]
+) -> Landscape:
+    """Look along the gradient at `params`, at `STEP_SIZES` times `learning_rate`.
+
+    Args:
+        loss_and_gradient: of the parameters, on one fixed batch.
+        params: the parameters θ.
+        learning_rate: the unit of the step sizes.
+    """
+    sizes = jnp.asarray(learning_rate, jnp.float32) * jnp.asarray((0.0, *STEP_SIZES), jnp.float32)
+
+    def look(here: Any, size: Array) -> tuple[Any, tuple[Array, Array, Array]]:
+        loss, gradient = loss_and_gradient(jax.tree.map(lambda p, g: p - size * g, params, here))
+        change = _norm(jax.tree.map(jnp.subtract, gradient, here))
+        # the first step has size 0: it finds the gradient that all others go along
+        here = jax.tree.map(lambda first, kept: jnp.where(size == 0.0, first, kept), gradient, here)
+        return here, (loss, change, _norm(here))
+
+    _, (losses, changes, norms) = lax.scan(look, jax.tree.map(jnp.zeros_like, params), sizes)
+    losses, changes = losses[1:], changes[1:]
+    return Landscape(
+        loss_range=jnp.max(losses) - jnp.min(losses),
+        gradient_change=jnp.max(changes),
+        smoothness=jnp.max(changes / (sizes[1:] * norms[1:])),
+    )
+
+
+def _norm(tree: Any) -> Float[Array, ""]:
+    return jnp.sqrt(sum(jnp.sum(jnp.square(leaf.astype(jnp.float32))) for leaf in jax.tree.leaves(tree)))

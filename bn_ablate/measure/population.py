@@ -1,0 +1,108 @@
+"""Measures over a whole part of the data, put together from passes over some of it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from bn_ablate.measure.layers import ZERO
+
+
+class Moments(NamedTuple):
+    """Of each channel: the number n of values, their mean, their biased variance (with a leading axis: by pass)."""
+
+    n: Float[Array, "*passes"]
+    mean: Float[Array, "*passes channels"]
+    var: Float[Array, "*passes channels"]
+
+
+def moments(x: Float[Array, "batch *places channels"], counted: Bool[Array, " batch"]) -> Moments:
+    """The moments of each channel over the examples that are `counted`, and over all their places."""
+    rows, mask = _rows(x, counted)
+    n = jnp.sum(mask, dtype=jnp.float32)
+    mean = jnp.sum(jnp.where(mask, rows, 0.0), 0) / n
+    var = jnp.sum(jnp.where(mask, jnp.square(rows - mean), 0.0), 0) / n
+    return Moments(n, mean, var)
+
+
+def pooled(passes: Moments) -> Moments:
+    """The exact moments of all passes together: mean = Σ nₖ mₖ / n, var = Σ nₖ (vₖ + (mₖ − mean)²) / n."""
+    n = jnp.sum(passes.n)
+    share = (passes.n / n)[:, None]
+    mean = jnp.sum(share * passes.mean, 0)
+    return Moments(n, mean, jnp.sum(share * (passes.var + jnp.square(passes.mean - mean)), 0))
+
+
+class VarianceShift(NamedTuple):
+    """How the variance that reaches a BN differs from the one that it divides by, in evaluation.
+
+    With r the variance over the training set of what arrives, m the moving variance and ε that of the BN, for each
+    unit ρ = (r + ε) / (m + ε): the factor by which the normalized variance is off.
+
+    Attributes:
+        shift: geometric mean over units of max(ρ, 1/ρ) (Li et al. 2018, arXiv 1801.05134), 1 or more. Not the
+            arithmetic one: a unit that hardly varies, and so matters to nothing, would make up all of it.
+        ratio: geometric mean over units of ρ: below 1 where less arrives than in training, as after dropout.
+    """
+
+    shift: Float[Array, ""]
+    ratio: Float[Array, ""]
+
+
+def variance_shift(
+    real: Float[Array, " units"], moving: Float[Array, " units"], epsilon: float | Float[Array, ""]
+) -> VarianceShift:
+    """Compare the `real` variance of what arrives at a BN with its `moving` variance."""
+    ratio = jnp.log((real + epsilon) / (moving + epsilon))
+    return VarianceShift(jnp.exp(jnp.mean(jnp.abs(ratio))), jnp.exp(jnp.mean(ratio)))
+
+
+class Zeros(NamedTuple):
+    """Zeros of an activation's output (with a leading axis: by pass).
+
+    Attributes:
+        n: values of each unit.
+        always: whether a unit is zero throughout.
+        share: share of unit × sample that is zero.
+    """
+
+    n: Float[Array, "*passes"]
+    always: Bool[Array, "*passes units"]
+    share: Float[Array, "*passes"]
+
+
+def zeros(a: Float[Array, "batch *places units"], counted: Bool[Array, " batch"]) -> Zeros:
+    """The zeros, |a| < 1e-12, among the examples that are `counted`; the share is NaN where some a is not finite."""
+    rows, mask = _rows(a, counted)
+    zero = jnp.abs(rows) < ZERO
+    n = jnp.sum(mask, dtype=jnp.float32)
+    share = jnp.sum(zero & mask, dtype=jnp.float32) / (n * rows.shape[-1])
+    return Zeros(n, jnp.all(zero | ~mask, 0), jnp.where(jnp.all(jnp.isfinite(rows) | ~mask), share, jnp.nan))
+
+
+class UnitsOff(NamedTuple):
+    """Units that are off, kept apart by whether they ever are on.
+
+    Attributes:
+        dead: share of units with |a| < 1e-12 on every example (Mehta et al. 2018, arXiv 1811.12495).
+        inactive: share of unit × example with |a| < 1e-12, those of dead units included.
+    """
+
+    dead: Float[Array, ""]
+    inactive: Float[Array, ""]
+
+
+def units_off(passes: Zeros) -> UnitsOff:
+    """The units that are off over all passes together; NaN where some activation was not finite."""
+    inactive = jnp.sum(passes.share * passes.n) / jnp.sum(passes.n)
+    dead = jnp.mean(jnp.all(passes.always, 0).astype(jnp.float32))
+    return UnitsOff(jnp.where(jnp.isfinite(inactive), dead, jnp.nan), inactive)
+
+
+def _rows(x: Array, counted: Array) -> tuple[Array, Array]:
+    """`x` as rows of channels in float32, and whether each row is counted, with an axis for the channels."""
+    places = x[..., :1].shape
+    mask = jnp.broadcast_to(counted.reshape(-1, *[1] * (len(places) - 1)), places)
+    return x.reshape(-1, x.shape[-1]).astype(jnp.float32), mask.reshape(-1, 1)

@@ -1,0 +1,351 @@
+"""What a lane says when more is asked of it, held to NumPy on networks small enough to compute by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import bn_ablate as bn
+from bn_ablate.config.names import MEASURES, PLACEMENTS
+from bn_ablate.data import load
+from bn_ablate.engine import Engine, shards_of
+from bn_ablate.engine.examples import Examples, SeedExamples
+from bn_ablate.engine.extras import Extras, take_extras
+from bn_ablate.engine.program import Program, program_of
+from bn_ablate.engine.train import Batch, TrainState, init_state, loss_fn
+from bn_ablate.nn import Factors, stack_factors
+from bn_ablate.plan import make_plan
+from bn_ablate.results.frames import tables_of
+from bn_ablate.results.tables import AFFINE, EVALUATED, LANDSCAPE, OFF, PERCENTILES, SHIFTED
+
+Tree = dict[str, Any]
+DEPTH, WIDTH, CLASSES = 2, 5, 3
+N_TRAIN, N_VALIDATION, N_TEST = 23, 6, 11
+BATCH, PASS = 4, 5  # neither divides a part
+TABLE: dict[str, Any] = {
+    "name": "extras",
+    "model": {"depth": DEPTH, "width": WIDTH},
+    "train": {"batch_size": BATCH, "steps": 10},
+    "measure": {"eval_batch": PASS, "also": list(MEASURES)},
+    "axes": {"placement": list(PLACEMENTS)},
+}
+
+
+class Setting(NamedTuple):
+    """A network with random parameters and statistics, and data for it."""
+
+    program: Program
+    factors: dict[str, Factors]
+    state: TrainState
+    examples: Examples
+    seed: SeedExamples
+    look: Callable[..., Extras]
+
+    def taken(self, placement: str, thorough: bool = True, **changes: Any) -> Extras:
+        """The extras in NumPy; the probe is made up."""
+        state = self.state.replace(**changes)
+        found = self.look(self.factors[placement], state, self.examples, self.seed, probe(), jnp.bool_(thorough))
+        return jax.tree.map(np.asarray, found)  # type: ignore[no-any-return]
+
+    def part(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """The standardized images of a part as rows, and their labels."""
+        chosen = np.asarray(getattr(self.seed, name))
+        x, y = self.examples.take(chosen, self.seed)  # type: ignore[arg-type]
+        return np.asarray(x, float).reshape(len(chosen), -1), np.asarray(y)
+
+
+def probe() -> list[jax.Array]:
+    return [jnp.arange(30.0).reshape(6, WIDTH) * (i + 1) for i in range(DEPTH)]
+
+
+@pytest.fixture(scope="module")
+def setting() -> Setting:
+    cells = make_plan(bn.build_study(TABLE)).cells
+    program = program_of([cell.settings for cell in cells], (2, 2, 1), CLASSES)
+    stacked = stack_factors([cell.settings for cell in cells], program.structure.activations)
+    factors = {p: jax.tree.map(lambda leaf, i=i: leaf[i], stacked) for i, p in enumerate(PLACEMENTS)}
+    rng = np.random.default_rng(0)
+    state = init_state(program, 0)
+    params = jax.tree.map(lambda leaf: jnp.asarray(leaf + rng.normal(0, 0.3, leaf.shape), jnp.float32), state.params)
+    stats = jax.tree.map(lambda leaf: jnp.asarray(rng.uniform(0.5, 2, leaf.shape), jnp.float32), state.batch_stats)
+    n = N_TRAIN + N_VALIDATION + N_TEST
+    images, labels = rng.integers(0, 256, (n, 2, 2, 1)), rng.integers(0, CLASSES, n)
+    train, validation, test = np.split(rng.permutation(n).astype(np.int32), [N_TRAIN, N_TRAIN + N_VALIDATION])
+    mean, std = np.full((2, 2, 1), 128, np.float32), np.full((2, 2, 1), 70, np.float32)
+    seed = SeedExamples(*map(jnp.asarray, (train, validation, test, mean, std)), seed=jnp.int32(0))
+    examples = Examples(jnp.asarray(images, jnp.uint8), jnp.asarray(labels, jnp.int32))
+    look = jax.jit(lambda *args: take_extras(program, *args))
+    return Setting(program, factors, state.replace(params=params, batch_stats=stats), examples, seed, look)
+
+
+def forward(params: Tree, x: np.ndarray, placement: str, moving: Tree | None = None) -> tuple[np.ndarray, Tree]:
+    """Logits; and what each block has, its BN's input and its activation's output. BN by `moving`, or by the batch."""
+    params = jax.tree.map(lambda leaf: np.asarray(leaf, float), params)
+    seen: Tree = {}
+
+    def norm(name: str, h: np.ndarray) -> np.ndarray:
+        own = {"mean": h.mean(0), "var": h.var(0)}
+        stats = own if moving is None else jax.tree.map(lambda leaf: np.asarray(leaf, float), moving[name]["norm"])
+        seen.setdefault(name, {}).update(arriving=own)
+        p = params[name]["norm"]
+        return p["scale"] * (h - stats["mean"]) / np.sqrt(stats["var"] + 1e-5) + p["bias"]
+
+    for i in range(DEPTH):
+        name = f"block_{i}"
+        z = x @ params[name]["linear"]["kernel"] + (0.0 if placement == "pre" else params[name]["bias"])
+        z = norm(name, z) if placement == "pre" else z
+        a = np.maximum(z, 0.0)
+        seen.setdefault(name, {})["output"] = a
+        x = norm(name, a) if placement == "post" else a
+    return x @ params["head"]["kernel"] + params["head"]["bias"], seen
+
+
+def scores(logits: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The loss of each example, and whether it is right."""
+    log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    return -log_p[np.arange(len(y)), y], logits.argmax(1) == y
+
+
+def population(setting: Setting, placement: str) -> Tree:
+    """The statistics of a batch that is the whole training set."""
+    _, seen = forward(setting.state.params, setting.part("train")[0], placement)
+    return {name: {"norm": block["arriving"]} for name, block in seen.items()}
+
+
+@pytest.mark.parametrize("placement", ["pre", "post"])
+def test_recalibrated_statistics_are_those_of_the_whole_training_set(setting: Setting, placement: str) -> None:
+    found = setting.taken(placement).recalibrated
+    assert found is not None
+    for i, name in enumerate(("train", "validation", "test")):
+        x, y = setting.part(name)
+        losses, hits = scores(forward(setting.state.params, x, placement, population(setting, placement))[0], y)
+        np.testing.assert_allclose(found.loss[i], losses.mean(), rtol=1e-4)
+        np.testing.assert_allclose(found.accuracy[i], hits.mean(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("placement", ["pre", "post"])
+def test_batch_statistics_are_those_of_batches_dealt_from_each_part(setting: Setting, placement: str) -> None:
+    """23, 6 and 11 examples in batches of 4: every one counts once, and the last batches borrow from their own part."""
+    found = setting.taken(placement).batch
+    assert found is not None
+    for i, name in enumerate(("train", "validation", "test")):
+        x, y = setting.part(name)
+        k = -(-len(x) // BATCH)
+        total = np.zeros(2)
+        for j in range(k):
+            places = [j + k * m for m in range(BATCH)]
+            logits, _ = forward(setting.state.params, x[[p % len(x) for p in places]], placement)
+            own = [p for p in places if p < len(x)]
+            losses, hits = scores(logits[: len(own)], y[own])
+            total += losses.sum(), hits.sum()
+        np.testing.assert_allclose([found.loss[i], found.accuracy[i]], total / len(x), rtol=1e-4)
+
+
+def test_without_bn_it_does_not_matter_which_statistics_it_would_have(setting: Setting) -> None:
+    found = setting.taken("none")
+    assert found.recalibrated is not None
+    assert found.batch is not None
+    for i, name in enumerate(("train", "validation", "test")):
+        x, y = setting.part(name)
+        losses, hits = scores(forward(setting.state.params, x, "none")[0], y)
+        for evaluation in (found.recalibrated, found.batch):
+            np.testing.assert_allclose(evaluation.loss[i], losses.mean(), rtol=1e-5)
+            np.testing.assert_allclose(evaluation.accuracy[i], hits.mean(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("placement", ["pre", "post"])
+def test_the_variance_shift_is_that_of_what_arrives_in_evaluation(setting: Setting, placement: str) -> None:
+    found = setting.taken(placement).variance_shift
+    assert found is not None
+    moving = setting.state.batch_stats
+    _, seen = forward(setting.state.params, setting.part("train")[0], placement, moving)
+    for i, (name, block) in enumerate(seen.items()):
+        log_ratio = np.log((block["arriving"]["var"] + 1e-5) / (np.asarray(moving[name]["norm"]["var"]) + 1e-5))
+        np.testing.assert_allclose(found.shift[i], np.exp(np.abs(log_ratio).mean()), rtol=1e-3)
+        np.testing.assert_allclose(found.ratio[i], np.exp(log_ratio.mean()), rtol=1e-3)
+
+
+def test_a_shift_that_was_planted_is_found_and_recalibration_takes_it_away(setting: Setting) -> None:
+    """Moving statistics of the population but for the second BN, whose variance is a quarter of what it should be."""
+    right = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), population(setting, "pre"))
+    wrong = {name: {"norm": dict(block["norm"])} for name, block in right.items()}
+    wrong["block_1"]["norm"]["var"] = wrong["block_1"]["norm"]["var"] / 4
+    found = setting.taken("pre", batch_stats=wrong)
+    assert found.variance_shift is not None
+    np.testing.assert_allclose(found.variance_shift.shift, [1.0, 4.0], rtol=1e-2)
+    np.testing.assert_allclose(found.variance_shift.ratio, [1.0, 4.0], rtol=1e-2)
+    np.testing.assert_allclose(found.recalibrated.loss, setting.taken("pre", batch_stats=right).recalibrated.loss)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("placement", PLACEMENTS)
+def test_units_that_were_switched_off_are_dead(setting: Setting, placement: str) -> None:
+    """Two units of the first block are pushed below zero, by β where BN comes before the activation, else by a bias."""
+    params = jax.tree.map(lambda leaf: leaf, setting.state.params)
+    where = params["block_0"]["norm"] if placement == "pre" else params["block_0"]
+    where["bias"] = where["bias"].at[jnp.array([1, 3])].set(-100.0)
+    found = setting.taken(placement, params=params).units_off
+    assert found is not None
+    _, seen = forward(params, setting.part("train")[0], placement)
+    for i in range(DEPTH):
+        zero = seen[f"block_{i}"]["output"] == 0
+        np.testing.assert_allclose(found.dead[i], zero.all(0).mean(), rtol=1e-6)
+        np.testing.assert_allclose(found.inactive[i], zero.mean(), rtol=1e-6)
+    assert found.dead[0] >= 2 / WIDTH
+
+
+def test_gamma_and_beta_of_the_lane(setting: Setting) -> None:
+    found = setting.taken("post").affine
+    assert found is not None
+    for i in range(DEPTH):
+        norm = setting.state.params[f"block_{i}"]["norm"]
+        np.testing.assert_allclose(found.gamma_max[i], norm["scale"].max(), rtol=1e-6)
+        np.testing.assert_allclose(found.beta_negative[i], (np.asarray(norm["bias"]) < 0).mean(), rtol=1e-6)
+    without = setting.factors["post"]._replace(use_scale=jnp.bool_(False), use_bias=jnp.bool_(False))
+    bare = setting.look(without, setting.state, setting.examples, setting.seed, probe(), jnp.bool_(True)).affine
+    assert bare is not None
+    np.testing.assert_array_equal(bare.gamma_min, 1.0)
+    np.testing.assert_array_equal(bare.beta_max, 0.0)
+
+
+def test_the_landscape_is_that_of_the_first_batch(setting: Setting) -> None:
+    """At the smallest and the largest step size, by way of the loss function alone."""
+    found = setting.taken("pre").landscape
+    assert found is not None
+    factors = setting.factors["pre"]
+    batch = Batch(*setting.examples.take(setting.seed.train[:BATCH], setting.seed), None)
+    state = setting.state
+
+    @jax.jit
+    def at(params: Tree) -> tuple[jax.Array, Tree]:
+        return jax.value_and_grad(lambda p: loss_fn(setting.program, factors, p, state.batch_stats, batch)[0])(params)
+
+    _, g = at(state.params)
+    losses, changes, smoothness = [], [], []
+    for size in 0.1 * np.array([0.5, 1.0, 1.5, 2.0, 3.0, 4.0]):
+        loss, there = at(jax.tree.map(lambda p, d, size=size: p - size * d, state.params, g))
+        apart = [np.sum((a - b) ** 2) for a, b in zip(jax.tree.leaves(there), jax.tree.leaves(g), strict=True)]
+        length = np.sqrt(sum(np.sum(leaf**2) for leaf in jax.tree.leaves(g)))
+        losses.append(float(loss))
+        changes.append(np.sqrt(sum(apart)))
+        smoothness.append(changes[-1] / (size * length))
+    np.testing.assert_allclose(found.loss_range, np.ptp(losses), rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(found.gradient_change, max(changes), rtol=1e-3)
+    np.testing.assert_allclose(found.smoothness, max(smoothness), rtol=1e-3)
+
+
+def test_percentiles_are_those_of_the_probe(setting: Setting) -> None:
+    found = setting.taken("none").percentiles
+    np.testing.assert_allclose(found, [np.percentile(z[:, 0], [15, 50, 85]) for z in map(np.asarray, probe())])
+
+
+def test_between_the_first_and_the_last_measurement_the_dear_ones_are_not_taken(setting: Setting) -> None:
+    found = setting.taken("pre", thorough=False)
+    for leaf in jax.tree.leaves((found.recalibrated, found.batch, found.variance_shift, found.units_off)):
+        assert not leaf.any()
+    assert found.landscape is not None
+    assert found.landscape.smoothness > 0
+
+
+def test_a_lane_that_is_not_finite_measures_nothing(setting: Setting) -> None:
+    params = jax.tree.map(lambda leaf: leaf, setting.state.params)
+    params["block_0"]["linear"]["kernel"] = params["block_0"]["linear"]["kernel"].at[0, 0].set(jnp.nan)
+    found = setting.taken("pre", params=params)
+    numbers = (found.recalibrated.loss, found.batch.loss, found.variance_shift, found.units_off, found.landscape)  # type: ignore[union-attr]
+    assert all(np.isnan(leaf).all() for leaf in jax.tree.leaves(numbers))
+    assert np.all(found.recalibrated.accuracy == 0)  # type: ignore[union-attr]
+
+
+def test_dropout_before_bn_shifts_its_variance_by_the_share_it_keeps() -> None:
+    """Zero mean, dropout that keeps p, an identity for the weights, then BN: Var(test)/Var(train) = p (Li et al. 2018).
+
+    The moving variance is the average over 400 masks; the first block's BN has the statistics of the data.
+    """
+    keep = 0.6
+    table = TABLE | {
+        "model": {"depth": 2, "width": 4, "activation": "identity"},
+        "measure": {"also": ["variance_shift"]},
+        "axes": {"placement": ["pre"], "dropout_rate": [1 - keep], "bn_momentum": [0.0]},
+    }
+    (cell,) = make_plan(bn.build_study(table)).cells
+    program = program_of([cell.settings], (2, 2, 1), CLASSES)
+    factors = jax.tree.map(lambda leaf: leaf[0], stack_factors([cell.settings], program.structure.activations))
+    state = init_state(program, 0)
+    for i in range(2):
+        state.params[f"block_{i}"]["linear"]["kernel"] = jnp.eye(4)
+    rng = np.random.default_rng(3)
+    n = 200
+    images = jnp.asarray(rng.integers(0, 256, (n, 2, 2, 1)), jnp.uint8)
+    examples, everything = Examples(images, jnp.zeros(n, jnp.int32)), jnp.arange(n)
+    plain = jnp.zeros((2, 2, 1)), jnp.full((2, 2, 1), 100.0)
+    seed = SeedExamples(everything, everything[:1], everything[1:2], *plain, seed=jnp.int32(0))
+    x, y = examples.take(everything, seed)
+
+    def trained(bits: jax.Array) -> Tree:
+        return loss_fn(program, factors, state.params, state.batch_stats, Batch(x, y, tuple(bits)))[1]["batch_stats"]  # type: ignore[no-any-return]
+
+    stats = jax.jit(jax.vmap(trained))(jnp.asarray(rng.integers(0, 2**16, (400, 2, n, 4)), jnp.uint16))
+    state = state.replace(batch_stats=jax.tree.map(lambda leaf: leaf.mean(0), stats))
+    found = jax.jit(lambda state: take_extras(program, factors, state, examples, seed, [], jnp.bool_(True)))(state)
+    np.testing.assert_allclose(found.variance_shift.ratio, [1.0, keep], rtol=0.01)
+    np.testing.assert_allclose(found.variance_shift.shift, [1.0, 1 / keep], rtol=0.01)
+
+
+def test_asking_for_more_changes_no_lane_and_fills_the_columns() -> None:
+    """The same lanes with and without: equal parameters bit for bit, and every column there or null as documented."""
+    table = {
+        "name": "asked",
+        "seeds": 1,
+        "data": {"n_train": 50, "n_validation": 20, "n_test": 30},
+        "model": {"depth": 2, "width": 8},
+        "train": {"steps": 4, "batch_size": 16, "learning_rate": 0.01},
+        "axes": {"placement": ["none", "pre"]},
+    }
+    outcomes = []
+    for also in ([], list(MEASURES)):
+        (shard,) = shards_of(make_plan(bn.build_study(table | {"measure": {"every": 2, "also": also}})))
+        outcomes.append(Engine(load("digits"), "map").run(shard, keep_states=True))
+    plain, more = outcomes
+    for a, b in zip(jax.tree.leaves(plain.states), jax.tree.leaves(more.states), strict=True):
+        np.testing.assert_array_equal(a, b)
+    little, much = tables_of(plain), tables_of(more)
+    dear, every = (*OFF, *SHIFTED), (*AFFINE, *PERCENTILES)
+    assert all(little["layers"][name].is_null().all() for name in (*dear, *every))
+    assert all(little["history"][name].is_null().all() for name in (*EVALUATED, *LANDSCAPE))
+    history, layers = much["history"], much["layers"]
+    assert all(history[name].is_null().to_list() == [False, True, False] * 2 for name in EVALUATED)
+    assert all(history[name].null_count() == 0 for name in LANDSCAPE)
+    assert all(layers[name].null_count() == 0 for name in PERCENTILES)
+    assert all(layers[name].is_null().to_list() == [False, False, True, True, False, False] * 2 for name in OFF)
+    none, pre = layers[:6], layers[6:]
+    assert all(none[name].is_null().all() for name in (*SHIFTED, *AFFINE))
+    assert all(pre[name].is_null().to_list() == [False, False, True, True, False, False] for name in SHIFTED)
+    assert all(pre[name].null_count() == 0 for name in AFFINE)
+    np.testing.assert_allclose(
+        history["recalibrated_test_loss"].to_numpy()[:3:2], history["test_loss"].to_numpy()[:3:2], rtol=1e-5
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", [{"width": 8}, {"architecture": "cnn", "width": 2}], ids=["mlp", "cnn"])
+def test_both_strategies_measure_the_same(model: Tree) -> None:
+    """An accuracy may differ by an example whose logits are all but equal."""
+    table = {
+        "name": "both",
+        "seeds": 1,
+        "data": {"n_train": 50, "n_validation": 20, "n_test": 30},
+        "model": {"depth": 3, "activation": "tanh", **model},
+        "train": {"steps": 4, "batch_size": 16, "learning_rate": 0.01},
+        "measure": {"every": 2, "eval_batch": 20, "also": list(MEASURES)},
+        "axes": {"placement": ["none", "pre", "post"]},
+    }
+    (shard,) = shards_of(make_plan(bn.build_study(table)))
+    mapped, together = (Engine(load("digits"), strategy).run(shard).observations.extras for strategy in ("map", "vmap"))  # type: ignore[arg-type]
+    for (path, a), b in zip(jax.tree.leaves_with_path(mapped), jax.tree.leaves(together), strict=True):
+        name = jax.tree_util.keystr(path)
+        tolerance = 0.05 if "accuracy" in name else 1e-3
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance, err_msg=name)

@@ -1,0 +1,159 @@
+"""The measures that a study has to ask for, on values whose measure is known by hand."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bn_ablate.measure import (
+    UnitsOff,
+    landscape,
+    measure_affine,
+    measure_layer,
+    moments,
+    pooled,
+    unit_percentiles,
+    units_off,
+    variance_shift,
+    zeros,
+)
+from bn_ablate.measure.landscape import STEP_SIZES
+
+
+def passes_of(measure, x: np.ndarray, size: int):  # type: ignore[no-untyped-def]
+    """`measure` of each pass over `size` examples of `x`, stacked; the last pass is filled up with nonsense."""
+    n = -(-len(x) // size) * size
+    filled = np.full((n, *x.shape[1:]), np.nan, np.float32)
+    filled[: len(x)] = x
+    counted = np.arange(n) < len(x)
+    parts = [measure(jnp.asarray(filled[i : i + size]), jnp.asarray(counted[i : i + size])) for i in range(0, n, size)]
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *parts)
+
+
+@pytest.mark.parametrize("shape", [(23, 4), (7, 3, 2, 4)])
+def test_pooled_moments_are_those_of_all_examples_at_once(shape: tuple[int, ...]) -> None:
+    """Means that differ from pass to pass, and one far from zero, where E[x²] − E[x]² would have lost the variance."""
+    x = np.random.default_rng(0).normal(size=shape) + np.arange(shape[0]).reshape(-1, *[1] * (len(shape) - 1))
+    x = ([*x, 0, 1, 10, 1000]).astype(np.float32)
+    found = pooled(passes_of(moments, x, 5))
+    rows = x.astype(float).reshape(-1, 4)
+    assert float(found.n) == len(rows)
+    np.testing.assert_allclose(found.mean, rows.mean(0), rtol=1e-6)
+    np.testing.assert_allclose(found.var, rows.var(0), rtol=1e-4)
+
+
+def test_variance_shift_by_hand() -> None:
+    """Four times too much, a quarter of it, and just right: off by 4, 4 and 1, and on average by nothing."""
+    moving = jnp.array([1.0, 1.0, 2.0])
+    found = variance_shift(jnp.array([4.0, 0.25, 2.0]), moving, 0.0)
+    assert float(found.shift) == pytest.approx(16 ** (1 / 3))
+    assert float(found.ratio) == pytest.approx(1.0)
+    halved = variance_shift(0.5 * moving, moving, 0.0)
+    assert (float(halved.shift), float(halved.ratio)) == pytest.approx((2.0, 0.5))
+
+
+def test_a_variance_below_epsilon_is_no_shift() -> None:
+    found = variance_shift(jnp.array([0.0, 3.0]), jnp.array([1e-9, 3.0]), 1e-5)
+    assert float(found.shift) == pytest.approx(1.0, abs=1e-3)
+
+
+@given(st.lists(st.floats(0.01, 100), min_size=1, max_size=5), st.floats(0.01, 100))
+def test_the_shift_does_not_ask_which_of_the_two_is_larger(variances: list[float], other: float) -> None:
+    real, moving = np.asarray(variances, np.float32), np.full(len(variances), other, np.float32)
+    there, back = variance_shift(real, moving, 1e-5), variance_shift(moving, real, 1e-5)  # type: ignore[arg-type]
+    assert float(there.shift) == pytest.approx(float(back.shift), rel=1e-4)
+    assert float(there.ratio) == pytest.approx(1 / float(back.ratio), rel=1e-4)
+    assert float(there.shift) >= 1.0
+
+
+def test_dead_and_inactive_units_by_hand() -> None:
+    """One unit is off throughout, one in all but the last example, one never: each pass alone would call two dead."""
+    a = np.array([[0.0, 0.0, 1.0]] * 6 + [[0.0, 2.0, 1.0]])
+    found = units_off(passes_of(zeros, a, 4))
+    assert float(found.dead) == pytest.approx(1 / 3)
+    assert float(found.inactive) == pytest.approx(13 / 21)
+
+
+def test_a_convolution_is_dead_where_it_is_off_at_every_place() -> None:
+    a = np.zeros((3, 2, 2, 2))
+    a[2, 1, 0, 1] = 1.0
+    found = units_off(passes_of(zeros, a, 2))
+    assert (float(found.dead), float(found.inactive)) == pytest.approx((1 / 2, 23 / 24))
+
+
+def test_a_network_that_diverged_has_no_shares() -> None:
+    for bad in (np.nan, np.inf):
+        a = np.zeros((4, 2))
+        a[3, 0] = bad
+        off: UnitsOff = units_off(passes_of(zeros, a, 2))
+        assert np.isnan(off.dead)
+        assert np.isnan(off.inactive)
+        layer = measure_layer(jnp.asarray(a), jnp.asarray(a), jnp.ones((4, 2)))
+        shares = [layer.within_3sigma, layer.in_band, layer.steepness, layer.saturated, layer.zero_share, layer.dead]
+        assert np.isnan(shares).all()
+
+
+def test_gamma_and_beta_by_hand() -> None:
+    """The unit without a gamma counts in all but beta / |gamma|, which is −1, 2 and 0.5 for the others."""
+    found = measure_affine(jnp.array([2.0, -1.0, 4.0, 1e-4]), jnp.array([-2.0, 2.0, 2.0, 6.0]))
+    expected = {
+        "gamma_mean": (5 + 1e-4) / 4,
+        "gamma_std": np.std([2.0, -1.0, 4.0, 1e-4]),
+        "gamma_min": -1.0,
+        "gamma_max": 4.0,
+        "beta_mean": 2.0,
+        "beta_std": np.sqrt(8.0),
+        "beta_min": -2.0,
+        "beta_max": 6.0,
+        "beta_negative": 1 / 4,
+        "beta_over_gamma": 0.5,
+    }
+    for name, value in expected.items():
+        assert float(getattr(found, name)) == pytest.approx(value, rel=1e-6), name
+
+
+def test_beta_over_gamma_needs_a_gamma_and_finite_numbers() -> None:
+    ones = jnp.ones(3)
+    assert np.isnan(measure_affine(0.0 * ones, ones).beta_over_gamma)
+    broken = measure_affine(ones, ones.at[1].set(jnp.nan))
+    assert float(broken.gamma_mean) == 1.0
+    for name in ("beta_mean", "beta_std", "beta_min", "beta_max", "beta_negative", "beta_over_gamma"):
+        assert np.isnan(getattr(broken, name)), name
+
+
+def test_the_landscape_of_a_quadratic() -> None:
+    """L = θᵀAθ/2: g = Aθ, and g(θ − ηg) − g(θ) = −ηAg, so that the effective smoothness is ‖Ag‖/‖g‖ at every η."""
+    a = np.array([[3.0, 1.0], [1.0, 2.0]])
+    theta, rate = np.array([1.0, -2.0]), 0.1
+    found = landscape(
+        jax.value_and_grad(lambda params: 0.5 * params["w"] @ jnp.asarray(a) @ params["w"]),
+        {"w": jnp.asarray(theta)},
+        rate,
+    )
+    g = a @ theta
+    sizes = rate * np.asarray(STEP_SIZES)
+    losses = [0.5 * (theta - eta * g) @ a @ (theta - eta * g) for eta in sizes]
+    assert float(found.loss_range) == pytest.approx(max(losses) - min(losses), rel=1e-5)
+    assert float(found.gradient_change) == pytest.approx(sizes[-1] * np.linalg.norm(a @ g), rel=1e-5)
+    assert float(found.smoothness) == pytest.approx(np.linalg.norm(a @ g) / np.linalg.norm(g), rel=1e-5)
+
+
+def test_a_plane_is_perfectly_smooth() -> None:
+    found = landscape(jax.value_and_grad(lambda w: 3.0 * w.sum()), jnp.ones(4), 0.5)
+    assert float(found.gradient_change) == float(found.smoothness) == 0.0
+    assert float(found.loss_range) == pytest.approx(0.5 * 3.5 * 36)
+
+
+def test_the_landscape_where_the_loss_breaks_down() -> None:
+    found = landscape(jax.value_and_grad(jnp.sqrt), jnp.asarray(0.1), 0.1)
+    assert np.isnan(np.asarray(found)).all()
+
+
+def test_percentiles_of_the_first_unit_agree_with_numpy() -> None:
+    z = np.random.default_rng(1).normal(size=(9, 2, 2, 3)).astype(np.float32)
+    np.testing.assert_allclose(unit_percentiles(jnp.asarray(z)), np.percentile(z[..., 0], [15, 50, 85]), rtol=1e-5)
+    assert np.isnan(unit_percentiles(jnp.asarray(z).at[3, 0, 1, 0].set(jnp.nan))).all()
