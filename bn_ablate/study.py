@@ -148,7 +148,8 @@ class TrainedLane:
     def noise(self, step: int) -> tuple[np.ndarray, ...]:
         """The 16-bit random numbers behind the dropout masks of one step, block by block, shaped as the block's output.
 
-        A unit is kept where its number reaches round(65536 · rate), and then divided by 1 − that share.
+        Those of the network's input come last, where the lane drops some of it (site `ic`). A unit is kept where its
+        number reaches round(65536 · rate), and then divided by 1 − that share; `nn.dropout` says what uniform noise is.
         """
         import numpy as np
 

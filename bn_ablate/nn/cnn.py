@@ -84,7 +84,17 @@ class CNN(nn.Module):
 
 
 def max_pool(x: Float[Array, "batch h w c"]) -> Float[Array, "batch h/2 w/2 c"]:
-    """The maximum of each 2×2 window; an odd last row or column is left out."""
+    """The maximum of each 2×2 window; an odd last row or column is left out. Of equal ones one has the gradient.
+
+    It is a choice by comparison, since the gradient of `jnp.max` asks where x equals the maximum: in a compiled program
+    x may be computed twice and round differently, so that it does nowhere, and 0/0 follows.
+    """
     n, h, w, c = x.shape
-    x = x[:, : h // 2 * 2, : w // 2 * 2]
-    return jnp.max(x.reshape(n, h // 2, 2, w // 2, 2, c), axis=(2, 4))
+    windows = x[:, : h // 2 * 2, : w // 2 * 2].reshape(n, h // 2, 2, w // 2, 2, c)
+    rows = _larger(windows[:, :, 0], windows[:, :, 1])
+    return _larger(rows[:, :, :, 0], rows[:, :, :, 1])
+
+
+def _larger(a: Array, b: Array) -> Array:
+    """The larger of each two elements; NaN where one of them is."""
+    return jnp.where((a >= b) | jnp.isnan(a), a, b)

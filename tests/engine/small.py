@@ -12,6 +12,7 @@ import numpy as np
 import bn_ablate as bn
 from bn_ablate.config import LaneSettings
 from bn_ablate.config.names import FACTORS
+from bn_ablate.engine.lanes import Strategy, each
 from bn_ablate.engine.program import Program, program_of
 from bn_ablate.engine.train import Batch, TrainState, init_state, train_step
 from bn_ablate.nn import Factors, stack_factors
@@ -57,14 +58,28 @@ def batches(program: Program, n: int) -> list[Batch]:
     return made
 
 
-def train(program: Program, factors: Factors, steps: int = 3) -> tuple[TrainState, TrainState]:
-    """The states of all lanes before and after some steps, all at once."""
+def silence(program: Program) -> tuple[np.ndarray, ...]:
+    """Random bits for a program that needs none: all zero."""
+    return tuple(np.zeros(shape, np.uint16) for shape in program.network.noise_shapes(BATCH, IMAGE))
+
+
+def train(
+    program: Program, factors: Factors, steps: int = 3, strategy: Strategy = "vmap"
+) -> tuple[TrainState, TrainState]:
+    """The states of all lanes before and after some steps."""
     start = jax.jit(jax.vmap(lambda lane: init_state(program, 0, lane)))(factors)
-    step = jax.jit(jax.vmap(lambda lane, state, batch: train_step(program, lane, state, batch), (0, 0, None)))
-    state = start
+
+    @jax.jit
+    def step(states: TrainState, batch: Batch) -> TrainState:
+        stepped: TrainState = each(strategy, lambda lane, state: train_step(program, lane, state, batch))(
+            factors, states
+        )
+        return stepped
+
+    states = start
     for batch in batches(program, steps):
-        state = step(factors, state, batch)
-    return start, state
+        states = step(states, batch)
+    return start, states
 
 
 def lane(tree: Any, i: int) -> dict[str, np.ndarray]:

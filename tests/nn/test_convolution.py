@@ -35,6 +35,15 @@ def test_max_pool_by_hand() -> None:
     np.testing.assert_array_equal(max_pool(x)[0, :, :, 0], [[6.0, 8.0]])
 
 
+def test_max_pool_has_one_gradient_per_window_and_hides_no_nan() -> None:
+    x = jnp.array([[1.0, 3.0], [3.0, 2.0]]).reshape(1, 2, 2, 1)
+    gradient = jax.grad(lambda x: 7.0 * max_pool(x).sum())(x)
+    assert sorted(gradient.ravel().tolist()) == [0.0, 0.0, 0.0, 7.0]
+    assert float(jnp.sum(gradient * x)) == 21.0
+    for i in range(4):
+        assert jnp.isnan(max_pool(x.reshape(4).at[i].set(jnp.nan).reshape(1, 2, 2, 1))).all()
+
+
 def test_windows_are_centred_on_the_pixels_that_a_shortcut_keeps() -> None:
     """A kernel that is 1 at its centre takes the pixels themselves: every one, or every other from the first on."""
     x = jax.random.normal(jax.random.key(1), (2, 4, 5, 3))

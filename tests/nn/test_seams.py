@@ -163,12 +163,18 @@ def resnet(replay: Replay, x: Array) -> Array:
     return last.mean((1, 2))
 
 
-@pytest.mark.parametrize(
-    ("network", "depth", "size"), [(mlp, 3, None), (cnn, 3, None), (resnet, 5, None), (resnet, 5, 4)]
-)
-def test_every_block_is_what_the_factors_say(network: Any, depth: int, size: int | None) -> None:
-    base = {"architecture": network.__name__, "depth": depth, "width": 2, "norm_batch_size": size}
-    lanes = small.random_lanes(40, base, activation=tuple(FUNCTIONS))
+CASES: dict[str, tuple[Any, int, dict[str, Any]]] = {
+    "mlp": (mlp, 3, {}),
+    "cnn": (cnn, 3, {}),
+    "resnet": (resnet, 5, {}),
+    "resnet, ghost batches": (resnet, 5, {"norm_batch_size": (4,), "residual_norm": ("after_add",)}),
+}
+
+
+@pytest.mark.parametrize(("network", "depth", "levels"), CASES.values(), ids=CASES.keys())
+def test_every_block_is_what_the_factors_say(network: Any, depth: int, levels: dict[str, Any]) -> None:
+    base = {"architecture": network.__name__, "depth": depth, "width": 2}
+    lanes = small.random_lanes(40, base, activation=tuple(FUNCTIONS), **levels)
     batch, params, logits, changed = run(lanes)
     for i, settings in enumerate(lanes):
         of_lane = [jax.tree.map(lambda leaf, i=i: np.asarray(leaf[i]), tree) for tree in (params, changed)]
