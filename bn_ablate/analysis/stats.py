@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
 
 Vector = NDArray[np.float64]
+Statistic = Callable[[Vector], Vector]
+"""From column means `(..., columns)` to a number `(...)`."""
 
 ALPHA = 0.05
 LEVEL = 0.95
@@ -55,16 +57,16 @@ def t_quantile(n: int | Vector, level: float = LEVEL) -> Vector:
     return np.where(degrees > 0, stats.t.ppf((1 + level) / 2, np.maximum(degrees, 1)), np.nan)
 
 
-def bca_interval(d: Vector, level: float = LEVEL) -> Interval | None:
-    """Bias-corrected and accelerated bootstrap interval for the mean of `d`; nothing from a single seed.
+def mean_interval(d: Vector, resamples: int = RESAMPLES) -> Interval | None:
+    """95% interval for the mean of `d`: BCa bootstrap, no end of it inside Student's; nothing from a single seed.
 
-    A bootstrap of n values is too narrow by about `sqrt((n - 1) / n)` and by the normal quantile in place of Student's:
-    at n = 10 a plain 95% interval covers 91%. So the level asked of the bootstrap is `1 - 2 Φ(-t sqrt(n / (n - 1)))`,
-    with t the Student quantile, which for normal data gives the level asked here ("expanded percentile", Hesterberg
-    2015).
+    A bootstrap of n values is too narrow by about `sqrt((n - 1) / n)` and by the normal quantile in place of Student's,
+    and BCa errs further where the tails are heavy or skewed. So the level asked of the bootstrap is expanded
+    (`expanded_level`, after Hesterberg 2015), and where an end of Student's interval lies further out it is taken.
+    `scripts/calibration.py` prints what this covers.
 
-    Where BCa cannot be had it is the percentile interval; from fewer than 5 seeds, Student's; without variance, the
-    point. `method` says which.
+    Where BCa cannot be had it is the percentile interval; from fewer than 5 seeds, Student's alone; without variance,
+    the point. `method` says which.
     """
     n = len(d)
     if n < 2:
@@ -72,40 +74,73 @@ def bca_interval(d: Vector, level: float = LEVEL) -> Interval | None:
     mean = float(d.mean())
     if constant(d):
         return Interval(mean, mean, "point: all seeds agree")
-    t = float(t_quantile(n, level))
+    half = float(t_quantile(n)) * float(d.std(ddof=1)) / math.sqrt(n)
     if n < FEWEST_SEEDS:
-        half = t * float(d.std(ddof=1)) / math.sqrt(n)
         return Interval(mean - half, mean + half, "Student's t: too few seeds to resample")
-    expanded = 1 - 2 * float(stats.norm.cdf(-t * math.sqrt(n / (n - 1))))
-    return _bootstrap(d, expanded, "BCa") or _bootstrap(d, expanded, "percentile")
+    found = _bootstrap(d[:, np.newaxis], lambda means: means[..., 0], resamples)
+    return Interval(
+        min(found.low, mean - half), max(found.high, mean + half), f"{found.method}; no end inside Student's t"
+    )
 
 
-def _bootstrap(d: Vector, level: float, method: Literal["BCa", "percentile"]) -> Interval | None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
-        low, high = stats.bootstrap(
-            d[np.newaxis],
-            np.mean,
-            axis=-1,
-            n_resamples=RESAMPLES,
-            confidence_level=level,
-            method=method,
-            rng=np.random.default_rng(_RANDOM_SEED),
-        ).confidence_interval
-    if not (np.isfinite(low) and np.isfinite(high)):
-        return None
-    said = f"{method} bootstrap, {RESAMPLES} resamples, level expanded for {len(d)} seeds"
-    return Interval(float(low), float(high), said if method == "BCa" else f"{said}; BCa could not be had")
+def curve_interval(columns: Vector, statistic: Statistic, resamples: int = RESAMPLES) -> Interval | None:
+    """95% interval for `statistic` of the means of `columns` `(seeds, columns)`: expanded BCa, resampling whole seeds.
+
+    Percentiles where BCa cannot be had, the point where all resamples agree; nothing from fewer than 5 seeds.
+    """
+    return _bootstrap(columns, statistic, resamples) if len(columns) >= FEWEST_SEEDS else None
 
 
-def sign_flip_p(d: Vector) -> Test:
+def expanded_level(n: int) -> float:
+    """The level to ask of a bootstrap of `n` seeds: `1 - 2 Φ(-t sqrt(n / (n - 1)))`, t Student's 98% quantile.
+
+    With the 97.5% quantile this gives 95% for normal data; the 98% one (a 96% interval) makes up for skewed data.
+    """
+    return 1 - 2 * float(stats.norm.cdf(-float(t_quantile(n, 0.96)) * math.sqrt(n / (n - 1))))
+
+
+def _bootstrap(columns: Vector, statistic: Statistic, resamples: int) -> Interval:
+    def resampled(*drawn: Vector, axis: int) -> Vector:
+        return statistic(np.stack([column.mean(axis=axis) for column in drawn], axis=-1))
+
+    said = f"{resamples} resamples, level expanded for {len(columns)} seeds"
+    for method in ("BCa", "percentile"):
+        with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
+            warnings.simplefilter("ignore", stats.DegenerateDataWarning)
+            low, high = stats.bootstrap(
+                tuple(columns.T),
+                resampled,
+                axis=-1,
+                paired=True,
+                n_resamples=resamples,
+                confidence_level=expanded_level(len(columns)),
+                method=method,
+                rng=np.random.default_rng(_RANDOM_SEED),
+            ).confidence_interval
+        if np.isfinite(low) and np.isfinite(high):
+            break
+        said += "; BCa could not be had"
+    return Interval(float(low), float(high), f"{method} bootstrap, {said}")
+
+
+def pseudo_values(columns: Vector, statistic: Statistic) -> Vector:
+    """Jackknife pseudo-values `n T − (n − 1) T₋ₛ` `(seeds,)` of `statistic` of the columns' means (Tukey 1958).
+
+    What each seed contributes to an estimate that is not a mean; for a mean, its values themselves.
+    """
+    n = len(columns)
+    without = np.stack([np.delete(columns, seed, axis=0).mean(axis=0) for seed in range(n)])
+    return np.asarray(n * statistic(columns.mean(axis=0)) - (n - 1) * statistic(without))
+
+
+def sign_flip_p(d: Vector, resamples: int = RESAMPLES) -> Test:
     """Two-sided p value of the mean of `d` under random signs: were `a` and `b` exchangeable, each sign were a coin.
 
     Exact up to 14 seeds; the smallest p is then `2 / 2ⁿ`.
     """
     n = len(d)
     exact = n <= EXACT_SEEDS
-    assignments = 2**n if exact else RESAMPLES
+    assignments = 2**n if exact else resamples
     result = stats.permutation_test(
         d[np.newaxis],
         np.mean,

@@ -121,11 +121,15 @@ MALFORMED = {
         ["True is none of 1, 2"],
     ),
     "exclusion that is no list": ("[exclude]\nplacement = 'pre'", "exclude", ["valid array"]),
-    "hypothesis without a kind": (contrast(kind=""), "hypotheses[0]", ["needs a kind: contrast or equivalence"]),
+    "hypothesis without a kind": (
+        contrast(kind=""),
+        "hypotheses[0]",
+        ["needs a kind: contrast, equivalence, interaction, optimum_shift, slope, equivalent_level"],
+    ),
     "hypothesis of an unknown kind": (
         contrast(kind="'contrst'"),
         "hypotheses[0].kind",
-        ["'contrst' is none of contrast, equivalence"],
+        ["'contrst' is none of contrast, equivalence, interaction", "did you mean 'contrast'?"],
     ),
     "hypothesis without a side": (contrast(b=""), "hypotheses[0].b", ["is missing"]),
     "hypothesis with an unknown key": (
@@ -136,7 +140,7 @@ MALFORMED = {
     "key of another kind": (
         contrast(kind="'equivalence'", margin="1.0", alternative="'less'"),
         "hypotheses[0].alternative",
-        ["known here: id, claim, statement, metric, a, b, kind, margin"],
+        ["known here: id, claim, primary, statement, each, select, kind, metric, a, b, margin"],
     ),
     "hypothesis on an unknown metric": (
         contrast(metric="'gpa'"),
