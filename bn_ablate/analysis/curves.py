@@ -34,7 +34,7 @@ def _vertex(x: Vector, curve: Vector, best: NDArray[np.intp]) -> Vector:
         left, right = (f1 - f0) / (x1 - x0), (f2 - f1) / (x2 - x1)
         bend = (right - left) / ((x2 - x0) / 2)
         vertex = (x0 + x1) / 2 - left / bend
-    usable = np.isfinite(vertex) & (bend < 0)
+    usable = np.isfinite(f0) & np.isfinite(f2) & np.isfinite(vertex) & (bend < 0)
     return np.where(usable, np.clip(vertex, x[0], x[-1]), at_level)
 
 

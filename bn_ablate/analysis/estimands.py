@@ -111,7 +111,7 @@ def _optimum_shift(
         }
     return Estimated(
         float(shift(means)),
-        stats.curve_interval(columns, shift, resamples),
+        stats.interval(columns, shift, resamples),
         stats.pseudo_values(columns, shift),
         bound_of(hypothesis),
         scores.n_seeds - len(columns),
@@ -140,7 +140,7 @@ def _equivalent_level(
         return float(10**position) if hypothesis.scale == "log10" else float(position)
 
     at = float(np.log10(hypothesis.level)) if hypothesis.scale == "log10" else hypothesis.level
-    interval = stats.curve_interval(columns, level, resamples)
+    interval = stats.interval(columns, level, resamples)
     if interval:
         interval = interval._replace(low=as_level(interval.low), high=as_level(interval.high))
     return Estimated(

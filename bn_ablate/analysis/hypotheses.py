@@ -54,7 +54,7 @@ def _test(hypothesis: Hypothesis, estimated: Estimated, resamples: int) -> stats
     if len(estimated.d) < 2:
         return None
     if isinstance(hypothesis, Equivalence):
-        return stats.tost_p(estimated.d, hypothesis.margin)
+        return stats.equivalence_p(estimated.d, hypothesis.margin, resamples)
     test = stats.sign_flip_p(estimated.d - estimated.zero, resamples)
     if (second := estimated.second) is None:
         return test
@@ -138,5 +138,6 @@ def _within_axis(record: dict[str, Any]) -> dict[str, Any]:
 def _seeds_needed(hypothesis: Hypothesis, estimated: Estimated, family: int) -> int | None:
     mean = float(estimated.d.mean())
     if isinstance(hypothesis, Equivalence):
-        return stats.seeds_needed(estimated.d, hypothesis.margin - abs(mean), family, both_sides=True)
+        room = hypothesis.margin - abs(mean)
+        return stats.seeds_needed(estimated.d, abs(room), family, both_sides=room > 0)
     return stats.seeds_needed(estimated.d, abs(mean - estimated.zero), family)

@@ -61,9 +61,9 @@ class Scores:
     def side(self, values: Vector, rule: dict[str, Any], select: Select | None) -> Side:
         """The mean of `values` `(seeds, cells)` over the cells of `rule`, a number per seed; not finite if one is.
 
-        With `select`, cells that differ on its axis alone stand for one, and each seed takes the level that is best in
-        the mean over all *other* seeds. So what is chosen knows nothing of the value it brings, and the mean over seeds
-        is not biased by the choice.
+        With `select`, cells that differ on its axis alone stand for one, and each seed takes the level that is best for
+        it on its validation data: what is estimated is how networks do that are tuned. Seeds stay independent of each
+        other, so that interval and test hold as they do without a choice.
         """
         places = self.places(rule)
         if select is None:
@@ -75,26 +75,14 @@ class Scores:
             groups.setdefault(tuple(v for axis, v in levels.items() if axis != select.axis), []).append(place)
         found, chosen = [], dict.fromkeys((str(self.cells[place].levels[select.axis]) for place in places), 0)
         for group in groups.values():
-            best = best_of_the_others(quality[:, group])
-            for level in best[best >= 0]:
-                chosen[str(self.cells[group[level]].levels[select.axis])] += 1
-            taken = values[np.arange(self.n_seeds), np.array(group)[best]]
-            found.append(np.where(best >= 0, taken, np.nan))
+            there = ~np.isnan(quality[:, group]).any(axis=1)  # a seed that lacks a level cannot choose
+            best = np.array(group)[np.argmax(quality[:, group], axis=1)]
+            for place in best[there]:
+                chosen[str(self.cells[place].levels[select.axis])] += 1
+            found.append(np.where(there, values[np.arange(self.n_seeds), best], np.nan))
         return Side(np.stack(found, axis=1).mean(axis=1), chosen)
 
     def _laid_out(self, column: pl.Series, missing: Any) -> NDArray[Any]:
         """A column of the lanes table by seed and cell."""
         values: NDArray[Any] = np.append(column.to_numpy(), missing)
         return np.asarray(values[self._row])
-
-
-def best_of_the_others(quality: Vector) -> NDArray[np.intp]:
-    """For each seed of `quality` `(seeds, levels)`, the level that is best in the mean over the other seeds.
-
-    −1 for a seed that lacks a level; such a seed has no say either. The first of several best ones.
-    """
-    whole = np.flatnonzero(~np.isnan(quality).any(axis=1))
-    best = np.full(len(quality), -1)
-    for seed in whole if len(whole) > 1 else ():
-        best[seed] = np.argmax(quality[whole[whole != seed]].mean(axis=0))
-    return best

@@ -58,37 +58,33 @@ def t_quantile(n: int | Vector, level: float = LEVEL) -> Vector:
 
 
 def mean_interval(d: Vector, resamples: int = RESAMPLES) -> Interval | None:
-    """95% interval for the mean of `d`: BCa bootstrap, no end of it inside Student's; nothing from a single seed.
+    """95% interval for the mean of `d`: that of `interval`, for one column."""
+    return interval(d[:, np.newaxis], lambda means: means[..., 0], resamples)
 
-    A bootstrap of n values is too narrow by about `sqrt((n - 1) / n)` and by the normal quantile in place of Student's,
-    and BCa errs further where the tails are heavy or skewed. So the level asked of the bootstrap is expanded
-    (`expanded_level`, after Hesterberg 2015), and where an end of Student's interval lies further out it is taken.
-    `scripts/calibration.py` prints what this covers.
 
-    Where BCa cannot be had it is the percentile interval; from fewer than 5 seeds, Student's alone; without variance,
-    the point. `method` says which.
+def interval(columns: Vector, statistic: Statistic, resamples: int = RESAMPLES) -> Interval | None:
+    """95% interval for `statistic` of the means of `columns` `(seeds, columns)`; nothing from a single seed.
+
+    It is the BCa bootstrap over seeds, no end of it inside Student's interval. A bootstrap of n values is too narrow by
+    about `sqrt((n - 1) / n)` and by the normal quantile in place of Student's, and BCa errs further where data are
+    skewed. So the level asked of the bootstrap is expanded (`expanded_level`, after Hesterberg 2015). Where tails are
+    heavy BCa shortens the wrong side now and then: there an end of Student's, `T ± t std(pseudo-values) / sqrt(n)`,
+    lies further out and is taken. `scripts/calibration.py` prints what all this covers.
+
+    Where BCa cannot be had it is the percentile interval; from fewer than 5 seeds, Student's alone; where all seeds
+    agree, the point. `method` says which.
     """
-    n = len(d)
+    n = len(columns)
     if n < 2:
         return None
-    mean = float(d.mean())
-    if constant(d):
-        return Interval(mean, mean, "point: all seeds agree")
-    half = float(t_quantile(n)) * float(d.std(ddof=1)) / math.sqrt(n)
+    at, values = float(statistic(columns.mean(axis=0))), pseudo_values(columns, statistic)
+    half = 0.0 if constant(values) else float(t_quantile(n)) * float(values.std(ddof=1)) / math.sqrt(n)
+    if all(constant(column) for column in columns.T):
+        return Interval(at, at, "point: all seeds agree")
     if n < FEWEST_SEEDS:
-        return Interval(mean - half, mean + half, "Student's t: too few seeds to resample")
-    found = _bootstrap(d[:, np.newaxis], lambda means: means[..., 0], resamples)
-    return Interval(
-        min(found.low, mean - half), max(found.high, mean + half), f"{found.method}; no end inside Student's t"
-    )
-
-
-def curve_interval(columns: Vector, statistic: Statistic, resamples: int = RESAMPLES) -> Interval | None:
-    """95% interval for `statistic` of the means of `columns` `(seeds, columns)`: expanded BCa, resampling whole seeds.
-
-    Percentiles where BCa cannot be had, the point where all resamples agree; nothing from fewer than 5 seeds.
-    """
-    return _bootstrap(columns, statistic, resamples) if len(columns) >= FEWEST_SEEDS else None
+        return Interval(at - half, at + half, "Student's t: too few seeds to resample")
+    found = _bootstrap(columns, statistic, resamples)
+    return Interval(min(found.low, at - half), max(found.high, at + half), f"{found.method}; no end inside Student's t")
 
 
 def expanded_level(n: int) -> float:
@@ -150,6 +146,18 @@ def sign_flip_p(d: Vector, resamples: int = RESAMPLES) -> Test:
         rng=np.random.default_rng(_RANDOM_SEED),
     )
     return Test(float(result.pvalue), f"{'exact' if exact else 'Monte Carlo'} sign-flip, {assignments} assignments")
+
+
+def equivalence_p(d: Vector, margin: float, resamples: int = RESAMPLES) -> Test:
+    """P value of the question whether the mean of `d` lies within `±margin`: small where that is clear, either way.
+
+    Two one-sided tests where the mean lies within; a sign-flip test against the nearer bound where it does not.
+    """
+    mean = float(d.mean())
+    if abs(mean) < margin:
+        return tost_p(d, margin)
+    test = sign_flip_p(d - math.copysign(margin, mean), resamples)
+    return Test(test.p, f"{test.method}, against the margin: the mean lies outside")
 
 
 def tost_p(d: Vector, margin: float) -> Test:

@@ -8,8 +8,9 @@ equivalent level, the stated level. The p value is two-sided, against that bound
 - contradicted: the interval lies wholly on the other side of the bound, and the adjusted p is below .05;
 - inconclusive: anything else.
 
-An **equivalence** is *equivalent* when the adjusted p of the two one-sided tests is below .05, *contradicted* when the
-95% interval lies wholly outside `±margin`, and inconclusive otherwise.
+An **equivalence** is *equivalent* when the estimate lies within `±margin` and the adjusted p of the two one-sided tests
+is below .05; *contradicted* when the 95% interval lies wholly outside `±margin` and the adjusted p against the nearer
+bound is below .05; and inconclusive otherwise.
 
 Any of them is inconclusive, whatever the numbers say, when more than a fifth of the seeds had to be left out or fewer
 than 5 remain.
@@ -74,10 +75,16 @@ def decide(record: Mapping[str, Any], p_adjusted: float) -> Verdict:
 
 def _equivalence(record: Mapping[str, Any], p_adjusted: float, p: str) -> Verdict:
     margin = f"±{scale_of(record).difference(record['margin']).lstrip('+')}"
+    if record["lies"] != "across":
+        clear = p_adjusted < ALPHA
+        joined = f"{'and' if clear else 'but'} {p}"
+        return Verdict(
+            "contradicted" if clear else "inconclusive", f"The 95% interval lies wholly outside {margin}, {joined}."
+        )
+    if abs(record["estimate"]) >= record["margin"]:
+        return Verdict("inconclusive", f"The 95% interval reaches into {margin}; {p}.")
     if p_adjusted < ALPHA:
         return Verdict("equivalent", f"Two one-sided tests place the difference within {margin}; {p}.")
-    if record["lies"] != "across":
-        return Verdict("contradicted", f"The 95% interval lies wholly outside {margin}.")
     return Verdict("inconclusive", f"Two one-sided tests do not place the difference within {margin}; {p}.")
 
 

@@ -35,11 +35,8 @@ def estimand(hypothesis: Hypothesis, cells: tuple[Cell, ...]) -> str:
         case _:
             text = f"Mean {label} over {a} minus that over {others[0]}, paired by seed"
     if hypothesis.select is not None:
-        chosen = hypothesis.select
-        text += (
-            f"; each cell at the {chosen.axis.replace('_', ' ')} that is best by {describe(chosen.metric).label} "
-            "over the other seeds"
-        )
+        axis, by = hypothesis.select.axis.replace("_", " "), describe(hypothesis.select.metric).label
+        text += f"; every network at the {axis} that is best by its {by}"
     return f"{text}."
 
 

@@ -45,7 +45,7 @@ class _Frozen(BaseModel):
 
 
 class Select(_Frozen):
-    """Every cell takes the level of `axis` that is best by `metric`, which is measured on validation data."""
+    """Every network takes the level of `axis` that is best by its `metric`, which is measured on validation data."""
 
     axis: str
     metric: SelectingMetric = "final_validation_loss"

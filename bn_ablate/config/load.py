@@ -171,8 +171,8 @@ def _model_at(model: type[BaseModel], location: Iterable[int | str]) -> type[Bas
     """The section of `model` that a pydantic location leads to."""
     for part in location:
         if part in KINDS:
-            return KINDS[part]
-        if isinstance(part, str) and part in model.model_fields:
+            model = KINDS[part]
+        elif isinstance(part, str) and part in model.model_fields:
             annotation = model.model_fields[part].annotation
             for option in get_args(annotation) or (annotation,):
                 if isinstance(option, type) and issubclass(option, BaseModel):
