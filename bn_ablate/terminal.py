@@ -152,7 +152,7 @@ def show_verdicts(console: Console, claims: list[dict[str, Any]]) -> None:
         table.add_column(name, justify="right" if name in ("estimate", "adjusted p") else "left")
     for claim in claims:
         low, high = claim["interval"] or (None, None)
-        off = claim.get("off_axis") or {}
+        off = {end: f"{sign} " for end, sign in (claim.get("off_axis") or {}).items()}
         table.add_row(
             escape(claim["id"]),
             escape(claim["statement"]),

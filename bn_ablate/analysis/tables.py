@@ -63,8 +63,9 @@ def write_tables(results: Results, claims: list[dict[str, Any]], folder: Path) -
 def verdict_table(claims: list[dict[str, Any]]) -> pl.DataFrame:
     """A row per hypothesis, with what a paper needs of its record."""
     columns = (
-        "id", "claim", "statement", "metric", "kind", "margin", "unit", "estimate", "low", "high", "effect_size", "p",
-        "p_adjusted", "n_seeds", "n_excluded", "n_diverged_lanes", "verdict", "reason", "seeds_needed",
+        "id", "claim", "statement", "metric", "kind", "margin", "bound", "unit", "estimate", "low", "high",
+        "effect_size", "p", "p_adjusted", "n_seeds", "n_excluded", "n_diverged_lanes", "verdict", "reason",
+        "seeds_needed",
     )  # fmt: skip
     rows = []
     for claim in claims:

@@ -65,12 +65,12 @@ def decide(record: Mapping[str, Any], p_adjusted: float) -> Verdict:
         return _equivalence(record, p_adjusted, p)
     shown, side = _bound_text(record), record["lies"]
     if side == "across":
-        return Verdict("inconclusive", f"The 95% interval contains {shown}; {p}.")
+        return Verdict("inconclusive", f"The 95% interval contains {shown}; {p}.{_edges(record)}")
     if p_adjusted >= ALPHA:
-        return Verdict("inconclusive", f"The 95% interval lies {side} {shown}, but {p}.")
+        return Verdict("inconclusive", f"The 95% interval lies {side} {shown}, but {p}.{_edges(record)}")
     stated = {"greater": "above", "less": "below"}.get(record["alternative"], side)
     verdict = "supported" if side == stated else "contradicted"
-    return Verdict(verdict, f"The 95% interval lies {side} {shown}, and {p}.")
+    return Verdict(verdict, f"The 95% interval lies {side} {shown}, and {p}.{_edges(record)}")
 
 
 def _equivalence(record: Mapping[str, Any], p_adjusted: float, p: str) -> Verdict:
@@ -86,6 +86,14 @@ def _equivalence(record: Mapping[str, Any], p_adjusted: float, p: str) -> Verdic
     if p_adjusted < ALPHA:
         return Verdict("equivalent", f"Two one-sided tests place the difference within {margin}; {p}.")
     return Verdict("inconclusive", f"Two one-sided tests do not place the difference within {margin}; {p}.")
+
+
+def _edges(record: Mapping[str, Any]) -> str:
+    """A sentence on optima that may lie beyond the levels looked at."""
+    sides = [side for side, at in record.get("optima", {}).items() if at["at_edge"]]
+    if not sides:
+        return ""
+    return f" The best level of {' and of '.join(sides)} is the last one looked at."
 
 
 def _bound_text(record: Mapping[str, Any]) -> str:

@@ -144,6 +144,7 @@ def test_shifts_of_an_optimum(
         assert record["optima"][side]["at_edge"] == (best in (0.0, 0.8))
         assert record["optima"][side]["position"] == pytest.approx(best, abs=0.03)
     assert estimate_text(record).endswith(" dropout rate")
+    assert ("The best level of a and of b is the last one looked at." in record["reason"]) == (pre == 0.0)
 
 
 def test_a_level_at_which_a_lane_diverged_is_never_the_best() -> None:

@@ -45,12 +45,18 @@ def test_the_interval_is_bca_at_the_expanded_level_and_no_end_of_it_inside_stude
     assert stats.expanded_level(10) == pytest.approx(0.98853, abs=1e-5)
 
 
-def test_the_interval_of_a_mean_and_that_of_a_statistic_are_one_bootstrap() -> None:
+def test_the_interval_of_a_statistic_of_means() -> None:
     d = sample(12)
-    interval = stats.curve_interval(np.stack([d, -d], axis=1), lambda means: means[..., 0])
-    assert interval is not None
-    assert (interval.low, interval.high) == pytest.approx(bca(d))
-    assert stats.curve_interval(d[:4, np.newaxis], lambda means: means[..., 0]) is None
+    columns = np.stack([d, -d], axis=1)
+    assert stats.interval(columns, lambda means: means[..., 0]) == stats.mean_interval(d)
+    squared = stats.interval(columns, lambda means: (1 + means[..., 0]) ** 2)
+    assert squared is not None
+    values = 12 * (1 + d.mean()) ** 2 - 11 * np.array([(1 + np.delete(d, i).mean()) ** 2 for i in range(12)])
+    half = scipy.stats.t.ppf(0.975, 11) * scipy.stats.sem(values)
+    bca_ends = [(1 + end) ** 2 for end in bca(d)]  # BCa respects monotone changes of scale
+    assert squared.low == pytest.approx(min(bca_ends[0], (1 + d.mean()) ** 2 - half), rel=1e-2)
+    assert squared.high == pytest.approx(max(bca_ends[1], (1 + d.mean()) ** 2 + half), rel=1e-2)
+    assert stats.interval(columns[:1], lambda means: means[..., 0]) is None
 
 
 def test_pseudo_values_of_a_mean_are_its_values_and_of_a_square_by_hand() -> None:
@@ -122,6 +128,15 @@ def test_tost_by_hand() -> None:
     assert stats.tost_p(d, margin).p == pytest.approx(max(above, below))
     assert stats.tost_p(np.zeros(10), 0.01).p == 0.0
     assert stats.tost_p(np.full(10, 0.02), 0.01).p == 1.0
+
+
+def test_equivalence_is_tested_against_the_nearer_bound_where_the_mean_lies_outside() -> None:
+    d = sample(10, shift=0.1)
+    assert stats.equivalence_p(d, 2.0) == stats.tost_p(d, 2.0)
+    for sign in (1, -1):
+        outside = stats.equivalence_p(sign * (d + 3.0), 2.0)
+        assert outside.p == stats.sign_flip_p(d + 1.0).p
+        assert outside.method == "exact sign-flip, 1024 assignments, against the margin: the mean lies outside"
 
 
 def test_holm_by_hand() -> None:

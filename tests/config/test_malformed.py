@@ -213,7 +213,7 @@ MALFORMED = {
         "hypotheses[0].scale",
         ["'log' is none of linear, log10, rank", "mean 'log10'?"],
     ),
-    "slope over all training examples": (
+    "slope over an axis of names": (
         '[axes]\nn_train = [100, 200]\nplacement = ["pre"]\n[[hypotheses]]\nid = "h"\nkind = "slope"\nstatement = "s"\n'
         'metric = "gap"\naxis = "placement"\na = {}',
         "hypotheses.h.axis",
