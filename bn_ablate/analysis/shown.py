@@ -25,7 +25,7 @@ def scale_of(record: Mapping[str, Any]) -> Metric:
     """How to show what the record estimates: a difference of a metric, a slope of it, or a place on an axis."""
     kind, axis = record.get("kind"), str(record.get("axis", "")).replace("_", " ")
     if kind == "equivalent_level":
-        return Metric(axis, axis)
+        return Metric(axis, axis, shown=axis)
     if kind == "optimum_shift":
         unit = _STEPS[record["scale"]].format(axis=axis)
         return Metric(axis, unit, shown=unit)
