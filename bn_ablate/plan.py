@@ -110,13 +110,19 @@ def _problems(study: Study, cells: tuple[Cell, ...]) -> list[Problem]:
         return [Problem("exclude", "leaves nothing of the grid")]
     found = {problem.message: problem for cell in cells for problem in cell.settings.problems()}
     for hypothesis in study.hypotheses:
+        axis = getattr(hypothesis, "axis", "")
+        levels_by_side: list[set[Any]] = []
         for side, rule in hypothesis.sides.items():
             key = f"hypotheses.{hypothesis.id}.{side}"
             members = [cell.levels for cell in cells if cell.matches(rule)]
             if not members:
                 found[key] = Problem(key, "matches no cell: the exclusions leave none of them")
             elif side in hypothesis.spanning:
-                found |= {problem.key: problem for problem in _gaps(key, members, getattr(hypothesis, "axis", ""))}
+                found |= {problem.key: problem for problem in _gaps(key, members, axis)}
+                levels_by_side.append({levels[axis] for levels in members})
+        if hypothesis.kind == "optimum_shift" and any(levels != levels_by_side[0] for levels in levels_by_side):
+            key = f"hypotheses.{hypothesis.id}"
+            found[key] = Problem(key, f"has other levels of {axis!r} in a than in b: the best ones cannot be compared")
     return list(found.values())
 
 

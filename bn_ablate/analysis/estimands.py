@@ -15,7 +15,7 @@ import numpy as np
 from bn_ablate.analysis import curves, stats
 from bn_ablate.analysis.scores import Scores
 from bn_ablate.analysis.stats import Interval, Vector
-from bn_ablate.config.hypotheses import EquivalentLevel, Hypothesis, OptimumShift, Slope
+from bn_ablate.config.hypotheses import Equivalence, EquivalentLevel, Hypothesis, OptimumShift, Slope
 from bn_ablate.config.hypothesis_checks import levels_in
 
 
@@ -26,10 +26,10 @@ class Estimated:
     Attributes:
         value: the estimate; None where no seed has a value. Beyond an axis where the level lies outside its levels.
         interval: its 95% interval, in the same terms; None where there is none.
-        d: what the test is about `(seeds,)`: a value per seed.
-        zero: what the mean of `d` is tested against.
+        d: a value per seed `(seeds,)`: for the size of the effect, and the seeds that a decision would need.
+        zero: what the mean of `d` is held against.
+        test: its p value; None from fewer than two seeds.
         n_excluded: seeds that have no value.
-        second: another test that must hold as well, if any.
         notes: what else the record says.
     """
 
@@ -37,8 +37,8 @@ class Estimated:
     interval: Interval | None
     d: Vector
     zero: float
+    test: stats.Test | None
     n_excluded: int
-    second: stats.Test | None = None
     notes: dict[str, Any] = field(default_factory=dict)
 
 
@@ -64,13 +64,20 @@ def estimate(hypothesis: Hypothesis, scores: Scores, axes: dict[str, tuple[Any, 
     sides = {side: scores.side(values, rule, hypothesis.select) for side, rule in hypothesis.sides.items()}
     with np.errstate(invalid="ignore"):
         d = np.sum([signs[side] * found.values for side, found in sides.items()], axis=0)
-    return _mean_of(d, bound_of(hypothesis), resamples, _chosen(hypothesis, {s: [f.chosen] for s, f in sides.items()}))
+    return _mean_of(hypothesis, d, resamples, {side: [found.chosen] for side, found in sides.items()})
 
 
-def _mean_of(d: Vector, zero: float, resamples: int, notes: dict[str, Any]) -> Estimated:
-    kept = d[np.isfinite(d)]
+def _mean_of(hypothesis: Hypothesis, d: Vector, resamples: int, chosen: dict[str, list[dict[str, int]]]) -> Estimated:
+    """What is estimated by the mean of a value per seed."""
+    kept, zero = d[np.isfinite(d)], bound_of(hypothesis)
+    test = None
+    if len(kept) > 1 and isinstance(hypothesis, Equivalence):
+        test = stats.equivalence_p(kept, hypothesis.margin, resamples)
+    elif len(kept) > 1:
+        test = stats.sign_flip_p(kept - zero, resamples)
     mean = float(kept.mean()) if len(kept) else None
-    return Estimated(mean, stats.mean_interval(kept, resamples), kept, zero, len(d) - len(kept), notes=notes)
+    interval, n_excluded = stats.mean_interval(kept, resamples), len(d) - len(kept)
+    return Estimated(mean, interval, kept, zero, test, n_excluded, _chosen(hypothesis, chosen))
 
 
 def _slope(hypothesis: Slope, scores: Scores, axes: dict[str, tuple[Any, ...]], resamples: int) -> Estimated:
@@ -80,42 +87,42 @@ def _slope(hypothesis: Slope, scores: Scores, axes: dict[str, tuple[Any, ...]], 
         levels, columns, chosen[side] = _along(hypothesis, values, rule, scores, axes)
         with np.errstate(invalid="ignore"):
             d = d + sign * columns @ curves.slope_weights(_x(hypothesis, levels, axes))
-    return _mean_of(d, bound_of(hypothesis), resamples, _chosen(hypothesis, chosen))
+    return _mean_of(hypothesis, d, resamples, chosen)
 
 
 def _optimum_shift(
     hypothesis: OptimumShift, scores: Scores, axes: dict[str, tuple[Any, ...]], resamples: int
 ) -> Estimated:
     quality = scores.quality(hypothesis.metric)
-    levels, both, chosen = {}, {}, {}
-    for side, rule in hypothesis.sides.items():
-        levels[side], both[side], chosen[side] = _along(hypothesis, quality, rule, scores, axes)
-    x = {side: _x(hypothesis, there, axes) for side, there in levels.items()}
-    columns = np.concatenate([both["a"], both["b"]], axis=1)
+    levels, a, of_a = _along(hypothesis, quality, hypothesis.a, scores, axes)
+    _, b, of_b = _along(hypothesis, quality, hypothesis.b, scores, axes)  # the same levels: the plan sees to it
+    x, k = _x(hypothesis, levels, axes), len(levels)
+    columns = np.concatenate([a, b], axis=1)
     columns = columns[~np.isnan(columns).any(axis=1)]
-    split = len(levels["a"])
+    n_excluded = scores.n_seeds - len(columns)
 
     def shift(means: Vector) -> Vector:
-        return curves.optimum(x["a"], means[..., :split]) - curves.optimum(x["b"], means[..., split:])
+        return curves.optimum(x, means[..., :k]) - curves.optimum(x, means[..., k:])
 
     if len(columns) < 2:
-        return Estimated(None, None, np.empty(0), 0.0, scores.n_seeds - len(columns))
+        return Estimated(None, None, np.empty(0), 0.0, None, n_excluded)
     means = columns.mean(axis=0)
     optima = {}
-    for side, curve in (("a", means[:split]), ("b", means[split:])):
+    for side, curve in (("a", means[:k]), ("b", means[k:])):
         best = int(np.argmax(curve))
         optima[side] = {
-            "level": levels[side][best],
-            "position": float(curves.optimum(x[side], curve)),
-            "at_edge": best in (0, len(curve) - 1),
+            "level": levels[best],
+            "position": float(curves.optimum(x, curve)),
+            "at_edge": best in (0, k - 1),
         }
     return Estimated(
         float(shift(means)),
         stats.interval(columns, shift, resamples),
         stats.pseudo_values(columns, shift),
-        bound_of(hypothesis),
-        scores.n_seeds - len(columns),
-        notes={"optima": optima} | _chosen(hypothesis, chosen),
+        0.0,
+        stats.swap_p(columns[:, :k], columns[:, k:], shift, resamples),
+        n_excluded,
+        {"optima": optima} | _chosen(hypothesis, {"a": of_a, "b": of_b}),
     )
 
 
@@ -128,8 +135,9 @@ def _equivalent_level(
     x = _x(hypothesis, levels, axes)
     columns = np.concatenate([matched.values[:, np.newaxis], curve], axis=1)
     columns = columns[np.isfinite(columns).all(axis=1)]
+    n_excluded = scores.n_seeds - len(columns)
     if len(columns) < 2:
-        return Estimated(None, None, np.empty(0), 0.0, scores.n_seeds - len(columns))
+        return Estimated(None, None, np.empty(0), 0.0, None, n_excluded)
     slopes = columns[:, 1:] @ curves.slope_weights(x)
     direction = 1.0 if slopes.mean() >= 0 else -1.0
 
@@ -143,14 +151,19 @@ def _equivalent_level(
     interval = stats.interval(columns, level, resamples)
     if interval:
         interval = interval._replace(low=as_level(interval.low), high=as_level(interval.high))
+    d = direction * (columns[:, 0] - columns[:, 1:] @ curves.interpolation_weights(x, at))
+    beyond, moves = stats.sign_flip_p(d, resamples), stats.sign_flip_p(slopes, resamples)
     return Estimated(
         as_level(float(level(columns.mean(axis=0)))),
         interval,
-        direction * (columns[:, 0] - columns[:, 1:] @ curves.interpolation_weights(x, at)),
+        d,
         0.0,
-        scores.n_seeds - len(columns),
-        second=stats.sign_flip_p(slopes, resamples),
-        notes={"curve": "rising" if direction > 0 else "falling", "levels": [min(levels), max(levels)]}
+        stats.Test(
+            max(beyond.p, moves.p),
+            f"{beyond.method}; the larger p of that against the level and that of the curve's slope",
+        ),
+        n_excluded,
+        {"curve": "rising" if direction > 0 else "falling", "levels": [min(levels), max(levels)]}
         | _chosen(hypothesis, {"a": [matched.chosen], "b": chosen}),
     )
 

@@ -33,11 +33,10 @@ def judge(study: Study, lanes: pl.DataFrame, resamples: int = stats.RESAMPLES) -
         return []
     scores = Scores(study, lanes)
     found = [estimate(hypothesis, scores, study.axes, resamples) for hypothesis in study.hypotheses]
-    tests = [_test(*pair, resamples) for pair in zip(study.hypotheses, found, strict=True)]
-    adjusted = stats.holm([test.p if test else 1.0 for test in tests])
+    adjusted = stats.holm([estimated.test.p if estimated.test else 1.0 for estimated in found])
     return [
-        _record(scores, hypothesis, estimated, test, p_adjusted, len(tests))
-        for hypothesis, estimated, test, p_adjusted in zip(study.hypotheses, found, tests, adjusted, strict=True)
+        _record(scores, hypothesis, estimated, p_adjusted, len(found))
+        for hypothesis, estimated, p_adjusted in zip(study.hypotheses, found, adjusted, strict=True)
     ]
 
 
@@ -50,28 +49,10 @@ def write_claims(results: Results) -> list[dict[str, Any]]:
     return records
 
 
-def _test(hypothesis: Hypothesis, estimated: Estimated, resamples: int) -> stats.Test | None:
-    if len(estimated.d) < 2:
-        return None
-    if isinstance(hypothesis, Equivalence):
-        return stats.equivalence_p(estimated.d, hypothesis.margin, resamples)
-    test = stats.sign_flip_p(estimated.d - estimated.zero, resamples)
-    if (second := estimated.second) is None:
-        return test
-    return stats.Test(
-        max(test.p, second.p), f"{test.method}; the larger of that against the level and that of the curve's slope"
-    )
-
-
 def _record(
-    scores: Scores,
-    hypothesis: Hypothesis,
-    estimated: Estimated,
-    test: stats.Test | None,
-    p_adjusted: float,
-    family: int,
+    scores: Scores, hypothesis: Hypothesis, estimated: Estimated, p_adjusted: float, family: int
 ) -> dict[str, Any]:
-    d, interval = estimated.d, estimated.interval
+    d, interval, test = estimated.d, estimated.interval, estimated.test
     bound = bound_of(hypothesis)
     bounds = (-hypothesis.margin, hypothesis.margin) if isinstance(hypothesis, Equivalence) else (bound, bound)
     sides = {side: scores.places(rule) for side, rule in hypothesis.sides.items()}

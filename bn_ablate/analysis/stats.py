@@ -148,6 +148,36 @@ def sign_flip_p(d: Vector, resamples: int = RESAMPLES) -> Test:
     return Test(float(result.pvalue), f"{'exact' if exact else 'Monte Carlo'} sign-flip, {assignments} assignments")
 
 
+def swap_p(a: Vector, b: Vector, statistic: Statistic, resamples: int = RESAMPLES) -> Test:
+    """Two-sided p value of `statistic` of mean `a` and mean `b` when they change places within random seeds.
+
+    `a` and `b` are `(seeds, columns)`, and `statistic` takes their means side by side. For the difference of two single
+    columns it is the sign-flip test of it.
+    """
+    n = len(a)
+    both, half = np.concatenate([a, b]), a.shape[1]
+    exact = n <= EXACT_SEEDS
+    assignments = 2**n if exact else resamples
+
+    def of_seeds(first: NDArray[np.intp], second: NDArray[np.intp], axis: int) -> Vector:
+        assert axis == -1
+        means = np.empty((*first.shape[:-1], 2 * half))
+        means[..., :half], means[..., half:] = both[first].mean(axis=-2), both[second].mean(axis=-2)
+        return statistic(means)
+
+    result = stats.permutation_test(
+        (np.arange(n), np.arange(n, 2 * n)),
+        of_seeds,
+        axis=-1,
+        vectorized=True,
+        permutation_type="samples",
+        n_resamples=assignments,
+        rng=np.random.default_rng(_RANDOM_SEED),
+    )
+    kind = "exact" if exact else "Monte Carlo"
+    return Test(float(result.pvalue), f"{kind} sign-flip of whole curves, {assignments} assignments")
+
+
 def equivalence_p(d: Vector, margin: float, resamples: int = RESAMPLES) -> Test:
     """P value of the question whether the mean of `d` lies within `±margin`: small where that is clear, either way.
 

@@ -114,9 +114,10 @@ class Interaction(_Hypothesis):
 
 
 class OptimumShift(_Hypothesis):
-    """The level of `axis` that is best by `metric` for `a`, minus that for `b`; `alternative` as in a contrast.
+    """The level of `axis` that is best by `metric` for `a`, minus that for `b`, which have the same levels of it.
 
-    Levels are compared as they are, by their logarithm, or by their rank (`scale`); `margin` is in that unit.
+    `greater`: it lies above zero; `less`: below; `two-sided`: it is not zero. Levels are compared as they are, by their
+    logarithm, or by their rank (`scale`).
     """
 
     kind: Literal["optimum_shift"]
@@ -126,7 +127,6 @@ class OptimumShift(_Hypothesis):
     a: Cells
     b: Cells
     alternative: Alternative = "two-sided"
-    margin: Margin = 0.0
 
     @property
     def spanning(self) -> dict[str, dict[str, Any]]:

@@ -130,6 +130,29 @@ def test_tost_by_hand() -> None:
     assert stats.tost_p(np.full(10, 0.02), 0.01).p == 1.0
 
 
+def test_swapping_single_columns_is_flipping_signs() -> None:
+    d = sample(9, shift=0.4)
+    b = sample(9, seed=1)[:, np.newaxis]
+    swapped = stats.swap_p(d[:, np.newaxis] + b, b, lambda means: means[..., 0] - means[..., 1])
+    assert swapped.p == pytest.approx(stats.sign_flip_p(d).p)
+    assert swapped.method == "exact sign-flip of whole curves, 512 assignments"
+
+
+def test_swapping_curves_by_enumeration() -> None:
+    a, b = np.random.default_rng(4).normal(size=(2, 6, 3)) + np.arange(3) * [[[1.0]], [[-0.5]]]
+
+    def shift(means: stats.Vector) -> stats.Vector:
+        return np.asarray(np.argmax(means[..., :3], axis=-1) - np.argmax(means[..., 3:], axis=-1), dtype=float)
+
+    found = []
+    for keep in itertools.product([True, False], repeat=6):
+        kept = np.array(keep)[:, np.newaxis]
+        sides = np.where(kept, a, b).mean(axis=0), np.where(kept, b, a).mean(axis=0)
+        found.append(float(shift(np.concatenate(sides))))
+    one_sided = min(np.mean(np.array(found) >= found[0]), np.mean(np.array(found) <= found[0]))
+    assert stats.swap_p(a, b, shift).p == pytest.approx(min(1.0, 2 * one_sided))
+
+
 def test_equivalence_is_tested_against_the_nearer_bound_where_the_mean_lies_outside() -> None:
     d = sample(10, shift=0.1)
     assert stats.equivalence_p(d, 2.0) == stats.tost_p(d, 2.0)

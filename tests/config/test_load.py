@@ -210,6 +210,16 @@ def test_a_curve_with_gaps_is_told(exclude: list[dict[str, Any]], telling: str) 
     assert telling in problem.message
 
 
+def test_optima_among_other_levels_are_not_compared() -> None:
+    axes = {"placement": ["none", "pre"], "dropout_rate": [0.0, 0.2, 0.5]}
+    shift = {"id": "h", "kind": "optimum_shift", "statement": "s", "metric": "final_validation_loss"}
+    sides = {"axis": "dropout_rate", "a": {"placement": "pre"}, "b": {"placement": "none"}}
+    exclude = [{"placement": "pre", "dropout_rate": 0.5}]
+    study = build_study({"name": "x", "axes": axes, "exclude": exclude, "hypotheses": [shift | sides]})
+    with pytest.raises(ConfigError, match=r"hypotheses\.h: has other levels of 'dropout_rate' in a than in b"):
+        make_plan(study)
+
+
 def test_a_hypothesis_for_each_level_survives_the_manifest() -> None:
     axes = {"placement": ["none", "pre", "post"], "activation": ["relu", "tanh"], "n_train": [100, None]}
     contrast = {"id": "h", "kind": "contrast", "statement": "BN helps.", "metric": "gap"}
