@@ -107,6 +107,8 @@ def _optimum_shift(
     if len(columns) < 2:
         return Estimated(None, None, np.empty(0), 0.0, None, n_excluded)
     means = columns.mean(axis=0)
+    if not (np.isfinite(means[:k]).any() and np.isfinite(means[k:]).any()):  # lanes diverged at every level
+        return Estimated(None, None, np.empty(0), 0.0, None, scores.n_seeds)
     optima = {}
     for side, curve in (("a", means[:k]), ("b", means[k:])):
         best = int(np.argmax(curve))

@@ -157,6 +157,18 @@ def test_a_level_at_which_a_lane_diverged_is_never_the_best() -> None:
     assert "never the best" in record["divergence_rule"]
 
 
+def test_where_lanes_diverged_at_every_level_there_is_no_optimum() -> None:
+    usual = bowl({"pre": 0.4, "none": 0.1})
+
+    def value(levels: dict[str, Any], seed: int) -> Any:
+        fails = levels["placement"] == "none" and RATES[seed % 5] == levels["dropout_rate"]
+        return {"final_validation_loss": math.nan, "status": "diverged"} if fails else usual(levels, seed)
+
+    (record,) = judged(value, SHIFT)
+    assert (record["verdict"], record["estimate"], record["interval"], record["p"]) == ("inconclusive", *[None] * 3)
+    assert (record["n_excluded"], record["diverged"]) == (10, {"a": 0, "b": 10})
+
+
 def falling(pre: float, spread: float = 0.01, slope: float = -1.0) -> Value:
     """A gap that falls (or rises) along the rate without BN, and with BN is what it is without at the rate `pre`."""
 
