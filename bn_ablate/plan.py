@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -109,11 +110,38 @@ def _problems(study: Study, cells: tuple[Cell, ...]) -> list[Problem]:
         return [Problem("exclude", "leaves nothing of the grid")]
     found = {problem.message: problem for cell in cells for problem in cell.settings.problems()}
     for hypothesis in study.hypotheses:
-        for side in ("a", "b"):
-            if not any(cell.matches(getattr(hypothesis, side)) for cell in cells):
-                key = f"hypotheses.{hypothesis.id}.{side}"
+        axis = getattr(hypothesis, "axis", "")
+        levels_by_side: list[set[Any]] = []
+        for side, rule in hypothesis.sides.items():
+            key = f"hypotheses.{hypothesis.id}.{side}"
+            members = [cell.levels for cell in cells if cell.matches(rule)]
+            if not members:
                 found[key] = Problem(key, "matches no cell: the exclusions leave none of them")
+            elif side in hypothesis.spanning:
+                found |= {problem.key: problem for problem in _gaps(key, members, axis)}
+                levels_by_side.append({levels[axis] for levels in members})
+        if hypothesis.kind == "optimum_shift" and any(levels != levels_by_side[0] for levels in levels_by_side):
+            key = f"hypotheses.{hypothesis.id}"
+            found[key] = Problem(key, f"has other levels of {axis!r} in a than in b: the best ones cannot be compared")
     return list(found.values())
+
+
+def _gaps(key: str, members: list[dict[str, Any]], axis: str) -> Iterator[Problem]:
+    """A problem where cells along `axis` differ in more than that: its levels could not be compared."""
+    others: dict[Any, set[str]] = {}
+    for levels in members:
+        others.setdefault(levels[axis], set()).add(canonical_json(levels | {axis: None}))
+    whole = set.union(*others.values())
+    for level, there in others.items():
+        if there != whole:
+            yield Problem(
+                key,
+                f"has {len(there)} of {len(whole)} cells at {axis} = {level}: the exclusions leave gaps, and its "
+                "levels cannot be compared; name the cells that are there at every level",
+            )
+            return
+    if len(others) < 2:
+        yield Problem(key, f"has one level of {axis!r} left after the exclusions, and needs two or more")
 
 
 def lane_id(settings: LaneSettings, seed: int) -> str:

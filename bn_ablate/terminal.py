@@ -152,11 +152,12 @@ def show_verdicts(console: Console, claims: list[dict[str, Any]]) -> None:
         table.add_column(name, justify="right" if name in ("estimate", "adjusted p") else "left")
     for claim in claims:
         low, high = claim["interval"] or (None, None)
+        off = {end: f"{sign} " for end, sign in (claim.get("off_axis") or {}).items()}
         table.add_row(
             escape(claim["id"]),
             escape(claim["statement"]),
-            _signed(claim["estimate"]),
-            f"{_signed(low)} … {_signed(high)}",
+            off.get("estimate", "") + _signed(claim["estimate"]),
+            f"{off.get('low', '')}{_signed(low)} … {off.get('high', '')}{_signed(high)}",
             "–" if claim["p_adjusted"] is None else f"{claim['p_adjusted']:.4f}",
             f"[{VERDICT_STYLES[claim['verdict']]}]{claim['verdict']}[/]",
         )

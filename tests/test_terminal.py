@@ -206,6 +206,7 @@ def test_the_verdicts(console: Console) -> None:
         CLAIM | {"id": "C7", "estimate": 0.5, "interval": [0.25, 0.75], "verdict": "contradicted"},
         CLAIM | {"id": "none", "estimate": None, "interval": None, "p_adjusted": None, "verdict": "inconclusive"},
         CLAIM | {"id": "nan", "estimate": float("nan"), "interval": [float("-inf"), 0.0], "verdict": "equivalent"},
+        CLAIM | {"id": "off", "estimate": 0.8, "interval": [0.5, 0.8], "off_axis": {"estimate": ">", "high": ">"}},
     ]
     terminal.show_verdicts(console, claims)
     lines = lines_of(console)
@@ -217,6 +218,7 @@ def test_the_verdicts(console: Console) -> None:
         ["C7", "BN narrows the gap", "+0.5000", "+0.2500 … +0.7500", "0.0123", "contradicted"],
         ["none", "BN narrows the gap", "–", "– … –", "–", "inconclusive"],
         ["nan", "BN narrows the gap", "–", "– … +0.0000", "0.0123", "equivalent"],
+        ["off", "BN narrows the gap", "> +0.8000", "+0.5000 … > +0.8000", "0.0123", "supported"],
     ]
 
 

@@ -11,12 +11,44 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bn_ablate.analysis.cells import cell_table
+    from bn_ablate.analysis.claims import combine_claims, write_combined_claims
+    from bn_ablate.analysis.descriptive import (
+        described,
+        iqm,
+        performance_profile,
+        probability_of_improvement,
+        scores_of,
+    )
     from bn_ablate.analysis.hypotheses import analyze, write_claims
     from bn_ablate.analysis.report import write_report
 
-__all__ = ["analyze", "cell_table", "write_claims", "write_report"]
+__all__ = [
+    "analyze",
+    "cell_table",
+    "combine_claims",
+    "described",
+    "iqm",
+    "performance_profile",
+    "probability_of_improvement",
+    "scores_of",
+    "write_claims",
+    "write_combined_claims",
+    "write_report",
+]
 
-_HOME = {"analyze": "hypotheses", "cell_table": "cells", "write_claims": "hypotheses", "write_report": "report"}
+_HOME = {
+    "analyze": "hypotheses",
+    "cell_table": "cells",
+    "combine_claims": "claims",
+    "described": "descriptive",
+    "iqm": "descriptive",
+    "performance_profile": "descriptive",
+    "probability_of_improvement": "descriptive",
+    "scores_of": "descriptive",
+    "write_claims": "hypotheses",
+    "write_combined_claims": "claims",
+    "write_report": "report",
+}
 
 
 def __getattr__(name: str) -> Any:

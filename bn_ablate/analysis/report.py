@@ -19,6 +19,7 @@ from bn_ablate.analysis.hypotheses import write_claims
 from bn_ablate.analysis.lanes import PLACEMENT_LABELS, axes_in_order, axis_label, level_label, levels_of
 from bn_ablate.analysis.metrics import metric as describe
 from bn_ablate.analysis.metrics import p_text
+from bn_ablate.analysis.shown import texts
 from bn_ablate.analysis.tables import write_tables
 from bn_ablate.results import Results, open_results, seal
 from bn_ablate.results.files import write_text
@@ -97,14 +98,16 @@ def inline(svg: str, chart: Chart) -> str:
 
 def _verdict(claim: dict[str, Any]) -> dict[str, Any]:
     """A record of `claims.json`, with its numbers as text and its interval as a drawing."""
-    metric = describe(claim["metric"])
-    low, high = claim["interval"] or (None, None)
+    shown = texts(claim)
     details = [
         ("Estimand", claim["estimand"]),
         (
             "Seeds",
             "{n_seeds} used, {n_excluded} left out; {n_diverged_lanes} of the lanes diverged".format_map(claim),
         ),
+        ("Divergence", claim["n_diverged_lanes"] and f"{_by_side(claim['diverged'])}. {claim['divergence_rule']}"),
+        ("Selected", _selected(claim)),
+        ("Optima", _optima(claim)),
         ("Interval", claim["interval_method"]),
         ("Test", claim["test"] and f"{claim['test']}; p {p_text(claim['p'])}"),
         ("Standardized effect", None if claim["effect_size"] is None else f"{claim['effect_size']:.2f}"),
@@ -112,14 +115,32 @@ def _verdict(claim: dict[str, Any]) -> dict[str, Any]:
     ]
     return claim | {
         "icon": VERDICTS[claim["verdict"]],
-        "estimate_text": metric.difference(claim["estimate"]),
-        "interval_text": f"{metric.value(low, sign=True)} to {metric.value(high, sign=True)}"
-        if claim["interval"]
-        else "–",
+        "estimate_text": f"{shown.estimate} {shown.unit}".strip(),
+        "interval_text": f"{shown.low} to {shown.high}" if claim["interval"] else "–",
         "p_text": p_text(claim["p_adjusted"]),
         "details": [(name, text) for name, text in details if text],
         "drawing": _drawing(claim),
     }
+
+
+def _by_side(diverged: dict[str, int]) -> str:
+    return "Diverged lanes: " + ", ".join(f"{count} in {side}" for side, count in diverged.items())
+
+
+def _selected(claim: dict[str, Any]) -> str:
+    """How often each level was chosen on validation data, by side."""
+    sides = claim.get("selected", {}).items()
+    return "; ".join(
+        f"{side}: " + ", ".join(f"{level} ({n}×)" for level, n in levels.items()) for side, levels in sides
+    )
+
+
+def _optima(claim: dict[str, Any]) -> str:
+    """The best level of each side, and whether it is the last one that was looked at."""
+    return "; ".join(
+        f"{side}: {at['level']:g}{', at the edge of the axis' if at['at_edge'] else ''}"
+        for side, at in claim.get("optima", {}).items()
+    )
 
 
 def _drawing(claim: dict[str, Any]) -> dict[str, Any] | None:
@@ -127,8 +148,7 @@ def _drawing(claim: dict[str, Any]) -> dict[str, Any] | None:
     if not claim["interval"]:
         return None
     margin = claim["margin"]
-    marks = {"equivalence": (-margin, margin), "greater": (margin,), "less": (-margin,)}
-    bounds = [b for b in marks.get(claim.get("alternative", claim["kind"]), ()) if b]
+    bounds = [b for b in ((-margin, margin) if claim["kind"] == "equivalence" else (claim["bound"],)) if b]
     reach = 1.1 * max(map(abs, (*claim["interval"], claim["estimate"], *bounds))) or 1.0
 
     def place(value: float) -> float:

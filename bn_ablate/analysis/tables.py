@@ -10,8 +10,8 @@ import polars as pl
 
 from bn_ablate.analysis.cells import cell_table
 from bn_ablate.analysis.lanes import PLACEMENT_LABELS, axes_in_order, axis_label, level_label, levels_of
-from bn_ablate.analysis.metrics import metric as describe
 from bn_ablate.analysis.metrics import p_text
+from bn_ablate.analysis.shown import texts
 from bn_ablate.results import Results
 from bn_ablate.results.files import write_text
 
@@ -63,8 +63,9 @@ def write_tables(results: Results, claims: list[dict[str, Any]], folder: Path) -
 def verdict_table(claims: list[dict[str, Any]]) -> pl.DataFrame:
     """A row per hypothesis, with what a paper needs of its record."""
     columns = (
-        "id", "claim", "statement", "metric", "kind", "margin", "unit", "estimate", "low", "high", "effect_size", "p",
-        "p_adjusted", "n_seeds", "n_excluded", "n_diverged_lanes", "verdict", "reason", "seeds_needed",
+        "id", "claim", "statement", "metric", "kind", "margin", "bound", "unit", "estimate", "low", "high",
+        "effect_size", "p", "p_adjusted", "n_seeds", "n_excluded", "n_diverged_lanes", "verdict", "reason",
+        "seeds_needed",
     )  # fmt: skip
     rows = []
     for claim in claims:
@@ -77,15 +78,12 @@ def verdicts_tex(claims: list[dict[str, Any]]) -> str:
     """The verdicts as a LaTeX table."""
     rows = []
     for claim in claims:
-        metric = describe(claim["metric"])
-        estimate, low, high = (
-            metric.value(x, sign=True) for x in (claim["estimate"], *(claim["interval"] or (None, None)))
-        )
+        shown = texts(claim)
         rows.append(
             _row(
                 tex(claim["claim"] or claim["id"]),
                 tex(claim["statement"]),
-                tex(f"{estimate} [{low}, {high}] {metric.unit_of_differences}"),
+                tex(f"{shown.estimate} [{shown.low}, {shown.high}] {shown.unit}"),
                 tex(p_text(claim["p_adjusted"])),
                 claim["verdict"],
             )

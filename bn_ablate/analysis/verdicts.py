@@ -1,27 +1,31 @@
 """The rule that turns an interval and an adjusted p value into a verdict.
 
-A **contrast** has a bound: `+margin` for `greater`, `-margin` for `less`, 0 for `two-sided`. The p value is two-sided,
-for the difference against that bound, so that a claim can fail in either way.
+Every kind but equivalence has a **bound**: `+margin` for `greater`, `-margin` for `less`, 0 for `two-sided`; for an
+equivalent level, the stated level. The p value is two-sided, against that bound, so that a claim can fail either way.
 
 - supported: the 95% interval lies wholly beyond the bound, in the stated direction (either direction for `two-sided`),
   and the adjusted p is below .05;
 - contradicted: the interval lies wholly on the other side of the bound, and the adjusted p is below .05;
 - inconclusive: anything else.
 
-An **equivalence** is *equivalent* when the adjusted p of the two one-sided tests is below .05, *contradicted* when the
-95% interval lies wholly outside `±margin`, and inconclusive otherwise.
+An **equivalence** is *equivalent* when the estimate lies within `±margin` and the adjusted p of the two one-sided tests
+is below .05; *contradicted* when the 95% interval lies wholly outside `±margin` and the adjusted p against the nearer
+bound is below .05; and inconclusive otherwise.
 
-Either is inconclusive, whatever the numbers say, when more than a fifth of the seeds had to be left out or fewer than 5
-remain.
+Any of them is inconclusive, whatever the numbers say, when more than a fifth of the seeds had to be left out or fewer
+than 5 remain.
+
+A verdict is made of a record alone, so that it can be made again with another adjustment of the p values.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-from bn_ablate.analysis.metrics import Metric, p_text
+from bn_ablate.analysis.metrics import p_text
+from bn_ablate.analysis.shown import scale_of, value_text
 from bn_ablate.analysis.stats import ALPHA, FEWEST_SEEDS, Interval
-from bn_ablate.config.hypotheses import Contrast, Hypothesis
 
 MOST_EXCLUDED = 0.2
 
@@ -33,9 +37,11 @@ class Verdict(NamedTuple):
     reason: str
 
 
-def bound_of(hypothesis: Contrast) -> float:
-    """What the difference of `hypothesis` is tested against, in the metric's unit."""
-    return {"greater": hypothesis.margin, "less": -hypothesis.margin, "two-sided": 0.0}[hypothesis.alternative]
+def lies(interval: Interval | None, bounds: tuple[float, float]) -> str | None:
+    """Where an interval lies to the bounds: wholly `above` them, wholly `below`, or `across`."""
+    if interval is None:
+        return None
+    return "above" if interval.low > bounds[1] else "below" if interval.high < bounds[0] else "across"
 
 
 def too_thin(n_seeds: int, n_excluded: int) -> str | None:
@@ -50,32 +56,51 @@ def too_thin(n_seeds: int, n_excluded: int) -> str | None:
     return None
 
 
-def decide(hypothesis: Hypothesis, interval: Interval, p_adjusted: float, metric: Metric) -> Verdict:
-    """The verdict by the rule of this module; `metric` only words the reason."""
-    if isinstance(hypothesis, Contrast):
-        return _contrast(hypothesis, interval, p_adjusted, metric)
-    margin = f"±{metric.difference(hypothesis.margin).lstrip('+')}"
+def decide(record: Mapping[str, Any], p_adjusted: float) -> Verdict:
+    """The verdict on a record of `claims.json` by the rule of this module, with the adjusted p given."""
+    if thin := too_thin(record["n_seeds"], record["n_excluded"]):
+        return Verdict("inconclusive", thin)
     p = f"the adjusted p {_is(p_text(p_adjusted))}"
+    if record["kind"] == "equivalence":
+        return _equivalence(record, p_adjusted, p)
+    shown, side = _bound_text(record), record["lies"]
+    if side == "across":
+        return Verdict("inconclusive", f"The 95% interval contains {shown}; {p}.{_edges(record)}")
+    if p_adjusted >= ALPHA:
+        return Verdict("inconclusive", f"The 95% interval lies {side} {shown}, but {p}.{_edges(record)}")
+    stated = {"greater": "above", "less": "below"}.get(record["alternative"], side)
+    verdict = "supported" if side == stated else "contradicted"
+    return Verdict(verdict, f"The 95% interval lies {side} {shown}, and {p}.{_edges(record)}")
+
+
+def _equivalence(record: Mapping[str, Any], p_adjusted: float, p: str) -> Verdict:
+    margin = f"±{scale_of(record).difference(record['margin']).lstrip('+')}"
+    if record["lies"] != "across":
+        clear = p_adjusted < ALPHA
+        joined = f"{'and' if clear else 'but'} {p}"
+        return Verdict(
+            "contradicted" if clear else "inconclusive", f"The 95% interval lies wholly outside {margin}, {joined}."
+        )
+    if abs(record["estimate"]) >= record["margin"]:
+        return Verdict("inconclusive", f"The 95% interval reaches into {margin}; {p}.")
     if p_adjusted < ALPHA:
         return Verdict("equivalent", f"Two one-sided tests place the difference within {margin}; {p}.")
-    if interval.low > hypothesis.margin or interval.high < -hypothesis.margin:
-        return Verdict("contradicted", f"The 95% interval lies wholly outside {margin}.")
     return Verdict("inconclusive", f"Two one-sided tests do not place the difference within {margin}; {p}.")
 
 
-def _contrast(hypothesis: Contrast, interval: Interval, p_adjusted: float, metric: Metric) -> Verdict:
-    bound = bound_of(hypothesis)
-    shown = metric.difference(bound) if bound else "0"
-    p = f"the adjusted p {_is(p_text(p_adjusted))}"
-    if interval.low <= bound <= interval.high:
-        return Verdict("inconclusive", f"The 95% interval contains {shown}; {p}.")
-    above = interval.low > bound
-    side = "above" if above else "below"
-    if p_adjusted >= ALPHA:
-        return Verdict("inconclusive", f"The 95% interval lies {side} {shown}, but {p}.")
-    as_stated = hypothesis.alternative == "two-sided" or above == (hypothesis.alternative == "greater")
-    verdict = "supported" if as_stated else "contradicted"
-    return Verdict(verdict, f"The 95% interval lies {side} {shown}, and {p}.")
+def _edges(record: Mapping[str, Any]) -> str:
+    """A sentence on optima that may lie beyond the levels looked at."""
+    sides = [side for side, at in record.get("optima", {}).items() if at["at_edge"]]
+    if not sides:
+        return ""
+    return f" The best level of {' and of '.join(sides)} is the last one looked at."
+
+
+def _bound_text(record: Mapping[str, Any]) -> str:
+    bound = record["bound"]
+    if record["kind"] == "equivalent_level":
+        return value_text(record, bound)
+    return scale_of(record).difference(bound) if bound else "0"
 
 
 def _is(p: str) -> str:

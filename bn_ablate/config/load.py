@@ -9,14 +9,15 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from bn_ablate.config.errors import ConfigError, Problem, nearest, one_of, show
 from bn_ablate.config.hypotheses import KINDS
+from bn_ablate.config.hypothesis_checks import check_rule, expand_hypotheses
 from bn_ablate.config.lane import SECTIONS, base_settings
-from bn_ablate.config.names import FACTORS, measure_needed
+from bn_ablate.config.names import FACTORS
 from bn_ablate.config.schema import Study
 
 MAX_LANES = 1_000_000
@@ -81,7 +82,9 @@ def build_study(table: dict[str, Any], overrides: Sequence[str] = (), source: st
     except ValidationError as error:
         raise ConfigError(source, _explain(error, Study)) from None
     study, problems = _check_axes(study)
-    problems += _check_combinations(study)
+    problems += _check_exclusions(study)
+    study, of_hypotheses = expand_hypotheses(study)
+    problems += of_hypotheses
     if problems:
         raise ConfigError(source, problems)
     return study
@@ -139,7 +142,7 @@ def _explain(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
             case "value_error":
                 message = str(item["ctx"]["error"])
             case "union_tag_not_found":
-                message = f"needs a kind: {' or '.join(KINDS)}"
+                message = f"needs a kind: {', '.join(KINDS)}"
             case "union_tag_invalid":
                 location = (*location, "", "kind")
                 message = one_of(item["ctx"]["tag"], KINDS)
@@ -168,11 +171,12 @@ def _model_at(model: type[BaseModel], location: Iterable[int | str]) -> type[Bas
     """The section of `model` that a pydantic location leads to."""
     for part in location:
         if part in KINDS:
-            return KINDS[part]
-        if isinstance(part, str) and part in model.model_fields:
+            model = KINDS[part]
+        elif isinstance(part, str) and part in model.model_fields:
             annotation = model.model_fields[part].annotation
-            if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-                model = annotation
+            for option in get_args(annotation) or (annotation,):
+                if isinstance(option, type) and issubclass(option, BaseModel):
+                    model = option
     return model
 
 
@@ -213,47 +217,11 @@ def _check_axes(study: Study) -> tuple[Study, list[Problem]]:
     return study.model_copy(update={"axes": axes}), problems
 
 
-def _check_combinations(study: Study) -> list[Problem]:
-    """Check that exclusions and hypotheses speak of axes and levels that are there."""
+def _check_exclusions(study: Study) -> list[Problem]:
+    """Check that exclusions speak of axes and levels that are there."""
     problems: list[Problem] = []
-    named = [(f"exclude[{i}]", rule) for i, rule in enumerate(study.exclude)]
-    for hypothesis in study.hypotheses:
-        named += [(f"hypotheses.{hypothesis.id}.{side}", getattr(hypothesis, side)) for side in ("a", "b")]
-    for where, rule in named:
-        if not rule and where.startswith("exclude"):
-            problems.append(Problem(where, "names no axis, and so would exclude everything"))
-        for axis, levels in rule.items():
-            if axis not in study.axes:
-                problems.append(Problem(f"{where}.{axis}", f"is not an axis of this study{nearest(axis, study.axes)}"))
-                continue
-            known = study.axes[axis]
-            if levels == []:
-                problems.append(Problem(f"{where}.{axis}", "names no level"))
-            given = levels if isinstance(levels, list | tuple) else [levels]
-            unknown = [level for level in given if not any(same_level(level, k) for k in known)]
-            problems += [Problem(f"{where}.{axis}", one_of(level, [str(k) for k in known])) for level in unknown]
-    problems += _check_metrics(study)
-    ids = [hypothesis.id for hypothesis in study.hypotheses]
-    problems += [
-        Problem("hypotheses", f"{name!r} is the id of two of them")
-        for name in sorted({i for i in ids if ids.count(i) > 1})
-    ]
+    for i, rule in enumerate(study.exclude):
+        if not rule:
+            problems.append(Problem(f"exclude[{i}]", "names no axis, and so would exclude everything"))
+        problems += check_rule(study, f"exclude[{i}]", rule)
     return problems
-
-
-def _check_metrics(study: Study) -> list[Problem]:
-    """Check that the lanes will have what the hypotheses are about."""
-    problems = []
-    for hypothesis in study.hypotheses:
-        key, metric = f"hypotheses.{hypothesis.id}.metric", hypothesis.metric
-        needed = measure_needed(metric)
-        if needed and needed not in study.measure.also:
-            problems.append(Problem(key, f"{metric!r} is only measured where measure.also lists {needed!r}"))
-        if metric in ("steps_to_loss", "reached_loss") and study.measure.loss_threshold is None:
-            problems.append(Problem(key, f"{metric!r} needs a measure.loss_threshold, the loss to be reached"))
-    return problems
-
-
-def same_level(given: Any, level: Any) -> bool:
-    """Whether a level named in a rule is that level: equal, and not a bool in place of a number."""
-    return given == level and isinstance(given, bool) == isinstance(level, bool)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bn_ablate.config.errors import one_of
-from bn_ablate.config.load import same_level
+from bn_ablate.config.hypothesis_checks import same_level
 from bn_ablate.results import Results, open_results
 from bn_ablate.sinks.content import lane_contents, study_content
 from bn_ablate.sinks.errors import SinkError

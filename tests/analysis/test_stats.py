@@ -17,34 +17,57 @@ def sample(n: int, seed: int = 0, shift: float = 0.0) -> stats.Vector:
     return np.random.default_rng(seed).normal(shift, 1.0, size=n)
 
 
-def test_bca_is_scipys_at_the_expanded_level() -> None:
-    d = sample(10)
-    interval = stats.bca_interval(d)
-    t = scipy.stats.t.ppf(0.975, 9)
-    level = 1 - 2 * scipy.stats.norm.cdf(-t * math.sqrt(10 / 9))
-    assert level == pytest.approx(0.98290, abs=1e-5)
-    expected = scipy.stats.bootstrap(
+def bca(d: stats.Vector) -> tuple[float, float]:
+    """SciPy's BCa interval at the expanded level, which is said here in numbers."""
+    n = len(d)
+    level = 1 - 2 * scipy.stats.norm.cdf(-scipy.stats.t.ppf(0.98, n - 1) * math.sqrt(n / (n - 1)))
+    interval = scipy.stats.bootstrap(
         (d,), np.mean, n_resamples=9999, confidence_level=level, method="BCa", rng=np.random.default_rng(0)
     ).confidence_interval
+    return float(interval.low), float(interval.high)
+
+
+def students(d: stats.Vector) -> tuple[float, float]:
+    low, high = scipy.stats.t.interval(0.95, len(d) - 1, d.mean(), scipy.stats.sem(d))
+    return float(low), float(high)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("skew", [False, True])
+def test_the_interval_is_bca_at_the_expanded_level_and_no_end_of_it_inside_students(seed: int, skew: bool) -> None:
+    d = np.exp(sample(10, seed)) if skew else sample(10, seed)
+    interval = stats.mean_interval(d)
     assert interval is not None
-    assert (interval.low, interval.high) == pytest.approx(expected)
-    assert interval.method.startswith("BCa bootstrap, 9999 resamples")
-    assert stats.bca_interval(d) == interval
+    assert interval.low == pytest.approx(min(bca(d)[0], students(d)[0]))
+    assert interval.high == pytest.approx(max(bca(d)[1], students(d)[1]))
+    assert interval.method == ("BCa bootstrap, 9999 resamples, level expanded for 10 seeds; no end inside Student's t")
+    assert stats.mean_interval(d) == interval
+    assert stats.expanded_level(10) == pytest.approx(0.98853, abs=1e-5)
 
 
-def test_normal_data_get_intervals_as_wide_as_students() -> None:
-    rng = np.random.default_rng(7)
-    widths = []
-    for _ in range(40):
-        d = rng.normal(size=10)
-        interval = stats.bca_interval(d)
-        assert interval is not None
-        widths.append((interval.high - interval.low) / (2 * scipy.stats.t.ppf(0.975, 9) * scipy.stats.sem(d)))
-    assert np.mean(widths) == pytest.approx(1.0, abs=0.03)  # a plain BCa interval has 0.82
+def test_the_interval_of_a_statistic_of_means() -> None:
+    d = sample(12)
+    columns = np.stack([d, -d], axis=1)
+    assert stats.interval(columns, lambda means: means[..., 0]) == stats.mean_interval(d)
+    squared = stats.interval(columns, lambda means: (1 + means[..., 0]) ** 2)
+    assert squared is not None
+    values = 12 * (1 + d.mean()) ** 2 - 11 * np.array([(1 + np.delete(d, i).mean()) ** 2 for i in range(12)])
+    half = scipy.stats.t.ppf(0.975, 11) * scipy.stats.sem(values)
+    bca_ends = [(1 + end) ** 2 for end in bca(d)]  # BCa respects monotone changes of scale
+    assert squared.low == pytest.approx(min(bca_ends[0], (1 + d.mean()) ** 2 - half), rel=1e-2)
+    assert squared.high == pytest.approx(max(bca_ends[1], (1 + d.mean()) ** 2 + half), rel=1e-2)
+    assert stats.interval(columns[:1], lambda means: means[..., 0]) is None
+
+
+def test_pseudo_values_of_a_mean_are_its_values_and_of_a_square_by_hand() -> None:
+    d = sample(6)
+    assert stats.pseudo_values(d[:, np.newaxis], lambda means: means[..., 0]) == pytest.approx(d)
+    squared = stats.pseudo_values(d[:, np.newaxis], lambda means: means[..., 0] ** 2)
+    assert squared == pytest.approx([6 * d.mean() ** 2 - 5 * np.delete(d, i).mean() ** 2 for i in range(6)])
 
 
 def test_interval_without_variance_is_the_point() -> None:
-    interval = stats.bca_interval(np.full(10, 0.1) + np.array([0, 1e-17] * 5))
+    interval = stats.mean_interval(np.full(10, 0.1) + np.array([0, 1e-17] * 5))
     assert interval is not None
     assert interval.low == interval.high == pytest.approx(0.1)
     assert interval.method.startswith("point")
@@ -52,13 +75,11 @@ def test_interval_without_variance_is_the_point() -> None:
 
 def test_interval_from_few_seeds_is_students() -> None:
     d = sample(4)
-    interval = stats.bca_interval(d)
+    interval = stats.mean_interval(d)
     assert interval is not None
-    assert (interval.low, interval.high) == pytest.approx(
-        scipy.stats.t.interval(0.95, 3, d.mean(), d.std(ddof=1) / math.sqrt(4))
-    )
+    assert (interval.low, interval.high) == pytest.approx(students(d))
     assert "Student" in interval.method
-    assert stats.bca_interval(d[:1]) is None
+    assert stats.mean_interval(d[:1]) is None
 
 
 def test_interval_falls_back_to_percentiles_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,11 +91,11 @@ def test_interval_falls_back_to_percentiles_and_says_so(monkeypatch: pytest.Monk
         return bootstrap(*args, method=method, **kwargs)  # type: ignore[call-overload]
 
     monkeypatch.setattr(scipy.stats, "bootstrap", without_bca)
-    interval = stats.bca_interval(sample(10))
+    interval = stats.mean_interval(sample(10))
     assert interval is not None
     assert interval.low < interval.high
     assert interval.method.startswith("percentile bootstrap")
-    assert interval.method.endswith("BCa could not be had")
+    assert "BCa could not be had" in interval.method
 
 
 @pytest.mark.parametrize("d", [[1.0, 2.0, 3.0], [3.0, 1.0, -1.0], list(sample(9, 1, 0.5)), [0.0, 0.0, 1.0, 1.0]])
@@ -107,6 +128,38 @@ def test_tost_by_hand() -> None:
     assert stats.tost_p(d, margin).p == pytest.approx(max(above, below))
     assert stats.tost_p(np.zeros(10), 0.01).p == 0.0
     assert stats.tost_p(np.full(10, 0.02), 0.01).p == 1.0
+
+
+def test_swapping_single_columns_is_flipping_signs() -> None:
+    d = sample(9, shift=0.4)
+    b = sample(9, seed=1)[:, np.newaxis]
+    swapped = stats.swap_p(d[:, np.newaxis] + b, b, lambda means: means[..., 0] - means[..., 1])
+    assert swapped.p == pytest.approx(stats.sign_flip_p(d).p)
+    assert swapped.method == "exact sign-flip of whole curves, 512 assignments"
+
+
+def test_swapping_curves_by_enumeration() -> None:
+    a, b = np.random.default_rng(4).normal(size=(2, 6, 3)) + np.arange(3) * [[[1.0]], [[-0.5]]]
+
+    def shift(means: stats.Vector) -> stats.Vector:
+        return np.asarray(np.argmax(means[..., :3], axis=-1) - np.argmax(means[..., 3:], axis=-1), dtype=float)
+
+    found = []
+    for keep in itertools.product([True, False], repeat=6):
+        kept = np.array(keep)[:, np.newaxis]
+        sides = np.where(kept, a, b).mean(axis=0), np.where(kept, b, a).mean(axis=0)
+        found.append(float(shift(np.concatenate(sides))))
+    one_sided = min(np.mean(np.array(found) >= found[0]), np.mean(np.array(found) <= found[0]))
+    assert stats.swap_p(a, b, shift).p == pytest.approx(min(1.0, 2 * one_sided))
+
+
+def test_equivalence_is_tested_against_the_nearer_bound_where_the_mean_lies_outside() -> None:
+    d = sample(10, shift=0.1)
+    assert stats.equivalence_p(d, 2.0) == stats.tost_p(d, 2.0)
+    for sign in (1, -1):
+        outside = stats.equivalence_p(sign * (d + 3.0), 2.0)
+        assert outside.p == stats.sign_flip_p(d + 1.0).p
+        assert outside.method == "exact sign-flip, 1024 assignments, against the margin: the mean lies outside"
 
 
 def test_holm_by_hand() -> None:

@@ -28,6 +28,14 @@ WORDS = [
     "sgd",
     "contrast",
     "equivalence",
+    "interaction",
+    "optimum_shift",
+    "slope",
+    "equivalent_level",
+    "final_validation_loss",
+    "axis",
+    "each",
+    "select",
     "gap",
     "C4",
     "",
@@ -52,7 +60,14 @@ def sound_tables(draw: st.DrawFn) -> dict[str, Any]:
     if axes and draw(st.booleans()):
         axis = draw(st.sampled_from(sorted(axes)))
         side = {axis: draw(st.sampled_from(axes[axis]))}
-        hypothesis = {"id": "h", "kind": "contrast", "statement": "s", "metric": "gap", "a": side, "b": {}}
+        kinds = [
+            {"kind": "contrast", "metric": "gap", "each": draw(st.sampled_from([[], [axis]]))},
+            {"kind": "interaction", "metric": "gap", "c": {}, "d": side, "select": {"axis": axis}},
+            {"kind": "optimum_shift", "metric": "best_validation_loss", "axis": axis, "a": {}},
+            {"kind": "slope", "metric": "gap", "axis": axis, "scale": "log10"},
+            {"kind": "equivalent_level", "metric": "gap", "axis": axis, "level": 0.1},
+        ]
+        hypothesis = {"id": "h", "statement": "s", "a": side, "b": {}} | draw(st.sampled_from(kinds))
         table |= draw(st.sampled_from([{"exclude": [side]}, {"hypotheses": [hypothesis]}]))
     return table
 

@@ -202,6 +202,59 @@ def test_a_hypothesis_that_lost_its_cells_is_told() -> None:
 
 
 @pytest.mark.parametrize(
+    ("exclude", "telling"),
+    [
+        (
+            [{"placement": "pre", "dropout_rate": [0.2, 0.5]}],
+            "has one level of 'dropout_rate' left after the exclusions",
+        ),
+        (
+            [{"placement": "pre", "activation": "relu", "dropout_rate": 0.2}],
+            "has 1 of 2 cells at dropout_rate = 0.2: the exclusions leave gaps",
+        ),
+    ],
+)
+def test_a_curve_with_gaps_is_told(exclude: list[dict[str, Any]], telling: str) -> None:
+    axes = {"placement": ["none", "pre"], "activation": ["relu", "tanh"], "dropout_rate": [0.0, 0.2, 0.5]}
+    slope = {"id": "h", "kind": "slope", "statement": "s", "metric": "gap", "axis": "dropout_rate"}
+    sides = {"a": {"placement": "pre"}, "b": {"placement": "none"}}
+    study = build_study({"name": "x", "axes": axes, "exclude": exclude, "hypotheses": [slope | sides]})
+    with pytest.raises(ConfigError) as caught:
+        make_plan(study)
+    (problem,) = caught.value.problems
+    assert problem.key == "hypotheses.h.a"
+    assert telling in problem.message
+
+
+def test_optima_among_other_levels_are_not_compared() -> None:
+    axes = {"placement": ["none", "pre"], "dropout_rate": [0.0, 0.2, 0.5]}
+    shift = {"id": "h", "kind": "optimum_shift", "statement": "s", "metric": "final_validation_loss"}
+    sides = {"axis": "dropout_rate", "a": {"placement": "pre"}, "b": {"placement": "none"}}
+    exclude = [{"placement": "pre", "dropout_rate": 0.5}]
+    study = build_study({"name": "x", "axes": axes, "exclude": exclude, "hypotheses": [shift | sides]})
+    with pytest.raises(ConfigError, match=r"hypotheses\.h: has other levels of 'dropout_rate' in a than in b"):
+        make_plan(study)
+
+
+def test_a_hypothesis_for_each_level_survives_the_manifest() -> None:
+    axes = {"placement": ["none", "pre", "post"], "activation": ["relu", "tanh"], "n_train": [100, None]}
+    contrast = {"id": "h", "kind": "contrast", "statement": "BN helps.", "metric": "gap"}
+    sides = {"a": {"placement": ["pre", "post"], "n_train": 100}, "b": {"placement": "none"}}
+    asked = contrast | sides | {"each": ["activation", "placement"]}
+    study = build_study({"name": "x", "axes": axes, "hypotheses": [asked]})
+    ids = ["h.relu.pre", "h.relu.post", "h.tanh.pre", "h.tanh.post"]
+    assert [hypothesis.id for hypothesis in study.hypotheses] == ids
+    assert study.hypotheses[1].statement == "BN helps (activation relu, placement post)"
+    assert study.hypotheses[1].sides == {
+        "a": {"placement": "post", "n_train": 100, "activation": "relu"},
+        "b": {"placement": "none", "activation": "relu"},
+    }
+    assert build_study(study.model_dump(mode="json")) == study
+    by_size = build_study({"name": "x", "axes": axes, "hypotheses": [asked | {"each": ["n_train"], "a": {}, "b": {}}]})
+    assert [hypothesis.id for hypothesis in by_size.hypotheses] == ["h.100", "h.all"]
+
+
+@pytest.mark.parametrize(
     ("coverage", "depth", "blocks"),
     [
         ("all", 3, {0, 1, 2}),

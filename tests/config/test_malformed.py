@@ -30,6 +30,14 @@ def contrast(**changes: str) -> str:
     return AXES + "[[hypotheses]]\n" + "\n".join(f"{key} = {value}" for key, value in (keys | changes).items() if value)
 
 
+def numeric(kind: str, **changes: str) -> str:
+    """A study with one hypothesis of a kind that has an axis."""
+    keys = {"kind": f'"{kind}"', "axis": '"dropout_rate"', "metric": '"final_validation_loss"'}
+    if kind == "equivalent_level":
+        keys |= {"level": "0.2", "a": '{ placement = "pre", dropout_rate = 0.0 }'}
+    return contrast(**(keys | changes))
+
+
 MALFORMED = {
     "unknown key": ("sedes = 3", "sedes", ["there is no such key", "known here: name, title", "did you mean 'seeds'?"]),
     "unknown section": ("[trian]\nsteps = 3", "trian", ["there is no such key", "did you mean 'train'?"]),
@@ -139,11 +147,15 @@ MALFORMED = {
         ["True is none of 1, 2"],
     ),
     "exclusion that is no list": ("[exclude]\nplacement = 'pre'", "exclude", ["valid array"]),
-    "hypothesis without a kind": (contrast(kind=""), "hypotheses[0]", ["needs a kind: contrast or equivalence"]),
+    "hypothesis without a kind": (
+        contrast(kind=""),
+        "hypotheses[0]",
+        ["needs a kind: contrast, equivalence, interaction, optimum_shift, slope, equivalent_level"],
+    ),
     "hypothesis of an unknown kind": (
         contrast(kind="'contrst'"),
         "hypotheses[0].kind",
-        ["'contrst' is none of contrast, equivalence"],
+        ["'contrst' is none of contrast, equivalence, interaction", "did you mean 'contrast'?"],
     ),
     "hypothesis without a side": (contrast(b=""), "hypotheses[0].b", ["is missing"]),
     "hypothesis with an unknown key": (
@@ -154,7 +166,7 @@ MALFORMED = {
     "key of another kind": (
         contrast(kind="'equivalence'", margin="1.0", alternative="'less'"),
         "hypotheses[0].alternative",
-        ["known here: id, claim, statement, metric, a, b, kind, margin"],
+        ["known here: id, claim, primary, statement, each, select, kind, metric, a, b, margin"],
     ),
     "hypothesis on an unknown metric": (
         contrast(metric="'gpa'"),
@@ -173,6 +185,140 @@ MALFORMED = {
         ["is -0.1", "greater than or equal to 0"],
     ),
     "equivalence without a margin": (contrast(kind="'equivalence'"), "hypotheses[0].margin", ["is missing"]),
+    "interaction without its second difference": (
+        contrast(kind="'interaction'", c="{}"),
+        "hypotheses[0].d",
+        ["is missing"],
+    ),
+    "interaction on an unknown level": (
+        contrast(kind="'interaction'", c="{}", d='{ placement = "psot" }'),
+        "hypotheses.h.d.placement",
+        ["'psot' is none of none, pre, post", "mean 'post'?"],
+    ),
+    "optimum of test data": (
+        numeric("optimum_shift", metric="'final_test_loss'"),
+        "hypotheses[0].metric",
+        ["'final_test_loss' cannot choose a level: only validation data may", "best_validation_accuracy"],
+    ),
+    "optimum of an unknown metric": (
+        numeric("optimum_shift", metric="'final_validation_los'"),
+        "hypotheses[0].metric",
+        ["'final_validation_los' is none of", "mean 'final_validation_loss'?"],
+    ),
+    "optimum along no axis": (numeric("optimum_shift", axis=""), "hypotheses[0].axis", ["is missing"]),
+    "optimum along an unknown axis": (
+        numeric("optimum_shift", axis="'dropout'"),
+        "hypotheses.h.axis",
+        ["'dropout' is not an axis of this study", "mean 'dropout_rate'?"],
+    ),
+    "optimum along an axis of names": (
+        numeric("optimum_shift", axis="'placement'", a="{}", b="{}"),
+        "hypotheses.h.axis",
+        ["no numbers (none, pre, post)", "optimum_shift needs an axis of numbers (dropout_rate)"],
+    ),
+    "optimum along one level": (
+        numeric("optimum_shift", a='{ placement = "pre", dropout_rate = 0.5 }'),
+        "hypotheses.h.a",
+        ["has 1 level of 'dropout_rate', and optimum_shift needs two or more"],
+    ),
+    "slope over the logarithm of zero": (
+        numeric("slope", scale="'log10'", b=""),
+        "hypotheses.h.scale",
+        ["levels that have no logarithm: 0, 0.5"],
+    ),
+    "unknown scale": (
+        numeric("slope", scale="'log'"),
+        "hypotheses[0].scale",
+        ["'log' is none of linear, log10, rank", "mean 'log10'?"],
+    ),
+    "slope over an axis of names": (
+        '[axes]\nn_train = [100, 200]\nplacement = ["pre"]\n[[hypotheses]]\nid = "h"\nkind = "slope"\nstatement = "s"\n'
+        'metric = "gap"\naxis = "placement"\na = {}',
+        "hypotheses.h.axis",
+        ["slope needs an axis of numbers (n_train)"],
+    ),
+    "equivalent level without a level": (numeric("equivalent_level", level=""), "hypotheses[0].level", ["is missing"]),
+    "equivalent level beyond the axis": (
+        numeric("equivalent_level", level="0.7"),
+        "hypotheses.h.level",
+        ["is 0.7, outside the levels of 'dropout_rate' in b: 0, 0.5"],
+    ),
+    "equivalent level of cells at several levels": (
+        numeric("equivalent_level", a='{ placement = "pre" }'),
+        "hypotheses.h.a",
+        ["must name one level of 'dropout_rate'"],
+    ),
+    "equivalent level by rank": (
+        numeric("equivalent_level", scale="'rank'"),
+        "hypotheses[0].scale",
+        ["'rank' is none of linear, log10"],
+    ),
+    "each of an unknown axis": (
+        contrast(each="['droput_rate']"),
+        "hypotheses.h.each",
+        ["'droput_rate' is not an axis of this study", "mean 'dropout_rate'?"],
+    ),
+    "each of an axis that every side names": (
+        contrast(each="['placement']"),
+        "hypotheses.h.each",
+        ["names 'placement', but every side names one level of it"],
+    ),
+    "each of an axis without a common level": (
+        contrast(each="['dropout_rate']", a="{ dropout_rate = [0.0] }", b="{ dropout_rate = [0.5] }"),
+        "hypotheses.h.each",
+        ["the sides have no level of it in common"],
+    ),
+    "each of an axis twice": (
+        contrast(each="['dropout_rate', 'dropout_rate']"),
+        "hypotheses.h.each",
+        ["names an axis more than once"],
+    ),
+    "each of the axis in question": (
+        numeric("slope", each="['dropout_rate']"),
+        "hypotheses.h.each",
+        ["names 'dropout_rate', which is the axis that the hypothesis is about"],
+    ),
+    "each that makes ids too long": (
+        contrast(id=f"'{'x' * 63}'", each="['dropout_rate']", a='{ placement = "pre", dropout_rate = [0.5] }'),
+        f"hypotheses.{'x' * 63}.0.5",
+        ["has an id of more than 64 characters, with its levels"],
+    ),
+    "each that makes statements too long": (
+        contrast(statement=f"'{'x' * 490}'", each="['dropout_rate']", a='{ placement = "pre", dropout_rate = [0.5] }'),
+        "hypotheses.h.0.5.statement",
+        ["has more than 500 characters, with its levels"],
+    ),
+    "selection by test data": (
+        contrast(select='{ axis = "dropout_rate", metric = "best_test_accuracy" }'),
+        "hypotheses[0].select.metric",
+        ["'best_test_accuracy' cannot choose a level: only validation data may (final_validation_loss, "],
+    ),
+    "selection on no axis": (contrast(select="{}"), "hypotheses[0].select.axis", ["is missing"]),
+    "selection on an unknown axis": (
+        contrast(select='{ axis = "dropout" }'),
+        "hypotheses.h.select.axis",
+        ["'dropout' is not an axis of this study", "mean 'dropout_rate'?"],
+    ),
+    "selection with an unknown key": (
+        contrast(select='{ axis = "dropout_rate", metrc = "" }'),
+        "hypotheses[0].select.metrc",
+        ["there is no such key (known here: axis, metric)", "mean 'metric'?"],
+    ),
+    "selection without a choice": (
+        contrast(select='{ axis = "placement" }'),
+        "hypotheses.h.select.axis",
+        ["every side has one level of it: there is nothing to choose"],
+    ),
+    "selection of what each row fixes": (
+        contrast(select='{ axis = "dropout_rate" }', each="['dropout_rate']"),
+        "hypotheses.h.select.axis",
+        ["which each row of the hypothesis has one level of"],
+    ),
+    "selection on the axis in question": (
+        numeric("slope", select='{ axis = "dropout_rate" }'),
+        "hypotheses.h.select.axis",
+        ["which is the axis that the hypothesis is about"],
+    ),
     "more lanes than memory": (
         f"seeds = 1000\n[axes]\nwidth = {list(range(1, 1001))}\ndepth = {list(range(1, 251))}\nsteps = [1, 2, 3, 4]",
         "axes",

@@ -1,0 +1,201 @@
+"""Whether hypotheses speak of axes and levels that are there, and their expansion by `each`."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from bn_ablate.config.errors import Problem, nearest, one_of
+from bn_ablate.config.hypotheses import Hypothesis
+from bn_ablate.config.names import measure_needed
+from bn_ablate.config.schema import Study
+
+
+def same_level(given: Any, level: Any) -> bool:
+    """Whether a level named in a rule is that level: equal, and not a bool in place of a number."""
+    return given == level and isinstance(given, bool) == isinstance(level, bool)
+
+
+def levels_in(rule: dict[str, Any], axis: str, known: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The levels of `axis`, of those `known`, that `rule` allows, in the study's order."""
+    if axis not in rule:
+        return known
+    given = rule[axis] if isinstance(rule[axis], list | tuple) else [rule[axis]]
+    return tuple(level for level in known if any(same_level(g, level) for g in given))
+
+
+def check_rule(study: Study, where: str, rule: dict[str, Any]) -> Iterator[Problem]:
+    """What is wrong with a choice of cells: axes that are not there, levels that are not there."""
+    for axis, levels in rule.items():
+        if axis not in study.axes:
+            yield _no_axis(study, f"{where}.{axis}", "")
+            continue
+        if levels == []:
+            yield Problem(f"{where}.{axis}", "names no level")
+        given = levels if isinstance(levels, list | tuple) else [levels]
+        known = study.axes[axis]
+        for level in given:
+            if not any(same_level(level, k) for k in known):
+                yield Problem(f"{where}.{axis}", one_of(level, [str(k) for k in known]))
+
+
+def expand_hypotheses(study: Study) -> tuple[Study, list[Problem]]:
+    """Check every hypothesis; return the study with those that have `each` in place of their rows.
+
+    A row is a hypothesis of its own. Its id and statement end in its levels. A side that names one level of such an
+    axis keeps it; one that leaves the axis out, or lists levels, takes the row's.
+    """
+    problems: list[Problem] = []
+    rows: list[Hypothesis] = []
+    for hypothesis in study.hypotheses:
+        found = list(_check(study, hypothesis))
+        problems += found
+        rows += _rows(study, hypothesis) if hypothesis.each and not found else [hypothesis]
+    for row in rows:
+        if len(row.id) > 64:
+            problems.append(Problem(f"hypotheses.{row.id}", "has an id of more than 64 characters, with its levels"))
+        if len(row.statement) > 500:
+            problems.append(Problem(f"hypotheses.{row.id}.statement", "has more than 500 characters, with its levels"))
+    twice = sorted(name for name, times in Counter(row.id for row in rows).items() if times > 1)
+    problems += [Problem("hypotheses", f"{name!r} is the id of two of them") for name in twice]
+    return study.model_copy(update={"hypotheses": tuple(rows)}), problems
+
+
+def _check(study: Study, hypothesis: Hypothesis) -> Iterator[Problem]:
+    where = f"hypotheses.{hypothesis.id}"
+    yield from _check_metric(study, hypothesis, f"{where}.metric")
+    wrong = [p for side, rule in hypothesis.sides.items() for p in check_rule(study, f"{where}.{side}", rule)]
+    yield from wrong
+    if wrong:
+        return
+    yield from _check_axis(study, hypothesis, where)
+    yield from _check_each(study, hypothesis, where)
+    yield from _check_select(study, hypothesis, where)
+
+
+def _check_metric(study: Study, hypothesis: Hypothesis, key: str) -> Iterator[Problem]:
+    """The lanes must have what the hypothesis is about."""
+    metric = hypothesis.metric
+    needed = measure_needed(metric)
+    if needed and needed not in study.measure.also:
+        yield Problem(key, f"{metric!r} is only measured where measure.also lists {needed!r}")
+    if metric in ("steps_to_loss", "reached_loss") and study.measure.loss_threshold is None:
+        yield Problem(key, f"{metric!r} needs a measure.loss_threshold, the loss to be reached")
+
+
+def _check_axis(study: Study, hypothesis: Hypothesis, where: str) -> Iterator[Problem]:
+    """A kind with an axis needs numbers on it, and several levels on the sides that are looked at along it."""
+    axis = getattr(hypothesis, "axis", None)
+    if axis is None:
+        return
+    if axis not in study.axes:
+        yield _no_axis(study, f"{where}.axis", axis)
+        return
+    scale = getattr(hypothesis, "scale", "linear")
+    spanned: list[float] = []
+    for side, rule in hypothesis.spanning.items():
+        levels = levels_in(rule, axis, study.axes[axis])
+        if bad := [level for level in levels if isinstance(level, bool) or not isinstance(level, int | float)]:
+            yield Problem(
+                f"{where}.axis",
+                f"{axis!r} has levels that are no numbers ({', '.join(map(str, bad))}); {hypothesis.kind} needs an "
+                f"axis of numbers{_numeric_axes(study)}",
+            )
+            return
+        if len(levels) < 2:
+            yield Problem(
+                f"{where}.{side}", f"has {len(levels)} level of {axis!r}, and {hypothesis.kind} needs two or more"
+            )
+        if scale == "log10" and any(level <= 0 for level in levels):
+            yield Problem(
+                f"{where}.scale", f"is 'log10', but {axis!r} has levels that have no logarithm: {_listed(levels)}"
+            )
+        spanned += levels
+    if hypothesis.kind != "equivalent_level":
+        return
+    if axis not in hypothesis.a or isinstance(hypothesis.a[axis], list | tuple):
+        yield Problem(f"{where}.a", f"must name one level of {axis!r}: that of the cells that {axis!r} is to match")
+    if spanned and not min(spanned) <= hypothesis.level <= max(spanned):
+        yield Problem(
+            f"{where}.level",
+            f"is {hypothesis.level:g}, outside the levels of {axis!r} in b: {_listed(spanned)}",
+        )
+
+
+def _check_each(study: Study, hypothesis: Hypothesis, where: str) -> Iterator[Problem]:
+    for axis in hypothesis.each:
+        if axis not in study.axes:
+            yield _no_axis(study, f"{where}.each", axis)
+        elif axis == getattr(hypothesis, "axis", None):
+            yield Problem(f"{where}.each", f"names {axis!r}, which is the axis that the hypothesis is about")
+        elif not _varying(hypothesis, axis):
+            yield Problem(f"{where}.each", f"names {axis!r}, but every side names one level of it")
+        elif not _common_levels(study, hypothesis, axis):
+            yield Problem(f"{where}.each", f"names {axis!r}, but the sides have no level of it in common")
+    if len(set(hypothesis.each)) != len(hypothesis.each):
+        yield Problem(f"{where}.each", "names an axis more than once")
+
+
+def _check_select(study: Study, hypothesis: Hypothesis, where: str) -> Iterator[Problem]:
+    if hypothesis.select is None:
+        return
+    axis, key = hypothesis.select.axis, f"{where}.select.axis"
+    if axis not in study.axes:
+        yield _no_axis(study, key, axis)
+    elif axis == getattr(hypothesis, "axis", None):
+        yield Problem(key, f"is {axis!r}, which is the axis that the hypothesis is about")
+    elif axis in hypothesis.each:
+        yield Problem(key, f"is {axis!r}, which each row of the hypothesis has one level of")
+    elif all(len(levels_in(rule, axis, study.axes[axis])) < 2 for rule in hypothesis.sides.values()):
+        yield Problem(key, f"is {axis!r}, but every side has one level of it: there is nothing to choose")
+
+
+def _rows(study: Study, hypothesis: Hypothesis) -> list[Hypothesis]:
+    rows = []
+    for levels in itertools.product(*(_common_levels(study, hypothesis, axis) for axis in hypothesis.each)):
+        at = dict(zip(hypothesis.each, levels, strict=True))
+        names = ["all" if level is None else str(level) for level in levels]
+        said = ", ".join(f"{axis.replace('_', ' ')} {name}" for axis, name in zip(at, names, strict=True))
+        sides = {
+            side: rule | {axis: level for axis, level in at.items() if side in _varying(hypothesis, axis)}
+            for side, rule in hypothesis.sides.items()
+        }
+        named = {
+            "id": ".".join([hypothesis.id, *(re.sub(r"[^A-Za-z0-9._-]", "-", name) for name in names)]),
+            "statement": f"{hypothesis.statement.rstrip('.')} ({said})",
+            "each": (),
+        }
+        rows.append(hypothesis.model_copy(update=named | sides))
+    return rows
+
+
+def _varying(hypothesis: Hypothesis, axis: str) -> list[str]:
+    """The sides that do not name one level of `axis`."""
+    return [side for side, rule in hypothesis.sides.items() if isinstance(rule.get(axis, []), list | tuple)]
+
+
+def _common_levels(study: Study, hypothesis: Hypothesis, axis: str) -> list[Any]:
+    sides = [levels_in(hypothesis.sides[side], axis, study.axes[axis]) for side in _varying(hypothesis, axis)]
+    return [level for level in study.axes[axis] if all(any(same_level(level, k) for k in side) for side in sides)]
+
+
+def _no_axis(study: Study, key: str, axis: str) -> Problem:
+    name = axis or key.rpartition(".")[2]
+    said = f"{axis!r} is" if axis else "is"
+    return Problem(key, f"{said} not an axis of this study{nearest(name, study.axes)}")
+
+
+def _numeric_axes(study: Study) -> str:
+    numeric = [
+        axis
+        for axis, levels in study.axes.items()
+        if all(isinstance(level, int | float) and not isinstance(level, bool) for level in levels)
+    ]
+    return f" ({', '.join(numeric)})" if numeric else ""
+
+
+def _listed(levels: Any) -> str:
+    return ", ".join(f"{level:g}" for level in levels)
