@@ -61,7 +61,8 @@ def estimate(hypothesis: Hypothesis, scores: Scores, axes: dict[str, tuple[Any, 
             return _slope(hypothesis, scores, axes, resamples)
     signs = {"a": 1.0, "b": -1.0, "c": -1.0, "d": 1.0}
     values = scores.of(hypothesis.metric)
-    sides = {side: scores.side(values, rule, hypothesis.select) for side, rule in hypothesis.sides.items()}
+    summary = getattr(hypothesis, "summary", "mean")
+    sides = {side: scores.side(values, rule, hypothesis.select, summary) for side, rule in hypothesis.sides.items()}
     with np.errstate(invalid="ignore"):
         d = np.sum([signs[side] * found.values for side, found in sides.items()], axis=0)
     return _mean_of(hypothesis, d, resamples, {side: [found.chosen] for side, found in sides.items()})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -58,16 +59,19 @@ class Scores:
         """Where the cells that `rule` allows stand in `cells`."""
         return [i for i, cell in enumerate(self.cells) if cell.matches(rule)]
 
-    def side(self, values: Vector, rule: dict[str, Any], select: Select | None) -> Side:
+    def side(self, values: Vector, rule: dict[str, Any], select: Select | None, summary: str = "mean") -> Side:
         """The mean of `values` `(seeds, cells)` over the cells of `rule`, a number per seed; not finite if one is.
+
+        With `summary` = `spread` it is their standard deviation, divided by the number of cells.
 
         With `select`, cells that differ on its axis alone stand for one, and each seed takes the level that is best for
         it on its validation data: what is estimated is how networks do that are tuned. Seeds stay independent of each
         other, so that interval and test hold as they do without a choice.
         """
         places = self.places(rule)
+        summarize: Callable[..., Any] = {"mean": np.mean, "spread": np.std}[summary]
         if select is None:
-            return Side(values[:, places].mean(axis=1), {})
+            return Side(summarize(values[:, places], axis=1), {})
         quality = self.quality(select.metric)
         groups: dict[tuple[Any, ...], list[int]] = {}
         for place in places:
@@ -80,7 +84,7 @@ class Scores:
             for place in best[there]:
                 chosen[str(self.cells[place].levels[select.axis])] += 1
             found.append(np.where(there, values[np.arange(self.n_seeds), best], np.nan))
-        return Side(np.stack(found, axis=1).mean(axis=1), chosen)
+        return Side(summarize(np.stack(found, axis=1), axis=1), chosen)
 
     def _laid_out(self, column: pl.Series, missing: Any) -> NDArray[Any]:
         """A column of the lanes table by seed and cell."""

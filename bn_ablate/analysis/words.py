@@ -33,7 +33,8 @@ def estimand(hypothesis: Hypothesis, cells: tuple[Cell, ...]) -> str:
                 f"{others[2]}, paired by seed"
             )
         case _:
-            text = f"Mean {label} over {a} minus that over {others[0]}, paired by seed"
+            what = "Standard deviation of" if getattr(hypothesis, "summary", "mean") == "spread" else "Mean"
+            text = f"{what} {label} over {a} minus that over {others[0]}, paired by seed"
     if hypothesis.select is not None:
         axis, by = hypothesis.select.axis.replace("_", " "), describe(hypothesis.select.metric).label
         text += f"; every network at the {axis} that is best by its {by}"

@@ -19,6 +19,10 @@ Cells = Annotated[
 Alternative = Literal["greater", "less", "two-sided"]
 Margin = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 Scale = Literal["linear", "log10", "rank"]
+Summary = Annotated[
+    Literal["mean", "spread"],
+    Field(description="of a side's cells, for each seed: their mean, or their standard deviation (divided by n)"),
+]
 
 SELECTING: tuple[str, ...] = tuple(name for name in METRICS if "_validation_" in name)
 """Metrics that may choose a level: those of validation data."""
@@ -77,7 +81,7 @@ SIDES = ("a", "b", "c", "d")
 
 
 class Contrast(_Hypothesis):
-    """Mean of `metric` over the cells of `a` minus that over the cells of `b`, paired by seed.
+    """Mean (or `spread`) of `metric` over the cells of `a` minus that over the cells of `b`, paired by seed.
 
     `greater`: the difference lies above `margin`; `less`: it lies below `-margin`; `two-sided`: it is not zero.
     """
@@ -86,6 +90,7 @@ class Contrast(_Hypothesis):
     metric: Metric
     a: Cells
     b: Cells
+    summary: Summary = "mean"
     alternative: Alternative = "two-sided"
     margin: Margin = 0.0
 

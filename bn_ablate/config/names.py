@@ -82,6 +82,7 @@ FACTORS = {
     "kernel_init": Factor("model.kernel_init", traced=False),
     "norm_batch_size": Factor("norm.batch_size", traced=False),
     "n_train": Factor("data.n_train", traced=False),
+    "standardize": Factor("data.standardize", traced=False),
     "steps": Factor("train.steps", traced=False),
     "batch_size": Factor("train.batch_size", traced=False),
     "optimizer": Factor("train.optimizer", traced=False),

@@ -57,6 +57,20 @@ def judged(value: Value, *hypotheses: dict[str, Any], **more: Any) -> list[dict[
     return judge(study, lanes_of(study, value), resamples=499)
 
 
+def test_the_spread_of_a_side_is_its_standard_deviation_within_a_seed() -> None:
+    """Cells at seed + rate · (2 for pre, 1 for none): the spread over rates is that of the rates, times 2 or 1."""
+    study = {"kind": "contrast", "summary": "spread", "a": PRE, "b": NONE, "alternative": "greater"}
+    (record,) = judged(
+        lambda levels, seed: (
+            seed + levels["dropout_rate"] * (2.0 if levels["placement"] == "pre" else 1.0) + noise(levels, seed, 1e-3)
+        ),
+        study,
+    )
+    assert record["estimate"] == pytest.approx(np.std(RATES), abs=2e-3)
+    assert record["verdict"] == "supported"
+    assert record["estimand"].startswith("Standard deviation of")
+
+
 INTERACTION = {"kind": "interaction", "a": at(PRE, 0.4), "b": at(PRE, 0.0), "c": at(NONE, 0.4), "d": at(NONE, 0.0)}
 SLOPE = {"kind": "slope", "axis": "dropout_rate", "a": PRE, "b": NONE}
 SHIFT = {"kind": "optimum_shift", "metric": "final_validation_loss", "axis": "dropout_rate", "a": PRE, "b": NONE}

@@ -30,6 +30,7 @@ LEVELS: dict[str, tuple[Any, ...]] = {
     "norm_batch_size": (2, 4),
     "kernel_init": ("lecun_normal", "he_normal"),
     "n_train": (50, 100),
+    "standardize": ("channel", "none"),
     "steps": (10, 20),
     "batch_size": (8, 16),
     "optimizer": ("sgd", "adam"),
