@@ -69,7 +69,7 @@ class Scores:
         other, so that interval and test hold as they do without a choice.
         """
         places = self.places(rule)
-        summarize: Callable[..., Any] = {"mean": np.mean, "spread": np.std}[summary]
+        summarize: Callable[..., Vector] = np.std if summary == "spread" else np.mean
         if select is None:
             return Side(summarize(values[:, places], axis=1), {})
         quality = self.quality(select.metric)
