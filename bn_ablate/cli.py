@@ -25,6 +25,13 @@ Overrides = Annotated[
     tyro.conf.UseAppendAction[tuple[str, ...]],
     tyro.conf.arg(name="set", metavar="KEY=VALUE", help="set a key of the study, as train.steps=500; may be repeated"),
 ]
+Only = Annotated[
+    tyro.conf.UseAppendAction[tuple[str, ...]],
+    tyro.conf.arg(
+        metavar="AXIS=LEVEL,…",
+        help="these lanes alone, as placement=pre,activation=sigmoid,seed=3; an axis that comes again adds a level",
+    ),
+]
 Wandb = Literal["auto", "online", "offline", "disabled"]
 WandbMode = Annotated[
     Wandb, tyro.conf.arg(help="auto: online with a key, else the study's own run offline; offline: every lane offline")
@@ -46,6 +53,7 @@ def plan(config: Config, overrides: Overrides = ()) -> None:
 def run(
     config: Config,
     overrides: Overrides = (),
+    only: Only = (),
     results: Annotated[
         Path, tyro.conf.arg(help="the folder of all results; a study's are in a folder of its own there")
     ] = Path("results"),
@@ -60,18 +68,25 @@ def run(
         tyro.conf.arg(help="lanes all at once or one by one; auto: map on CPU, else vmap"),
     ] = "auto",
 ) -> None:
-    """Train what a study lacks, test its hypotheses, write the report, and hand the results to Weights & Biases."""
+    """Train what a study lacks, test its hypotheses, write the report, and hand the results to Weights & Biases.
+
+    With --only, train the lanes it picks anew, in a folder of their own, and hold them to those that are stored.
+    """
     from bn_ablate import engine
+    from bn_ablate.config.only import parse_only
     from bn_ablate.memory import estimate_bytes
-    from bn_ablate.plan import make_plan
+    from bn_ablate.plan import make_plan, restrict
+    from bn_ablate.study import rerun
     from bn_ablate.study import run as run_study
-    from bn_ablate.terminal import clock, make_console, run_progress, show_plan
+    from bn_ablate.terminal import clock, make_console, run_progress, show_plan, show_rerun
 
     if memory is not None and not 0 < memory < math.inf:
         _fail(f"bn-ablate: --memory: {memory} is no number of GiB above 0", 2)
     console = make_console()
     made = make_plan(_study(config, overrides))
-    show_plan(console, made, estimate_bytes(made))
+    chosen = parse_only(only)
+    part = restrict(made, chosen) if chosen else made
+    show_plan(console, part, estimate_bytes(part))
     engine.set_up(device)
     trained = False
     with run_progress(console) as show_progress:
@@ -82,7 +97,13 @@ def run(
             show_progress(progress)
 
         budget = None if memory is None else int(memory * 2**30)
-        done = run_study(made, results, strategy=strategy, memory=budget, on_progress=on_progress)
+        if chosen:
+            again = rerun(made, chosen, results, strategy=strategy, memory=budget, on_progress=on_progress)
+        else:
+            done = run_study(made, results, strategy=strategy, memory=budget, on_progress=on_progress)
+    if chosen:
+        show_rerun(console, again)
+        return
     timing = done.manifest["timing"]
     console.print(
         f"trained in {clock(timing['train_seconds'])}, after {timing['compile_seconds']:.0f} s of compiling"

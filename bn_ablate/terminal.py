@@ -16,9 +16,11 @@ from rich.table import Table
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import polars as pl
+
     from bn_ablate.plan import Plan
     from bn_ablate.results import Results
-    from bn_ablate.study import RunProgress
+    from bn_ablate.study import Rerun, RunProgress
 
 SECONDS_BETWEEN_LINES = 10.0
 """How often progress is printed where the output is not a terminal."""
@@ -135,6 +137,50 @@ def show_summary(console: Console, results: Results) -> None:
         console.print(
             f"[dim]† some lanes of the cell diverged ({diverged} in all); they count with the accuracy they have[/]"
         )
+
+
+RERUN_METRICS = ("final_train_loss", "final_test_loss", "final_test_accuracy", "gap")
+MOST_LANES = 20
+"""More lanes than that are not shown one by one."""
+
+
+def show_rerun(console: Console, again: Rerun) -> None:
+    """Print lanes that were trained anew beside what is stored of them, and whether any number differs."""
+    new, stored, differences = again.results.lanes, again.stored, again.differences
+    old = {} if stored is None else {row["lane_id"]: row for row in stored.lanes.iter_rows(named=True)}
+    if new.height <= MOST_LANES:
+        table = Table(title="Trained anew (stored)" if old else "Trained", title_justify="left")
+        for name in (*again.results.axes, "seed"):
+            table.add_column(name.replace("_", " "), style="bold")
+        for name in RERUN_METRICS:
+            table.add_column(name.replace("_", " "), justify="right")
+        for row in new.iter_rows(named=True):
+            levels = [escape(str(row[name])) for name in (*again.results.axes, "seed")]
+            before = old.get(row["lane_id"])
+            numbers = (f"{row[m]:.7g}" + (f" ({before[m]:.7g})" if before else "") for m in RERUN_METRICS)
+            table.add_row(*levels, *numbers)
+        console.print(table)
+    if stored is None or differences is None:
+        console.print("nothing is stored of these lanes to compare with")
+    else:
+        console.print(_sameness(again.results, stored, differences), soft_wrap=True, markup=False)
+    console.print(f"results  {again.results.path}", soft_wrap=True, markup=False)
+
+
+def _sameness(again: Results, stored: Results, differences: pl.DataFrame) -> str:
+    """What a comparison of lanes trained twice amounts to, as a sentence."""
+    values, differing = int(differences["values"].sum()), int(differences["differing"].sum())
+    compared = max(differences["lanes"].to_list())
+    what = f"{compared} of {_count(again.lanes.height, 'lane')}: {values:,} numbers held to {stored.path}"
+    if not differing:
+        return f"{what}: the same, bit for bit"
+    worst = differences.sort("largest", descending=True, nulls_last=True).row(0, named=True)
+    where = f"{worst['largest'] or 0:.3g} at most (in {worst['table']}, {worst['column']})"
+    before, now = (
+        f"{r.manifest.get('strategy')} on {r.manifest.get('device', {}).get('kind')}" for r in (stored, again)
+    )
+    ways = "" if before == now else f"; stored: {before}, now: {now}"
+    return f"{what}: {differing:,} differ, by {where}{ways}"
 
 
 def _accuracy(row: dict[str, Any]) -> str:

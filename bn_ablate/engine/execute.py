@@ -124,7 +124,7 @@ class Engine:
         """
         settings = [cell.settings for cell in shard.cells]
         program = self.program(shard)
-        mesh, axis, n_seeds, n_cells = self._layout(len(shard.seeds), shard.room)
+        mesh, axis, n_seeds, n_cells = self._layout(max(len(shard.seeds), shard.seed_room), shard.room)
         seed_numbers = _fill(list(shard.seeds), n_seeds)
         factors = stack_factors(_fill(settings, n_cells), program.structure.activations)
         seeds = self._seed_examples(shard, seed_numbers)
