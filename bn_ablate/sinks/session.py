@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
-from bn_ablate.sinks.content import RunContent
+from bn_ablate.sinks.content import Artifact, RunContent
 from bn_ablate.sinks.errors import SinkError, failure
 from bn_ablate.sinks.modes import Mode
 
@@ -28,17 +28,10 @@ RUNS_AT_ONCE = 8
 
 DEFAULT_PROJECT = "bn_ablate"
 
-SUMMARIES = {
-    "batch_loss": "min",
-    "train_loss": "min",
-    "train_accuracy": "max",
-    "validation_loss": "min",
-    "validation_accuracy": "max",
-    "test_loss": "none",
-    "test_accuracy": "none",
-    "layers/*": "none",
-}
-"""What W&B adds to the summary by itself. Nothing for test data, which only report: a minimum would select by them."""
+LAYERS = "layers/"
+"""What the keys of measures by layer begin with."""
+
+ARTIFACT_TYPE = "results"
 
 MEDIA_HASH = "media_sha256"
 """The summary key that tells which tables, images and pages a run shows."""
@@ -266,8 +259,10 @@ def _fill(run: wandb.Run, content: RunContent) -> None:
     """Log what `run` does not have yet, and bring its summary up to date."""
     if content.history:
         run.define_metric("step", hidden=True)
-        for metric, summary in SUMMARIES.items():
-            run.define_metric(metric, step_metric="step", summary=summary)
+        for metric in dict.fromkeys(key for point in content.history for key in point if key != "step"):
+            if not metric.startswith(LAYERS):
+                run.define_metric(metric, step_metric="step", summary=summary_of(metric))
+        run.define_metric(f"{LAYERS}*", step_metric="step", summary="none")
     for point in content.history:
         if point["step"] >= run.starting_step:
             run.log(point, step=point["step"])
@@ -278,6 +273,28 @@ def _fill(run: wandb.Run, content: RunContent) -> None:
             run.log(media)
         run.summary[MEDIA_HASH] = content.sha256
     run.summary.update(content.summary)
+    if content.artifact:
+        run.log_artifact(_artifact(content.artifact))
+
+
+def summary_of(metric: str) -> Literal["min", "max", "none"]:
+    """What W&B adds to the summary by itself: the best of a curve.
+
+    Nothing for test data, which only report: a minimum would select by them.
+    """
+    if "test" in metric:
+        return "none"
+    return "min" if metric.endswith("loss") else "max" if metric.endswith("accuracy") else "none"
+
+
+def _artifact(artifact: Artifact) -> wandb.Artifact:
+    """The artifact; its files stay where they are, and nothing is copied to W&B's own folders."""
+    import wandb
+
+    made = wandb.Artifact(artifact.name, type=ARTIFACT_TYPE, metadata=artifact.metadata)
+    for name, file in artifact.files.items():
+        made.add_file(str(file.resolve()), name, skip_cache=True, policy="immutable")
+    return made
 
 
 def _media(content: RunContent) -> dict[str, Any]:

@@ -43,7 +43,11 @@ def test_every_lane_online_says_what_the_store_says(
     assert study.summary["verdicts/gap.pre"] == "supported"
     assert study.config["config_sha256"] == results.manifest["config_sha256"]
 
-    tables = {artifact.name: json.loads(_table(artifact.files)) for artifact in service.artifacts if artifact.committed}
+    tables = {
+        artifact.name: json.loads(_table(artifact.files))
+        for artifact in service.artifacts
+        if artifact.type == "run_table"
+    }
     cells, verdicts = tables["run-small-study-cells"], tables["run-small-study-verdicts"]
     column = cells["columns"].index("gap")
     means = results.lanes.filter(status="ok").group_by("dropout_rate", "placement", maintain_order=True)
@@ -51,6 +55,14 @@ def test_every_lane_online_says_what_the_store_says(
     said = dict(zip(verdicts["columns"], verdicts["data"][0], strict=True))
     assert (said["statement"], said["reason"]) == ("BN narrows the gap.", None)
     assert (said["estimate"], said["low"], said["high"], said["p_adjusted"]) == (-0.25, -0.5, -0.125, 0.0625)
+
+    assert all(artifact.committed for artifact in service.artifacts)
+    (folder,) = (artifact for artifact in service.artifacts if artifact.name == "small-results")
+    manifest = json.loads((results.path / "manifest.json").read_text())
+    assert folder.files.keys() == {"wandb_manifest.json", "manifest.json", *manifest["files"]}
+    for name in folder.files.keys() - {"wandb_manifest.json"}:
+        assert folder.files[name] == (results.path / name).read_bytes()
+    assert folder.metadata == {key: value for key, value in manifest.items() if key != "files"}
 
     assert (report.mode, report.lanes, report.study_run, report.directory) == ("online", 8, True, None)
     assert report.url == f"{service.url}/{ENTITY}/bn_ablate/runs/small-study"
