@@ -17,6 +17,7 @@ import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -46,6 +47,8 @@ class RunProgress(NamedTuple):
         lane_steps_planned: those that this run has to do.
         seconds: spent on training in this run.
         diverged: lanes that diverged in this run.
+        cells: those in training.
+        batch_loss: (seeds, cells), the mean batch loss of each lane in training since it was last measured.
     """
 
     lanes: int
@@ -54,6 +57,8 @@ class RunProgress(NamedTuple):
     lane_steps_planned: int
     seconds: float
     diverged: int
+    cells: tuple[Cell, ...] = ()
+    batch_loss: np.ndarray | None = None
 
 
 def run(
@@ -102,20 +107,21 @@ def run(
     lanes = plan.n_lanes - sum(len(shard.lane_ids) for shard in shards)
     diverged = 0
 
-    def report(progress: Progress) -> None:
+    def report(cells: tuple[Cell, ...], progress: Progress) -> None:
         if on_progress:
             steps = engine.timing.lane_steps + progress.lane_steps
             seconds = engine.timing.train_seconds + progress.seconds
-            on_progress(RunProgress(lanes, plan.n_lanes, steps, todo, seconds, diverged + progress.diverged))
+            broken = diverged + progress.diverged
+            on_progress(RunProgress(lanes, plan.n_lanes, steps, todo, seconds, broken, cells, progress.batch_loss))
 
     status = "interrupted"
     try:
         for shard in shards:
-            outcome = engine.run(shard, report)
+            outcome = engine.run(shard, partial(report, shard.cells))
             store.add_shard(shard.id, tables_of(outcome))
             lanes += len(shard.lane_ids)
             diverged += int((outcome.diverged_at >= 0).sum())
-            report(Progress(0, 0.0, 0))
+            report((), Progress(0, 0.0, 0))
         status = "complete"
     finally:
         store.publish(plan, manifest | _afterwards(engine, status, manifest))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bn_ablate.config import base_settings
-from bn_ablate.plan import canonical_json
+from bn_ablate.plan import Plan, canonical_json
 from bn_ablate.results import Results
 from bn_ablate.results.files import sha256_of
 from bn_ablate.sinks import names
@@ -164,6 +164,21 @@ def study_content(results: Results) -> RunContent:
         images={f"figures/{file.stem}": file for file in sorted((results.path / "figures").glob("*.png"))},
         pages={"report": report} if report.is_file() else {},
         artifact=_artifact(results),
+    )
+
+
+def running_content(plan: Plan) -> RunContent:
+    """The run of a study that is being trained: what is known before; `study_content` goes on with the same run."""
+    study = plan.study
+    return RunContent(
+        id=names.run_id(study.name, "study"),
+        name=study.name,
+        group=study.name,
+        job_type="study",
+        tags=names.tags((study.name, study.claim, study.data.name)),
+        notes=study.description or study.title,
+        config={"study": study.name, "config": study.model_dump(mode="json"), "seeds": list(plan.seeds)},
+        summary={"status": "running", "lanes/planned": plan.n_lanes},
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -96,7 +96,26 @@ class Session:
             raise
         return self.pool.submit(self._finish, run)
 
-    def _open(self, content: RunContent) -> wandb.Run:
+    def follow(self, content: RunContent, points: Iterable[dict[str, Any]], live: str) -> None:
+        """Open the run of `content` and log `points` as they come; keys that begin with `live` are charted over steps.
+
+        W&B's system metrics of this machine go with them. The run is finished when the points end, and marked as
+        failed when they end in an exception.
+        """
+        run = self._open(content, system_metrics=True)
+        exit_code = 1
+        try:
+            with self._reporting():
+                run.define_metric(f"{live}lane_steps", hidden=True)
+                run.define_metric(f"{live}*", step_metric=f"{live}lane_steps")
+                run.summary.update(content.summary)
+                for point in points:
+                    run.log(point)
+            exit_code = 0
+        finally:
+            self._finish(run, exit_code)
+
+    def _open(self, content: RunContent, *, system_metrics: bool = False) -> wandb.Run:
         import wandb
 
         with self._reporting():
@@ -114,7 +133,7 @@ class Session:
                 config=content.config,
                 resume=None if self.mode == "offline" else "allow",
                 reinit="create_new",
-                settings=_settings(),
+                settings=_settings(system_metrics),
             )
 
     def _finish(self, run: wandb.Run, exit_code: int = 0) -> str:
@@ -154,7 +173,11 @@ def open_session(
         raise SinkError("Weights & Biases: a sweep would take every lane for its one run: unset WANDB_SWEEP_ID.")
     project = project or _own_settings().project or DEFAULT_PROJECT
     try:
-        with TemporaryDirectory(ignore_cleanup_errors=True) as scratch, ThreadPoolExecutor(RUNS_AT_ONCE) as pool:
+        with (
+            TemporaryDirectory(ignore_cleanup_errors=True) as scratch,
+            environment("WANDB_DATA_DIR", scratch if mode == "online" else str(results.resolve() / "wandb" / "data")),
+            ThreadPoolExecutor(RUNS_AT_ONCE) as pool,
+        ):
             yield Session(results, mode, project, entity, Path(scratch), pool, warnings)
     except SinkError:
         # wandb does not let go of a run that it could not open, nor of a key that was refused, until it starts anew
@@ -196,14 +219,25 @@ def quiet_wandb() -> Iterator[list[str]]:
     settings = _own_settings()
     messages = _Messages()
     wandb.termsetup(wandb.Settings(silent=True), messages)
-    chosen = os.environ.get("WANDB_ERROR_REPORTING")
-    os.environ["WANDB_ERROR_REPORTING"] = chosen or "false"
     try:
-        yield messages.warnings
+        with environment("WANDB_ERROR_REPORTING", os.environ.get("WANDB_ERROR_REPORTING", "false")):
+            yield messages.warnings
     finally:
-        if chosen is None:
-            del os.environ["WANDB_ERROR_REPORTING"]
         wandb.termsetup(settings, None)
+
+
+@contextmanager
+def environment(name: str, value: str) -> Iterator[None]:
+    """An environment variable set for a while: where W&B copies the files of tables to, for one, is told by such."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 class _Messages:
@@ -228,7 +262,7 @@ def _own_settings() -> wandb.Settings:
     return singleton().settings
 
 
-def _settings() -> wandb.Settings:
+def _settings(system_metrics: bool) -> wandb.Settings:
     """Settings of a run, without what W&B finds out about the machine: the manifest says it better, once."""
     import wandb
 
@@ -249,7 +283,7 @@ def _settings() -> wandb.Settings:
         stop_fn=lambda: None,  # wandb's own interrupts the main thread
         x_disable_machine_info=True,
         x_disable_meta=True,
-        x_disable_stats=True,
+        x_disable_stats=not system_metrics,
         x_disable_viewer=True,
         x_save_requirements=False,
     )

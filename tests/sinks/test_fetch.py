@@ -38,9 +38,7 @@ def test_another_user_gets_the_very_files(results: Results, service: Service, tm
     assert not (tmp_path / "oldest" / "small" / "report.html").exists()
 
 
-def test_what_is_damaged_or_none_is_told_and_leaves_nothing(
-    results: Results, service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_damaged_or_none_is_told_and_leaves_nothing(results: Results, service: Service, tmp_path: Path) -> None:
     (results.path / "report.html").write_text("one")
     seal(results.path)
     (results.path / "report.html").write_text("two")
@@ -54,9 +52,13 @@ def test_what_is_damaged_or_none_is_told_and_leaves_nothing(
         with pytest.raises(SinkError, match=said):
             fetch(name, tmp_path / "theirs")
     assert list((tmp_path / "theirs").iterdir()) == []
+
+
+def test_without_a_key_nothing_is_asked(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WANDB_API_KEY")
     with pytest.raises(SinkError, match="there is no API key: run `wandb login`"):
         fetch(NAME, tmp_path / "theirs")
+    assert service.requests == []
 
 
 def test_a_half_finished_study_comes_back_half_finished(results: Results, service: Service, tmp_path: Path) -> None:
