@@ -1,37 +1,32 @@
-"""The command line: `bn-ablate plan | run | report | sync | verify | data | bench`."""
+"""The command line: `bn-ablate plan | run | report | verify | data`, and what `wandb_cli` adds."""
 
 from __future__ import annotations
 
 import math
 import signal
 import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import tyro
 
+from bn_ablate import wandb_cli
+from bn_ablate.arguments import Config, Folder, Only, Overrides, ResultsRoot
+
 if TYPE_CHECKING:
     from rich.console import Console
 
     from bn_ablate.config import Study
+    from bn_ablate.plan import Plan
     from bn_ablate.results import Results
     from bn_ablate.study import RunProgress
 
 app = tyro.extras.SubcommandApp()
+for command in (wandb_cli.sync, wandb_cli.fetch, wandb_cli.sweep_config, wandb_cli.wandb_report):
+    app.command(command)
 
-Config = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CONFIG", help="a study, as a TOML file")]
-Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR", help="a results folder, as results/ablate")]
-Overrides = Annotated[
-    tyro.conf.UseAppendAction[tuple[str, ...]],
-    tyro.conf.arg(name="set", metavar="KEY=VALUE", help="set a key of the study, as train.steps=500; may be repeated"),
-]
-Only = Annotated[
-    tyro.conf.UseAppendAction[tuple[str, ...]],
-    tyro.conf.arg(
-        metavar="AXIS=LEVEL,…",
-        help="these lanes alone, as placement=pre,activation=sigmoid,seed=3; an axis that comes again adds a level",
-    ),
-]
 Wandb = Literal["auto", "online", "offline", "disabled"]
 WandbMode = Annotated[
     Wandb, tyro.conf.arg(help="auto: online with a key, else the study's own run offline; offline: every lane offline")
@@ -54,9 +49,7 @@ def run(
     config: Config,
     overrides: Overrides = (),
     only: Only = (),
-    results: Annotated[
-        Path, tyro.conf.arg(help="the folder of all results; a study's are in a folder of its own there")
-    ] = Path("results"),
+    results: ResultsRoot = Path("results"),
     wandb: WandbMode = "auto",
     device: Annotated[Literal["auto", "cpu", "cuda", "tpu"], tyro.conf.arg(help="where to train")] = "auto",
     memory: Annotated[
@@ -89,20 +82,22 @@ def run(
     show_plan(console, part, estimate_bytes(part))
     engine.set_up(device)
     trained = False
-    with run_progress(console) as show_progress:
+    budget = None if memory is None else int(memory * 2**30)
+    with run_progress(console) as show_progress, _streamed(console, part, results, wandb) as stream:
 
         def on_progress(progress: RunProgress) -> None:
             nonlocal trained
             trained = True
             show_progress(progress)
+            stream(progress)
 
-        budget = None if memory is None else int(memory * 2**30)
         if chosen:
             again = rerun(made, chosen, results, strategy=strategy, memory=budget, on_progress=on_progress)
         else:
             done = run_study(made, results, strategy=strategy, memory=budget, on_progress=on_progress)
     if chosen:
         show_rerun(console, again)
+        _show_in_sweep(console, again.results)
         return
     timing = done.manifest["timing"]
     console.print(
@@ -126,33 +121,6 @@ def report(results: Folder) -> None:
     show_summary(console, done)
     show_verdicts(console, done.claims)
     _show_paths(console, done)
-
-
-@app.command
-def sync(
-    results: Folder,
-    project: Annotated[str | None, tyro.conf.arg(help="W&B project; bn_ablate when not given")] = None,
-    entity: Annotated[str | None, tyro.conf.arg(help="W&B user or team; your own default when not given")] = None,
-    wandb: Annotated[Literal["online", "offline"], tyro.conf.arg(help="where to")] = "online",
-) -> None:
-    """Send stored results to Weights & Biases, a run per lane and one for the study; doing it twice doubles nothing."""
-    from rich.progress import Progress
-
-    from bn_ablate import sinks
-    from bn_ablate.terminal import make_console
-
-    console = make_console()
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("sending", total=None)
-        sent = sinks.publish(
-            results,
-            wandb,
-            lanes=True,
-            project=project,
-            entity=entity,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )
-    console.print(sent.message, markup=False)
 
 
 @app.command
@@ -187,7 +155,9 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line; return the exit status: 2 for what the user wrote wrongly, 1 for what went wrong."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        app.cli(prog="bn-ablate", description="Batch Normalization ablations in JAX.", args=argv)
+        words = sys.argv[1:] if argv is None else argv
+        words = _axes_as_only(words) if words[:1] == ["run"] else words
+        app.cli(prog="bn-ablate", description="Batch Normalization ablations in JAX.", args=words)
     except KeyboardInterrupt:
         print("\ninterrupted; the finished lanes are stored, and the same command goes on from there", file=sys.stderr)
         return 130
@@ -231,6 +201,44 @@ def _finish(console: Console, done: Results, wandb: Wandb) -> None:
         console.print(f"W&B: {error}", style="yellow", markup=False)
         if wandb == "online":
             raise
+
+
+@contextmanager
+def _streamed(console: Console, plan: Plan, results: Path, wandb: Wandb) -> Iterator[Callable[[RunProgress], None]]:
+    """What streams progress to the study's run in W&B, where that was asked for."""
+    from bn_ablate import sinks
+
+    try:
+        mode = sinks.asked_mode(wandb)
+    except sinks.SinkError:
+        mode = wandb  # told when the results are handed over, and they are trained by then
+    if mode != "online" or plan.whole:
+        yield lambda progress: None
+        return
+    with sinks.Live(plan, results) as live:
+        yield live
+    if live.message:
+        console.print(f"Weights & Biases: no progress was streamed: {live.message}", style="yellow", markup=False)
+
+
+def _show_in_sweep(console: Console, done: Results) -> None:
+    """Under a W&B agent, show the cell that was trained in the run that the agent has opened for it."""
+    from bn_ablate.sinks import sweep
+
+    if sweep.in_sweep():
+        console.print(sweep.publish_cell(done.path), soft_wrap=True, markup=False)
+
+
+def _axes_as_only(argv: Sequence[str]) -> list[str]:
+    """The arguments of `run`, where `--placement=pre`, as a W&B agent writes it, stands for `--only placement=pre`."""
+    from bn_ablate.config.names import FACTORS
+
+    said: list[str] = []
+    for word in argv:
+        axis, sign, _ = word.removeprefix("--").partition("=")
+        is_axis = word.startswith("--") and sign and (axis in FACTORS or axis == "seed")
+        said += ["--only", word.removeprefix("--")] if is_axis else [word]
+    return said
 
 
 def _show_paths(console: Console, done: Results) -> None:

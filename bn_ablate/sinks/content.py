@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bn_ablate.config import base_settings
+from bn_ablate.config import Study, base_settings
 from bn_ablate.plan import Plan, canonical_json
 from bn_ablate.results import Results
 from bn_ablate.results.files import sha256_of
@@ -109,7 +109,6 @@ def lane_contents(results: Results, lane_ids: Collection[str]) -> Iterator[RunCo
     Only `LANES_AT_ONCE` lanes' histories are in memory, however many the study has.
     """
     study, axes = results.study, list(results.axes)
-    base = base_settings(study)
     history, layers = _Rows(results.scan("history")), _Rows(results.scan("layers"))
     tags = _tags(results)
     for row in results.lanes.iter_rows(named=True):
@@ -124,12 +123,16 @@ def lane_contents(results: Results, lane_ids: Collection[str]) -> Iterator[RunCo
             job_type="lane",
             tags=tags,
             notes=study.title,
-            config=base.at(levels).model_dump(mode="json")
-            | {f"axis/{axis}": level for axis, level in levels.items()}
+            config=settings_of(study, levels)
             | {"study": results.name, "claim": study.claim, "seed": seed, "lane_id": lane},
             summary=finite({key: row[key] for key in row if key not in {*axes, "lane_id", "seed"}}),
             history=history_points(history.of(lane), layers.of(lane)),
         )
+
+
+def settings_of(study: Study, levels: dict[str, Any]) -> dict[str, Any]:
+    """The config of the runs of a cell: every setting, nested, and every axis at the top level as `axis/<axis>`."""
+    return base_settings(study).at(levels).model_dump(mode="json") | {f"axis/{axis}": levels[axis] for axis in levels}
 
 
 def study_content(results: Results) -> RunContent:
@@ -139,9 +142,9 @@ def study_content(results: Results) -> RunContent:
     study, manifest, claims = results.study, results.manifest, results.claims
     lanes = results.lanes
     cells = cell_table(results)
-    tables = {"cells": Table(cells.columns, [_finite_or_none(row) for row in cells.iter_rows()])}
+    tables = {"cells": Table(cells.columns, [finite_or_none(row) for row in cells.iter_rows()])}
     if claims:
-        tables["verdicts"] = Table([*VERDICT_COLUMNS], [_finite_or_none(_verdict_row(claim)) for claim in claims])
+        tables["verdicts"] = Table([*VERDICT_COLUMNS], [finite_or_none(_verdict_row(claim)) for claim in claims])
     report = results.path / "report.html"
     return RunContent(
         id=names.run_id(results.name, "study"),
@@ -217,11 +220,12 @@ def thinned(steps: Sequence[int], limit: int) -> list[int]:
 
 def finite(values: dict[str, Any]) -> dict[str, Any]:
     """`values` without those that are None, NaN or infinite."""
-    said = zip(values, _finite_or_none(values.values()), strict=True)
+    said = zip(values, finite_or_none(values.values()), strict=True)
     return {key: value for key, value in said if value is not None}
 
 
-def _finite_or_none(values: Iterable[Any]) -> list[Any]:
+def finite_or_none(values: Iterable[Any]) -> list[Any]:
+    """`values` with None in place of NaN and infinities."""
     return [None if isinstance(value, float) and not math.isfinite(value) else value for value in values]
 
 

@@ -159,17 +159,25 @@ class Session:
 
 @contextmanager
 def open_session(
-    results: Path, mode: Literal["online", "offline"], project: str | None, entity: str | None, warnings: list[str]
+    results: Path,
+    mode: Literal["online", "offline"],
+    project: str | None,
+    entity: str | None,
+    warnings: list[str],
+    *,
+    sweep: bool = False,
 ) -> Iterator[Session]:
     """A session; when the block ends, every run that was opened in it is finished.
 
+    With `sweep` it is for the one run that a W&B agent has opened for this process.
+
     Raises:
-        SinkError: something went wrong in it, or this process belongs to a W&B sweep.
+        SinkError: something went wrong in it, or this process belongs to a sweep and `sweep` is false.
     """
     import wandb
     from wandb.sdk.wandb_setup import singleton
 
-    if _own_settings().sweep_id:
+    if _own_settings().sweep_id and not sweep:
         raise SinkError("Weights & Biases: a sweep would take every lane for its one run: unset WANDB_SWEEP_ID.")
     project = project or _own_settings().project or DEFAULT_PROJECT
     try:
@@ -191,6 +199,11 @@ def configured_mode() -> Mode:
     """The mode that W&B's settings files ask for (`wandb offline` writes it there); `auto` where they leave it open."""
     mode = _own_settings().mode
     return mode if mode == "offline" or mode == "disabled" else "auto"
+
+
+def own_project() -> str | None:
+    """The project that the environment or W&B's settings files name, if any."""
+    return _own_settings().project
 
 
 def has_key() -> bool:

@@ -61,6 +61,7 @@ class Service:
     def __init__(self) -> None:
         self.runs: dict[tuple[str, str], Run] = {}
         self.artifacts: list[Artifact] = []
+        self.views: list[dict[str, Any]] = []
         self.requests: list[str] = []
         self.fault: Callable[[str], int | None] = lambda name: None
         self.delay: Callable[[str], float] = lambda name: 0.0
@@ -89,7 +90,7 @@ class Service:
             if status:
                 return status, {"errors": [{"message": f"answer {status}"}]}
             match kind, rest:
-                case "graphql", [] if operation := getattr(self, re.sub("(?=[A-Z])", "_", name).lower(), None):
+                case "graphql", [] if operation := getattr(self, _method(name), None):
                     return 200, {"data": operation(said.get("variables") or {})}
                 case "files", [_, project, run, "file_stream"]:
                     return 200, self._stream(self._run(project, run), said)
@@ -248,6 +249,36 @@ class Service:
         }
         return {"project": {"artifactCollectionMembership": membership}}
 
+    def _get_default_entity(self, said: dict[str, Any]) -> dict[str, Any]:
+        viewer = {"id": "u", "entity": ENTITY, "username": ENTITY}
+        return {"viewer": viewer}
+
+    def _project_internal_id(self, said: dict[str, Any]) -> dict[str, Any]:
+        return {"project": {"id": "p", "internalId": "UHJvamVjdEludGVybmFsSWQ6MQ=="}}
+
+    def _get_projects(self, said: dict[str, Any]) -> dict[str, Any]:
+        names = dict.fromkeys(project for project, _ in self.runs)
+        project = {
+            "id": "p",
+            "internalId": "p",
+            "entityName": said["entity"],
+            "createdAt": "",
+            "isBenchmark": False,
+            "user": None,
+        }
+        edges = [{"node": project | {"name": name}, "cursor": name} for name in names]
+        page = {"__typename": "PageInfo", "endCursor": None, "hasNextPage": False}
+        return {"models": {"edges": edges, "pageInfo": page}}
+
+    def _upsert_view2(self, said: dict[str, Any]) -> dict[str, Any]:
+        self.views.append(said)
+        project = {"id": "p", "name": said["projectName"], "entityName": said["entityName"]}
+        kept = {key: said[key] for key in ("name", "type", "displayName", "description", "spec")}
+        view = {"id": "v", "project": project, "updatedAt": "2026-01-01T00:00:00", **kept}
+        return {"upsertView": {"view": view, "inserted": True}}
+
+    _upsert_view = _upsert_view2
+
     def _fetch_artifact_manifest(self, said: dict[str, Any]) -> dict[str, Any]:
         url = f"{self.url}/storage/{said.get('id') or said.get('artifactID')}/wandb_manifest.json"
         return {"artifact": {"currentManifest": {"file": {"directUrl": url}}}}
@@ -268,6 +299,11 @@ class Service:
         }
         membership = {"files": files}
         return {"project": {"artifactCollection": {"__typename": "ArtifactSequence", "artifactMembership": membership}}}
+
+
+def _method(operation: str) -> str:
+    """The name of the method that answers a GraphQL operation: `_upsert_bucket` for `UpsertBucket`."""
+    return "_" + re.sub("(?<!^)(?=[A-Z])", "_", operation).lower()
 
 
 def _handler(service: Service) -> type[BaseHTTPRequestHandler]:
