@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import itertools
 import json
 import re
 import socket
@@ -13,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+import yaml
 
 ENTITY = "somebody"
 BROKEN_OFF = -1
@@ -58,10 +61,14 @@ class Service:
     wait before.
     """
 
+    SWEEP = "sweep1"
+
     def __init__(self) -> None:
         self.runs: dict[tuple[str, str], Run] = {}
         self.artifacts: list[Artifact] = []
         self.views: list[dict[str, Any]] = []
+        self.sweep = ""
+        self.trials: list[dict[str, Any]] = []
         self.requests: list[str] = []
         self.fault: Callable[[str], int | None] = lambda name: None
         self.delay: Callable[[str], float] = lambda name: 0.0
@@ -248,6 +255,29 @@ class Service:
             "artifact": shown,
         }
         return {"project": {"artifactCollectionMembership": membership}}
+
+    def _upsert_sweep(self, said: dict[str, Any]) -> dict[str, Any]:
+        self.sweep = said["config"]
+        parameters = yaml.safe_load(self.sweep)["parameters"]
+        for levels in itertools.product(*(parameter["values"] for parameter in parameters.values())):
+            self.trials.append(dict(zip(parameters, ({"value": level} for level in levels), strict=True)))
+        project = {"id": "p", "name": said["projectName"], "entity": {"id": "e", "name": ENTITY}}
+        return {"upsertSweep": {"sweep": {"name": self.SWEEP, "project": project}, "configValidationWarnings": []}}
+
+    def _sweep_with_runs(self, said: dict[str, Any]) -> dict[str, Any]:
+        return {"project": {"sweep": {"id": "s", "name": self.SWEEP, "config": self.sweep, "runs": {"edges": []}}}}
+
+    def _create_agent(self, said: dict[str, Any]) -> dict[str, Any]:
+        return {"createAgent": {"agent": {"id": "a"}}}
+
+    def _heartbeat(self, said: dict[str, Any]) -> dict[str, Any]:
+        """One trial at a time, and the end when none is left."""
+        commands: list[dict[str, Any]] = []
+        if not json.loads(said["runState"]):
+            trial = self.trials.pop(0) if self.trials else None
+            run = {"type": "run", "run_id": f"trial{len(self.trials)}", "program": "", "args": trial}
+            commands = [run if trial else {"type": "exit"}]
+        return {"agentHeartbeat": {"agent": {"id": "a"}, "commands": json.dumps(commands)}}
 
     def _get_default_entity(self, said: dict[str, Any]) -> dict[str, Any]:
         viewer = {"id": "u", "entity": ENTITY, "username": ENTITY}
