@@ -96,10 +96,13 @@ class RunContent:
     @cached_property
     def sha256(self) -> str:
         """A hash of everything here, the content of files included."""
-        said = dataclasses.asdict(self)
-        for holder, kind in ((said, "images"), (said, "pages"), (said["artifact"], "files")):
-            if holder:
-                holder[kind] = {key: sha256_of(file) for key, file in holder[kind].items()}
+        said = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        said["tables"] = {key: [table.columns, table.rows] for key, table in self.tables.items()}
+        for kind in ("images", "pages"):
+            said[kind] = {key: sha256_of(file) for key, file in said[kind].items()}
+        if self.artifact:
+            files = {name: sha256_of(file) for name, file in self.artifact.files.items()}
+            said["artifact"] = [self.artifact.name, self.artifact.metadata, files]
         return hashlib.sha256(canonical_json(said).encode()).hexdigest()
 
 
