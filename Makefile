@@ -17,11 +17,22 @@ PYTEST     := $(BIN)/pytest -n auto --maxprocesses 4
 RUN         = $(BIN)/bn-ablate run "$(CONFIG)" --results "$(RESULTS)" --wandb $(WANDB) $(ARGS)
 STUDY       = $(RESULTS)/$(basename $(notdir $(CONFIG)))
 
-.PHONY: help setup ablate smoke report sync bench test test-all check lint types format clean
+CLAIMS     := c1 c2 c3 c4 c5 c6 c7 c8
+
+.PHONY: help setup ablate $(CLAIMS) claims smoke report sync bench test test-all check lint types format clean
 
 ## Studies
 ablate: setup # train, test and report the main study, or another CONFIG
 	$(RUN)
+
+$(CLAIMS): CONFIG = $(wildcard configs/$@_*.toml)
+c1 c2 c3 c4 c5 c6 c7 c8: setup # put one of the eight claims to the test; ARGS=--quick to see that it goes through
+	$(RUN)
+
+claims: setup # all eight, one after the other, and then the verdicts over all of them
+	@for claim in $(CLAIMS); do $(MAKE) $$claim || exit; done
+	$(BIN)/bn-ablate claims $(foreach study,$(notdir $(basename $(wildcard configs/c[1-8]_*.toml))),"$(RESULTS)/$(study)") \
+	    --output "$(RESULTS)/claims.json"
 
 smoke: CONFIG = configs/smoke.toml
 smoke: setup # the same with a study of seconds
@@ -73,7 +84,7 @@ help: # this list
 	@bold= plain=; if [ -t 1 ] && [ -z "$$NO_COLOR" ]; then bold=$$(printf '\033[1m') plain=$$(printf '\033[0m'); fi; \
 	echo "make TARGET [NAME=value ...]"; \
 	awk -v b="$$bold" -v p="$$plain" 'BEGIN { FS = ":.*# " } /^## / { printf "\n%s%s%s\n", b, substr($$0, 4), p } \
-	    /^[a-z-]+:.*# / { printf "  %-11s%s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST)); \
+	    /^[a-z0-9 -]+:.*# / { sub("c2 .* c8", "to c8", $$1); printf "  %-11s%s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST)); \
 	printf '\n%sSettings%s\n' "$$bold" "$$plain"; \
 	printf '  %-11s%s\n' \
 	    CONFIG= "the study [$(CONFIG)]" \

@@ -1,7 +1,7 @@
 """Batch Normalization ablations in JAX: whole grids of networks trained at once, measured, tested and reported.
 
-`load_study`, `make_plan`, `run`, `train_lane`, `open_results`, `write_report` and `publish` are what scripts and
-notebooks need; they are imported when they are first asked for, so that `import bn_ablate` costs nothing.
+`load_study`, `make_plan`, `run`, `rerun`, `train_lane`, `open_results`, `write_report` and `publish` are what scripts
+and notebooks need; they are imported when they are first asked for, so that `import bn_ablate` costs nothing.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ _WHERE = {
     "make_plan": "plan",
     "open_results": "results",
     "publish": "sinks",
+    "rerun": "study",
     "run": "study",
     "train_lane": "study",
     "verify": "results",
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from bn_ablate.plan import make_plan
     from bn_ablate.results import Results, ResultsError, open_results, verify
     from bn_ablate.sinks import publish
-    from bn_ablate.study import TrainedLane, run, train_lane
+    from bn_ablate.study import TrainedLane, rerun, run, train_lane
 
 __all__ = [
     "ConfigError",
@@ -48,6 +49,7 @@ __all__ = [
     "make_plan",
     "open_results",
     "publish",
+    "rerun",
     "run",
     "train_lane",
     "verify",

@@ -1,30 +1,32 @@
-"""The command line: `bn-ablate plan | run | report | sync | verify | data | bench`."""
+"""The command line: `bn-ablate plan | run | report | claims | verify | data`, and what `wandb_cli` adds."""
 
 from __future__ import annotations
 
 import math
 import signal
 import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import tyro
 
+from bn_ablate import wandb_cli
+from bn_ablate.arguments import Config, Folder, Only, Overrides, ResultsRoot
+
 if TYPE_CHECKING:
     from rich.console import Console
 
     from bn_ablate.config import Study
+    from bn_ablate.plan import Plan
     from bn_ablate.results import Results
     from bn_ablate.study import RunProgress
 
 app = tyro.extras.SubcommandApp()
+for command in (wandb_cli.sync, wandb_cli.fetch, wandb_cli.sweep_config, wandb_cli.wandb_report):
+    app.command(command)
 
-Config = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CONFIG", help="a study, as a TOML file")]
-Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR", help="a results folder, as results/ablate")]
-Overrides = Annotated[
-    tyro.conf.UseAppendAction[tuple[str, ...]],
-    tyro.conf.arg(name="set", metavar="KEY=VALUE", help="set a key of the study, as train.steps=500; may be repeated"),
-]
 Wandb = Literal["auto", "online", "offline", "disabled"]
 WandbMode = Annotated[
     Wandb, tyro.conf.arg(help="auto: online with a key, else the study's own run offline; offline: every lane offline")
@@ -46,9 +48,13 @@ def plan(config: Config, overrides: Overrides = ()) -> None:
 def run(
     config: Config,
     overrides: Overrides = (),
-    results: Annotated[
-        Path, tyro.conf.arg(help="the folder of all results; a study's are in a folder of its own there")
-    ] = Path("results"),
+    only: Only = (),
+    quick: Annotated[
+        bool,
+        tyro.conf.FlagCreatePairsOff,
+        tyro.conf.arg(help="2 seeds and 12 steps, to see that the study goes through"),
+    ] = False,
+    results: ResultsRoot = Path("results"),
     wandb: WandbMode = "auto",
     device: Annotated[Literal["auto", "cpu", "cuda", "tpu"], tyro.conf.arg(help="where to train")] = "auto",
     memory: Annotated[
@@ -60,29 +66,47 @@ def run(
         tyro.conf.arg(help="lanes all at once or one by one; auto: map on CPU, else vmap"),
     ] = "auto",
 ) -> None:
-    """Train what a study lacks, test its hypotheses, write the report, and hand the results to Weights & Biases."""
+    """Train what a study lacks, test its hypotheses, write the report, and hand the results to Weights & Biases.
+
+    With --only, train the lanes it picks anew, in a folder of their own, and hold them to those that are stored.
+    With --quick, results go to a folder of their own too; what they say of the hypotheses means nothing.
+    """
     from bn_ablate import engine
+    from bn_ablate.config.only import parse_only
     from bn_ablate.memory import estimate_bytes
-    from bn_ablate.plan import make_plan
+    from bn_ablate.plan import make_plan, restrict
+    from bn_ablate.plan import quick as cut_down
+    from bn_ablate.study import rerun
     from bn_ablate.study import run as run_study
-    from bn_ablate.terminal import clock, make_console, run_progress, show_plan
+    from bn_ablate.terminal import clock, make_console, run_progress, show_plan, show_rerun
 
     if memory is not None and not 0 < memory < math.inf:
         _fail(f"bn-ablate: --memory: {memory} is no number of GiB above 0", 2)
     console = make_console()
-    made = make_plan(_study(config, overrides))
-    show_plan(console, made, estimate_bytes(made))
+    study = _study(config, overrides)
+    made = make_plan(cut_down(study) if quick else study)
+    chosen = parse_only(only)
+    part = restrict(made, chosen) if chosen else made
+    show_plan(console, part, estimate_bytes(part))
     engine.set_up(device)
     trained = False
-    with run_progress(console) as show_progress:
+    budget = None if memory is None else int(memory * 2**30)
+    with run_progress(console) as show_progress, _streamed(console, part, results, wandb) as stream:
 
         def on_progress(progress: RunProgress) -> None:
             nonlocal trained
             trained = True
             show_progress(progress)
+            stream(progress)
 
-        budget = None if memory is None else int(memory * 2**30)
-        done = run_study(made, results, strategy=strategy, memory=budget, on_progress=on_progress)
+        if chosen:
+            again = rerun(made, chosen, results, strategy=strategy, memory=budget, on_progress=on_progress)
+        else:
+            done = run_study(made, results, strategy=strategy, memory=budget, on_progress=on_progress)
+    if chosen:
+        show_rerun(console, again)
+        _show_in_sweep(console, again.results)
+        return
     timing = done.manifest["timing"]
     console.print(
         f"trained in {clock(timing['train_seconds'])}, after {timing['compile_seconds']:.0f} s of compiling"
@@ -108,30 +132,19 @@ def report(results: Folder) -> None:
 
 
 @app.command
-def sync(
-    results: Folder,
-    project: Annotated[str | None, tyro.conf.arg(help="W&B project; bn_ablate when not given")] = None,
-    entity: Annotated[str | None, tyro.conf.arg(help="W&B user or team; your own default when not given")] = None,
-    wandb: Annotated[Literal["online", "offline"], tyro.conf.arg(help="where to")] = "online",
+def claims(
+    results: Annotated[
+        tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="DIR", help="results folders, as results/c1_*")
+    ],
+    output: Annotated[Path, tyro.conf.arg(metavar="FILE", help="where the verdicts go")] = Path("results/claims.json"),
 ) -> None:
-    """Send stored results to Weights & Biases, a run per lane and one for the study; doing it twice doubles nothing."""
-    from rich.progress import Progress
+    """Judge the claims over several studies: their primary hypotheses, adjusted as one family."""
+    from bn_ablate.analysis import write_combined_claims
+    from bn_ablate.terminal import make_console, show_claims
 
-    from bn_ablate import sinks
-    from bn_ablate.terminal import make_console
-
-    console = make_console()
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("sending", total=None)
-        sent = sinks.publish(
-            results,
-            wandb,
-            lanes=True,
-            project=project,
-            entity=entity,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )
-    console.print(sent.message, markup=False)
+    if not results:
+        _fail("bn-ablate claims: needs the results of one study or more, as results/c1_steep_region", 2)
+    show_claims(make_console(), write_combined_claims(results, output), output)
 
 
 @app.command
@@ -166,7 +179,9 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line; return the exit status: 2 for what the user wrote wrongly, 1 for what went wrong."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        app.cli(prog="bn-ablate", description="Batch Normalization ablations in JAX.", args=argv)
+        words = sys.argv[1:] if argv is None else argv
+        words = _axes_as_only(words) if words[:1] == ["run"] else words
+        app.cli(prog="bn-ablate", description="Batch Normalization ablations in JAX.", args=words)
     except KeyboardInterrupt:
         print("\ninterrupted; the finished lanes are stored, and the same command goes on from there", file=sys.stderr)
         return 130
@@ -210,6 +225,44 @@ def _finish(console: Console, done: Results, wandb: Wandb) -> None:
         console.print(f"W&B: {error}", style="yellow", markup=False)
         if wandb == "online":
             raise
+
+
+@contextmanager
+def _streamed(console: Console, plan: Plan, results: Path, wandb: Wandb) -> Iterator[Callable[[RunProgress], None]]:
+    """What streams progress to the study's run in W&B, where that was asked for."""
+    from bn_ablate import sinks
+
+    try:
+        mode = sinks.asked_mode(wandb)
+    except sinks.SinkError:
+        mode = wandb  # told when the results are handed over, and they are trained by then
+    if mode != "online" or plan.whole:
+        yield lambda progress: None
+        return
+    with sinks.Live(plan, results) as live:
+        yield live
+    if live.message:
+        console.print(f"Weights & Biases: no progress was streamed: {live.message}", style="yellow", markup=False)
+
+
+def _show_in_sweep(console: Console, done: Results) -> None:
+    """Under a W&B agent, show the cell that was trained in the run that the agent has opened for it."""
+    from bn_ablate.sinks import sweep
+
+    if sweep.in_sweep():
+        console.print(sweep.publish_cell(done.path), soft_wrap=True, markup=False)
+
+
+def _axes_as_only(argv: Sequence[str]) -> list[str]:
+    """The arguments of `run`, where `--placement=pre`, as a W&B agent writes it, stands for `--only placement=pre`."""
+    from bn_ablate.config.names import FACTORS
+
+    said: list[str] = []
+    for word in argv:
+        axis, sign, _ = word.removeprefix("--").partition("=")
+        is_axis = word.startswith("--") and sign and (axis in FACTORS or axis == "seed")
+        said += ["--only", word.removeprefix("--")] if is_axis else [word]
+    return said
 
 
 def _show_paths(console: Console, done: Results) -> None:

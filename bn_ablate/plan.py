@@ -5,17 +5,22 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from bn_ablate.config.errors import ConfigError, Problem
 from bn_ablate.config.lane import LaneSettings, base_settings
 from bn_ablate.config.names import FACTORS
+from bn_ablate.config.only import SEED, check_only
 from bn_ablate.config.schema import Study
 
 LANE_FORMAT = 1
 """Raised when the same settings and seed no longer give the same lane, so that no old result passes for a new one."""
+
+LONGEST_NAME = 64
+"""The most characters that a study's name may have."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +52,15 @@ class Lane(NamedTuple):
 
 @dataclass(frozen=True)
 class Group:
-    """Cells that share every static setting, and so one compiled program."""
+    """Cells that share every static setting, and so one compiled program.
+
+    Attributes:
+        cells: the cells to train.
+        kin: all cells that the program is made for; more than `cells` in a part of a plan.
+    """
 
     cells: tuple[Cell, ...]
+    kin: tuple[Cell, ...]
 
     @property
     def settings(self) -> LaneSettings:
@@ -59,11 +70,16 @@ class Group:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a study amounts to."""
+    """What a study amounts to.
+
+    Attributes:
+        whole: the plan that this one is a part of, if it is one.
+    """
 
     study: Study
     cells: tuple[Cell, ...]
     groups: tuple[Group, ...]
+    whole: Plan | None = None
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -101,7 +117,78 @@ def make_plan(study: Study) -> Plan:
     groups: dict[str, list[Cell]] = {}
     for cell in cells:
         groups.setdefault(_static_key(cell.settings), []).append(cell)
-    return Plan(study, cells, tuple(Group(tuple(members)) for members in groups.values()))
+    return Plan(study, cells, tuple(Group(tuple(members), tuple(members)) for members in groups.values()))
+
+
+def restrict(plan: Plan, only: Mapping[str, Any]) -> Plan:
+    """The part of `plan` at the levels of `only`: a study of its own, with the same lanes, programs and no hypotheses.
+
+    `only` maps an axis, or `seed`, to a level or several. Lanes keep their ids, and their programs are those of the
+    whole plan, so that a lane trained in a part gives the numbers that it gave in the whole.
+
+    Raises:
+        ConfigError: an axis or a level is none of the study's, or the exclusions leave nothing.
+    """
+    study = plan.study
+    chosen = check_only(study, only)
+    axes = {axis: chosen.get(axis, levels) for axis, levels in study.axes.items()}
+    levels = {axis: levels for axis, levels in chosen.items() if axis != SEED}
+    cells = tuple(cell for cell in plan.cells if cell.matches(levels))
+    if not cells:
+        raise ConfigError("only", [Problem("", "the exclusions of the study leave nothing of it")])
+    part = study.model_copy(
+        update={
+            "name": part_name(study.name, chosen),
+            "seeds": chosen.get(SEED, plan.seeds),
+            "axes": axes,
+            "exclude": tuple(_within(rule, axes) for rule in study.exclude if all(_within(rule, axes).values())),
+            "hypotheses": (),
+        }
+    )
+    groups = (Group(tuple(cell for cell in group.cells if cell.matches(levels)), group.kin) for group in plan.groups)
+    return Plan(part, cells, tuple(group for group in groups if group.cells), plan.whole or plan)
+
+
+QUICK_SEEDS, QUICK_STEPS, QUICK_PROGRAMS = 2, 12, 2
+"""Seeds and steps of a quick study, and levels of each axis that costs a program for every level."""
+
+
+def quick(study: Study) -> Study:
+    """`study` cut down to seconds, to see that it goes through; called `<name>-quick`, since its verdicts say nothing.
+
+    Hypotheses stay as far as they still have their cells.
+    """
+    axes = {axis: levels if FACTORS[axis].traced else levels[:QUICK_PROGRAMS] for axis, levels in study.axes.items()}
+    changes = {"steps": QUICK_STEPS, "warmup_steps": min(study.train.warmup_steps, QUICK_STEPS // 2)}
+    short = study.model_copy(
+        update={
+            "name": f"{study.name[: LONGEST_NAME - 6]}-quick",
+            "seeds": study.seed_list[:QUICK_SEEDS],
+            "axes": {axis: levels for axis, levels in axes.items() if axis != "steps"},
+            "train": study.train.model_copy(update=changes),
+            "measure": study.measure.model_copy(update={"every": QUICK_STEPS // 2}),
+            "hypotheses": (),
+        }
+    )
+    cells = cells_of(short)
+    stay = (h for h in study.hypotheses if not _problems(short.model_copy(update={"hypotheses": (h,)}), cells))
+    return short.model_copy(update={"hypotheses": tuple(stay)})
+
+
+def part_name(study: str, only: Mapping[str, tuple[Any, ...]]) -> str:
+    """A name for the part of `study` at `only`, as `ablate.placement-pre.seed-3`; with a hash where it is too long."""
+    said = ".".join(f"{axis}-{'-'.join(map(str, levels))}" for axis, levels in only.items())
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", f"{study}.{said}")
+    if len(name) <= LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(f"{study}.{said}".encode()).hexdigest()[:10]
+    return f"{study[: LONGEST_NAME - 16]}.only-{digest}"
+
+
+def _within(rule: dict[str, Any], axes: dict[str, tuple[Any, ...]]) -> dict[str, list[Any]]:
+    """The exclusion `rule`, as far as it speaks of levels in `axes`."""
+    listed = {axis: levels if isinstance(levels, list | tuple) else (levels,) for axis, levels in rule.items()}
+    return {axis: [level for level in levels if level in axes[axis]] for axis, levels in listed.items()}
 
 
 def _problems(study: Study, cells: tuple[Cell, ...]) -> list[Problem]:

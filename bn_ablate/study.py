@@ -14,13 +14,15 @@ A study from its file to data frames, and then one of its networks alone:
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from bn_ablate.config import LaneSettings, Study, base_settings
-from bn_ablate.plan import Cell, Plan, canonical_json, make_plan
+from bn_ablate.plan import Cell, Plan, canonical_json, make_plan, restrict
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,6 +47,8 @@ class RunProgress(NamedTuple):
         lane_steps_planned: those that this run has to do.
         seconds: spent on training in this run.
         diverged: lanes that diverged in this run.
+        cells: those in training.
+        batch_loss: (seeds, cells), the mean batch loss of each lane in training since it was last measured.
     """
 
     lanes: int
@@ -53,6 +57,8 @@ class RunProgress(NamedTuple):
     lane_steps_planned: int
     seconds: float
     diverged: int
+    cells: tuple[Cell, ...] = ()
+    batch_loss: np.ndarray | None = None
 
 
 def run(
@@ -93,7 +99,7 @@ def run(
     def room(settings: LaneSettings) -> int:
         return lanes_that_fit(settings, len(plan.seeds), machine, dataset.images.shape[1:], dataset.n_classes)
 
-    shards = shards_of(plan, finished, room)
+    shards = shards_of(plan, finished, room, as_whole=engine.strategy == "vmap")
     manifest = _manifest(plan, dataset, store.path)
     store.open()
     store.write_manifest(manifest)
@@ -101,24 +107,73 @@ def run(
     lanes = plan.n_lanes - sum(len(shard.lane_ids) for shard in shards)
     diverged = 0
 
-    def report(progress: Progress) -> None:
+    def report(cells: tuple[Cell, ...], progress: Progress) -> None:
         if on_progress:
             steps = engine.timing.lane_steps + progress.lane_steps
             seconds = engine.timing.train_seconds + progress.seconds
-            on_progress(RunProgress(lanes, plan.n_lanes, steps, todo, seconds, diverged + progress.diverged))
+            broken = diverged + progress.diverged
+            on_progress(RunProgress(lanes, plan.n_lanes, steps, todo, seconds, broken, cells, progress.batch_loss))
 
     status = "interrupted"
     try:
         for shard in shards:
-            outcome = engine.run(shard, report)
+            outcome = engine.run(shard, partial(report, shard.cells))
             store.add_shard(shard.id, tables_of(outcome))
             lanes += len(shard.lane_ids)
             diverged += int((outcome.diverged_at >= 0).sum())
-            report(Progress(0, 0.0, 0))
+            report((), Progress(0, 0.0, 0))
         status = "complete"
     finally:
         store.publish(plan, manifest | _afterwards(engine, status, manifest))
     return open_results(store.path)
+
+
+class Rerun(NamedTuple):
+    """Lanes of a study trained once more.
+
+    Attributes:
+        results: what came of it, in a results folder of its own.
+        stored: the results of the whole study; None where there are none.
+        differences: how the two differ, as `bn_ablate.results.compare` says; None where no lane is in both.
+    """
+
+    results: Results
+    stored: Results | None
+    differences: pl.DataFrame | None
+
+
+def rerun(
+    study: Study | Plan,
+    only: Mapping[str, Any],
+    results: str | Path = "results",
+    *,
+    strategy: Strategy = "auto",
+    memory: int | None = None,
+    data_dir: Path | None = None,
+    on_progress: Callable[[RunProgress], None] | None = None,
+) -> Rerun:
+    """Train some lanes of `study` anew, and hold their numbers to those that `results/<study>/` has of them.
+
+    `only` maps an axis, or `seed`, to a level or several: `{"placement": "pre", "seed": 3}`. Nothing that is stored
+    goes into it. The lanes get their programs from the whole study, so that on the same machine with the same strategy
+    their numbers are the same to the bit; with another they agree as far as float32 lets training agree. The results
+    go to a folder of their own beside that of the study, in place of what an earlier such call left there.
+
+    Raises:
+        ConfigError, DataError, ResultsError: as `run` does.
+    """
+    from bn_ablate.results import compare, open_results
+
+    whole = study if isinstance(study, Plan) else make_plan(study)
+    part = restrict(whole, only)
+    folder = Path(results) / part.study.name
+    if (folder / "manifest.json").is_file():
+        shutil.rmtree(folder)
+    again = run(part, results, strategy=strategy, memory=memory, data_dir=data_dir, on_progress=on_progress)
+    stored = Path(results) / whole.study.name
+    if not (stored / "manifest.json").is_file():
+        return Rerun(again, None, None)
+    return Rerun(again, open_results(stored), compare(open_results(stored), again))
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -16,9 +17,11 @@ from rich.table import Table
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import polars as pl
+
     from bn_ablate.plan import Plan
     from bn_ablate.results import Results
-    from bn_ablate.study import RunProgress
+    from bn_ablate.study import Rerun, RunProgress
 
 SECONDS_BETWEEN_LINES = 10.0
 """How often progress is printed where the output is not a terminal."""
@@ -137,6 +140,50 @@ def show_summary(console: Console, results: Results) -> None:
         )
 
 
+RERUN_METRICS = ("final_train_loss", "final_test_loss", "final_test_accuracy", "gap")
+MOST_LANES = 20
+"""More lanes than that are not shown one by one."""
+
+
+def show_rerun(console: Console, again: Rerun) -> None:
+    """Print lanes that were trained anew beside what is stored of them, and whether any number differs."""
+    new, stored, differences = again.results.lanes, again.stored, again.differences
+    old = {} if stored is None else {row["lane_id"]: row for row in stored.lanes.iter_rows(named=True)}
+    if new.height <= MOST_LANES:
+        table = Table(title="Trained anew (stored)" if old else "Trained", title_justify="left")
+        for name in (*again.results.axes, "seed"):
+            table.add_column(name.replace("_", " "), style="bold")
+        for name in RERUN_METRICS:
+            table.add_column(name.replace("_", " "), justify="right")
+        for row in new.iter_rows(named=True):
+            levels = [escape(str(row[name])) for name in (*again.results.axes, "seed")]
+            before = old.get(row["lane_id"])
+            numbers = (f"{row[m]:.7g}" + (f" ({before[m]:.7g})" if before else "") for m in RERUN_METRICS)
+            table.add_row(*levels, *numbers)
+        console.print(table)
+    if stored is None or differences is None:
+        console.print("nothing is stored of these lanes to compare with")
+    else:
+        console.print(_sameness(again.results, stored, differences), soft_wrap=True, markup=False)
+    console.print(f"results  {again.results.path}", soft_wrap=True, markup=False)
+
+
+def _sameness(again: Results, stored: Results, differences: pl.DataFrame) -> str:
+    """What a comparison of lanes trained twice amounts to, as a sentence."""
+    values, differing = int(differences["values"].sum()), int(differences["differing"].sum())
+    compared = max(differences["lanes"].to_list())
+    what = f"{compared} of {_count(again.lanes.height, 'lane')}: {values:,} numbers held to {stored.path}"
+    if not differing:
+        return f"{what}: the same, bit for bit"
+    worst = differences.sort("largest", descending=True, nulls_last=True).row(0, named=True)
+    where = f"{worst['largest'] or 0:.3g} at most (in {worst['table']}, {worst['column']})"
+    before, now = (
+        f"{r.manifest.get('strategy')} on {r.manifest.get('device', {}).get('kind')}" for r in (stored, again)
+    )
+    ways = "" if before == now else f"; stored: {before}, now: {now}"
+    return f"{what}: {differing:,} differ, by {where}{ways}"
+
+
 def _accuracy(row: dict[str, Any]) -> str:
     std = row["std"]
     spread = f" ±{100 * std:.1f}" if std is not None and math.isfinite(std) else ""
@@ -162,6 +209,34 @@ def show_verdicts(console: Console, claims: list[dict[str, Any]]) -> None:
             f"[{VERDICT_STYLES[claim['verdict']]}]{claim['verdict']}[/]",
         )
     console.print(table)
+
+
+CLAIMS = {
+    "C1": "keeps activations in their steep region",
+    "C2": "γ and β are useful degrees of freedom",
+    "C3": "reduces vanishing gradients",
+    "C4": "regularizes slightly",
+    "C5": "switches ReLU units off",
+    "C6": "calls for less dropout",
+    "C7": "works after the activation too",
+    "C8": "is needed in every layer",
+}
+"""What each claim says Batch Normalization is or does."""
+
+
+def show_claims(console: Console, said: dict[str, Any], file: Path) -> None:
+    """Print a line per claim, over all studies: its verdict, and how many of its hypotheses have which."""
+    table = Table(
+        title=f"Claims: Batch Normalization … ({said['family']} hypotheses, one family)", title_justify="left"
+    )
+    for name in ("claim", "", "verdict", "primary hypotheses"):
+        table.add_column(name)
+    for claim in said["claims"]:
+        counts = ", ".join(f"{times} {verdict}" for verdict, times in claim["counts"].items())
+        style = VERDICT_STYLES.get(claim["verdict"], "yellow")
+        table.add_row(claim["claim"], CLAIMS[claim["claim"]], f"[{style}]{claim['verdict']}[/]", counts)
+    console.print(table)
+    console.print(f"verdicts {escape(str(file))}", highlight=False)
 
 
 def _signed(value: float | None) -> str:

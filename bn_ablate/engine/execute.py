@@ -31,11 +31,15 @@ HASTILY = {"xla_backend_optimization_level": 1}
 
 
 class Progress(NamedTuple):
-    """Where a run stands: lane-steps done in this shard, seconds spent on them, and lanes that have diverged so far."""
+    """Where a run stands: lane-steps done in this shard, seconds spent on them, and lanes that have diverged so far.
+
+    `batch_loss` is (seeds, cells), the mean batch loss of each lane since it was last measured.
+    """
 
     lane_steps: int
     seconds: float
     diverged: int
+    batch_loss: np.ndarray | None = None
 
 
 @dataclass
@@ -128,7 +132,7 @@ class Engine:
         """
         settings = [cell.settings for cell in shard.cells]
         program = self.program(shard)
-        layout = self._layout(len(shard.seeds), shard.room)
+        layout = self._layout(max(len(shard.seeds), shard.seed_room), shard.room)
         seed_numbers = _fill(list(shard.seeds), layout.seeds)
         factors = stack_factors(_fill(settings, layout.cells), program.structure.activations)
         seeds = self._seed_examples(shard, seed_numbers)
@@ -150,15 +154,17 @@ class Engine:
         seen: list[Observation] = []
         lanes = len(shard.seeds) * len(shard.cells)
         begun = time.perf_counter()
-        done = 0
+        done = since = 0
         for start, n_steps, observed in self._segments(steps, room):
             states, observation = call(self._examples, seeds, factors, states, segment(start, n_steps, observed))
             if observed:
                 seen.append(jax.tree.map(lambda leaf: np.asarray(leaf)[whole], observation))
             diverged = np.asarray(states.diverged_at)[whole]
             done += n_steps * lanes
+            since = n_steps if observed else since + n_steps
             if on_progress:
-                on_progress(Progress(done, time.perf_counter() - begun, int((diverged >= 0).sum())))
+                loss = np.asarray(states.loss_sum)[whole] / since if since else None
+                on_progress(Progress(done, time.perf_counter() - begun, int((diverged >= 0).sum()), loss))
         self.timing.train_seconds += time.perf_counter() - begun
         self.timing.lane_steps += done
         return Outcome(

@@ -20,12 +20,14 @@ class Shard:
         seeds: the seeds to train each of them at.
         room: lanes per seed that the program is compiled for; the shards of a run that differ only in their number of
             cells share it, and so share a program.
+        seed_room: seeds that it is compiled for.
     """
 
     group: tuple[Cell, ...]
     cells: tuple[Cell, ...]
     seeds: tuple[int, ...]
     room: int
+    seed_room: int = 1
 
     @property
     def lane_ids(self) -> list[str]:
@@ -39,12 +41,18 @@ class Shard:
 
 
 def shards_of(
-    plan: Plan, finished: Set[str] = frozenset(), max_lanes: int | Callable[[LaneSettings], int] = 256
+    plan: Plan,
+    finished: Set[str] = frozenset(),
+    max_lanes: int | Callable[[LaneSettings], int] = 256,
+    *,
+    as_whole: bool = False,
 ) -> list[Shard]:
     """The work that is left of `plan`: blocks of at most `max_lanes` lanes, but at least one cell at all its seeds.
 
     `max_lanes` is a number, or a function of the settings of a group.
     Cells that lack the same seeds go together, in near-equal blocks.
+    With `as_whole`, programs get the shapes that the whole plan has, even where the work is a part of it: all lanes at
+    once, whose arithmetic depends on how many they are, then give the same bits.
     """
     shards = []
     for group in plan.groups:
@@ -55,7 +63,12 @@ def shards_of(
             if seeds:
                 lacking.setdefault(seeds, []).append(cell)
         for seeds, cells in lacking.items():
-            blocks = -(-len(cells) // max(1, most // len(seeds)))
-            room = -(-len(cells) // blocks)
-            shards += [Shard(group.cells, tuple(cells[i : i + room]), seeds, room) for i in range(0, len(cells), room)]
+            n_cells, n_seeds = len(cells), len(seeds)
+            if as_whole and plan.whole:
+                n_cells, n_seeds = len(group.kin), len(plan.whole.seeds)
+            blocks = -(-n_cells // max(1, most // n_seeds))
+            room = -(-n_cells // blocks)
+            shards += [
+                Shard(group.kin, tuple(cells[i : i + room]), seeds, room, n_seeds) for i in range(0, len(cells), room)
+            ]
     return shards

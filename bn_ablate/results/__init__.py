@@ -1,8 +1,9 @@
 """Results on disk: written whole or not at all, checked when read."""
 
+from bn_ablate.results.compare import compare
 from bn_ablate.results.files import ResultsError
 from bn_ablate.results.reader import Results, open_results
-from bn_ablate.results.seal import seal, verify
+from bn_ablate.results.seal import damage, seal, verify
 from bn_ablate.results.store import Store
 
-__all__ = ["Results", "ResultsError", "Store", "open_results", "seal", "verify"]
+__all__ = ["Results", "ResultsError", "Store", "compare", "damage", "open_results", "seal", "verify"]

@@ -41,6 +41,12 @@ class Results:
         """Axis -> levels, in the study's order."""
         return self.study.axes
 
+    def scan(self, table: str) -> pl.LazyFrame:
+        """One of the tables, checked against the seal but not read yet: for tables that may not fit into memory."""
+        import polars as pl
+
+        return pl.scan_parquet(self._checked(table), glob=False)
+
     @cached_property
     def lanes(self) -> pl.DataFrame:
         """A row per lane."""
@@ -75,16 +81,21 @@ class Results:
     def _table(self, name: str) -> pl.DataFrame:
         import polars as pl
 
+        file = self._checked(name)
+        try:
+            return pl.read_parquet(file, glob=False)
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise ResultsError(f"{file}: cannot be read ({error}); `bn-ablate run` writes it again") from None
+
+    def _checked(self, name: str) -> Path:
+        """The file of a table, which is there and as the seal says."""
         file = self.path / f"{name}.parquet"
         sealed = self.manifest.get("files", {}).get(file.name)
         if not file.is_file():
             raise ResultsError(f"{file}: is missing; `bn-ablate run` writes it again from the finished shards")
         if sealed is not None and sha256_of(file) != sealed:
             raise ResultsError(f"{file}: its content has changed since it was written; `bn-ablate run` writes it again")
-        try:
-            return pl.read_parquet(file, glob=False)
-        except (OSError, pl.exceptions.PolarsError) as error:
-            raise ResultsError(f"{file}: cannot be read ({error}); `bn-ablate run` writes it again") from None
+        return file
 
 
 def open_results(path: str | Path) -> Results:

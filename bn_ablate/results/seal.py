@@ -25,20 +25,25 @@ def seal(path: Path) -> None:
 
 
 def verify(path: Path) -> list[str]:
-    """What is wrong with the results folder `path`: a sentence for each file that is missing, changed or not listed.
+    """What is wrong with the results folder `path`: that its run is not complete, and what `damage` finds.
 
     Raises:
         ResultsError: there is no readable manifest.
     """
-    manifest = read_manifest(path)
-    listed: dict[str, str] = manifest.get("files", {})
+    status = read_manifest(path).get("status")
+    unfinished = [f"the run is not complete: its status is {status!r}; `bn-ablate run` goes on with it"]
+    return [*(unfinished if status != "complete" else []), *damage(path)]
+
+
+def damage(path: Path) -> list[str]:
+    """A sentence for each file of the results folder `path` that is missing, changed or not listed in the manifest.
+
+    Raises:
+        ResultsError: there is no readable manifest.
+    """
+    listed: dict[str, str] = read_manifest(path).get("files", {})
     present = set(_files(path))
-    problems = []
-    if manifest.get("status") != "complete":
-        problems.append(
-            f"the run is not complete: its status is {manifest.get('status')!r}; `bn-ablate run` goes on with it"
-        )
-    problems += [f"{name}: is missing" for name in sorted(listed.keys() - present)]
+    problems = [f"{name}: is missing" for name in sorted(listed.keys() - present)]
     problems += [f"{name}: is not listed in the manifest" for name in sorted(present - listed.keys())]
     for name in sorted(listed.keys() & present):
         if sha256_of(path / name) != listed[name]:

@@ -7,14 +7,14 @@ import hashlib
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bn_ablate.config import base_settings
-from bn_ablate.plan import canonical_json
+from bn_ablate.config import Study, base_settings
+from bn_ablate.plan import Plan, canonical_json
 from bn_ablate.results import Results
 from bn_ablate.results.files import sha256_of
-from bn_ablate.results.tables import CURVES, LAYER_MEASURES
 from bn_ablate.sinks import names
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 MAX_POINTS = 100
 """The most history points of a run; the full curves stay in the store."""
+
+LANES_AT_ONCE = 64
+"""Lanes whose rows are in memory together."""
 
 VERDICT_COLUMNS = (
     "id",
@@ -53,6 +56,21 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Artifact:
+    """A results folder as W&B keeps it.
+
+    Attributes:
+        name: its name; W&B adds the version.
+        metadata: the manifest, without the list of files.
+        files: path in the folder -> file.
+    """
+
+    name: str
+    metadata: dict[str, Any]
+    files: dict[str, Path]
+
+
+@dataclass(frozen=True)
 class RunContent:
     """All that one W&B run shows.
 
@@ -60,6 +78,7 @@ class RunContent:
         id: the run's id, which depends on the study and the lane only.
         history: one dict per point, in order of its `step`.
         tables, images, pages: by the key under which they are logged; images are PNG files, pages are HTML files.
+        artifact: the results folder as a versioned artifact, in the study's run.
     """
 
     id: str
@@ -74,21 +93,28 @@ class RunContent:
     tables: dict[str, Table] = field(default_factory=dict)
     images: dict[str, Path] = field(default_factory=dict)
     pages: dict[str, Path] = field(default_factory=dict)
+    artifact: Artifact | None = None
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """A hash of everything here, the content of files included."""
-        said = dataclasses.asdict(self)
+        said = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        said["tables"] = {key: [table.columns, table.rows] for key, table in self.tables.items()}
         for kind in ("images", "pages"):
             said[kind] = {key: sha256_of(file) for key, file in said[kind].items()}
+        if self.artifact:
+            files = {name: sha256_of(file) for name, file in self.artifact.files.items()}
+            said["artifact"] = [self.artifact.name, self.artifact.metadata, files]
         return hashlib.sha256(canonical_json(said).encode()).hexdigest()
 
 
 def lane_contents(results: Results, lane_ids: Collection[str]) -> Iterator[RunContent]:
-    """The runs of the lanes `lane_ids`, one at a time, in the store's order."""
+    """The runs of the lanes `lane_ids`, one at a time, in the store's order.
+
+    Only `LANES_AT_ONCE` lanes' histories are in memory, however many the study has.
+    """
     study, axes = results.study, list(results.axes)
-    base = base_settings(study)
-    history, layers = _Rows(results.history), _Rows(results.layers)
+    history, layers = _Rows(results.scan("history")), _Rows(results.scan("layers"))
     tags = _tags(results)
     for row in results.lanes.iter_rows(named=True):
         lane, seed = row["lane_id"], row["seed"]
@@ -99,15 +125,19 @@ def lane_contents(results: Results, lane_ids: Collection[str]) -> Iterator[RunCo
             id=names.run_id(results.name, lane),
             name=names.lane_name(levels, seed),
             group=names.group_name(results.name, levels),
-            job_type=results.name,
+            job_type="lane",
             tags=tags,
             notes=study.title,
-            config=base.at(levels).model_dump(mode="json")
-            | {f"axis/{axis}": level for axis, level in levels.items()}
+            config=settings_of(study, levels)
             | {"study": results.name, "claim": study.claim, "seed": seed, "lane_id": lane},
             summary=finite({key: row[key] for key in row if key not in {*axes, "lane_id", "seed"}}),
             history=history_points(history.of(lane), layers.of(lane)),
         )
+
+
+def settings_of(study: Study, levels: dict[str, Any]) -> dict[str, Any]:
+    """The config of the runs of a cell: every setting, nested, and every axis at the top level as `axis/<axis>`."""
+    return base_settings(study).at(levels).model_dump(mode="json") | {f"axis/{axis}": levels[axis] for axis in levels}
 
 
 def study_content(results: Results) -> RunContent:
@@ -117,9 +147,9 @@ def study_content(results: Results) -> RunContent:
     study, manifest, claims = results.study, results.manifest, results.claims
     lanes = results.lanes
     cells = cell_table(results)
-    tables = {"cells": Table(cells.columns, [_finite_or_none(row) for row in cells.iter_rows()])}
+    tables = {"cells": Table(cells.columns, [finite_or_none(row) for row in cells.iter_rows()])}
     if claims:
-        tables["verdicts"] = Table([*VERDICT_COLUMNS], [_finite_or_none(_verdict_row(claim)) for claim in claims])
+        tables["verdicts"] = Table([*VERDICT_COLUMNS], [finite_or_none(_verdict_row(claim)) for claim in claims])
     report = results.path / "report.html"
     return RunContent(
         id=names.run_id(results.name, "study"),
@@ -141,21 +171,48 @@ def study_content(results: Results) -> RunContent:
         tables=tables,
         images={f"figures/{file.stem}": file for file in sorted((results.path / "figures").glob("*.png"))},
         pages={"report": report} if report.is_file() else {},
+        artifact=_artifact(results),
     )
 
 
+def running_content(plan: Plan) -> RunContent:
+    """The run of a study that is being trained: what is known before; `study_content` goes on with the same run."""
+    study = plan.study
+    return RunContent(
+        id=names.run_id(study.name, "study"),
+        name=study.name,
+        group=study.name,
+        job_type="study",
+        tags=names.tags((study.name, study.claim, study.data.name)),
+        notes=study.description or study.title,
+        config={"study": study.name, "config": study.model_dump(mode="json"), "seeds": list(plan.seeds)},
+        summary={"status": "running", "lanes/planned": plan.n_lanes},
+    )
+
+
+def _artifact(results: Results) -> Artifact | None:
+    """The sealed files of a results folder and the manifest that seals them; None before there is a seal."""
+    sealed = [name for name in results.manifest.get("files", {}) if (results.path / name).is_file()]
+    if not sealed:
+        return None
+    metadata = {key: value for key, value in results.manifest.items() if key != "files"}
+    files = {name: results.path / name for name in ("manifest.json", *sealed)}
+    return Artifact(names.artifact_name(results.name), metadata, files)
+
+
 def history_points(history: pl.DataFrame, layers: pl.DataFrame) -> list[dict[str, Any]]:
-    """The points of one lane: its curves, and its layers' measures as `layers/<layer>/<measure>`.
+    """The points of one lane: its history, and its layers' measures as `layers/<layer>/<measure>`.
 
     There are at most `MAX_POINTS`. Values that are not finite are left out of their point.
     """
     kept = thinned(history["step"].to_list(), MAX_POINTS)
     points: dict[int, dict[str, Any]] = {}
-    for row in history.select("step", "batch_loss", *CURVES).iter_rows(named=True):
+    for row in history.drop("lane_id", strict=False).iter_rows(named=True):
         points[row["step"]] = row
+    measures = [column for column in layers.columns if column not in ("lane_id", "step", "layer")]
     for row in layers.iter_rows(named=True):
         if row["step"] in points:
-            points[row["step"]] |= {f"layers/{row['layer']}/{measure}": row[measure] for measure in LAYER_MEASURES}
+            points[row["step"]] |= {f"layers/{row['layer']}/{measure}": row[measure] for measure in measures}
     return [finite(points[step]) for step in kept]
 
 
@@ -168,11 +225,12 @@ def thinned(steps: Sequence[int], limit: int) -> list[int]:
 
 def finite(values: dict[str, Any]) -> dict[str, Any]:
     """`values` without those that are None, NaN or infinite."""
-    said = zip(values, _finite_or_none(values.values()), strict=True)
+    said = zip(values, finite_or_none(values.values()), strict=True)
     return {key: value for key, value in said if value is not None}
 
 
-def _finite_or_none(values: Iterable[Any]) -> list[Any]:
+def finite_or_none(values: Iterable[Any]) -> list[Any]:
+    """`values` with None in place of NaN and infinities."""
     return [None if isinstance(value, float) and not math.isfinite(value) else value for value in values]
 
 
@@ -188,15 +246,22 @@ def _tags(results: Results) -> tuple[str, ...]:
 
 
 class _Rows:
-    """The rows of each lane in a table that holds every lane's rows together, as the store writes them."""
+    """The rows of each lane in a stored table, where each lane's rows stand together; some lanes are read at a time."""
 
-    def __init__(self, table: pl.DataFrame) -> None:
+    def __init__(self, table: pl.LazyFrame) -> None:
         import polars as pl
 
         self._table = table
-        runs = table.with_row_index("_first").group_by("lane_id").agg(pl.col("_first").min(), pl.len().alias("_n"))
-        self._places = {lane: (first, n) for lane, first, n in runs.select("lane_id", "_first", "_n").iter_rows()}
+        runs = (
+            table.select("lane_id").with_row_index("first").group_by("lane_id").agg(pl.col("first").min(), n=pl.len())
+        )
+        self._places = {lane: (first, n) for lane, first, n in runs.collect(engine="streaming").iter_rows()}
+        self._read_from = 0
+        self._read = table.clear().collect()
 
     def of(self, lane: str) -> pl.DataFrame:
-        """The rows of `lane`, without a copy."""
-        return self._table.slice(*self._places.get(lane, (0, 0)))
+        """The rows of `lane`; asking for lanes in the table's order reads each of its parts once."""
+        first, n = self._places.get(lane, (0, 0))
+        if not self._read_from <= first <= first + n <= self._read_from + self._read.height:
+            self._read_from, self._read = first, self._table.slice(first, n * LANES_AT_ONCE).collect()
+        return self._read.slice(first - self._read_from, n)

@@ -70,6 +70,11 @@ def run_id(study: str, what: str) -> str:
     return f"{shortened(study, LONGEST_ID - 1 - len(what))}-{what}"
 
 
+def artifact_name(study: str) -> str:
+    """The name of the artifact that holds a study's results folder."""
+    return f"{study}-results"
+
+
 def tags(words: Iterable[str]) -> tuple[str, ...]:
     """`words` as tags: none empty, none twice, none too long."""
     return tuple(dict.fromkeys(word[:LONGEST_TAG] for word in words if word))

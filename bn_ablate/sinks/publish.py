@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from bn_ablate.config.errors import one_of
-from bn_ablate.config.hypothesis_checks import same_level
+from bn_ablate.config.only import check_only
 from bn_ablate.results import Results, open_results
 from bn_ablate.sinks.content import lane_contents, study_content
 from bn_ablate.sinks.errors import SinkError
@@ -49,7 +48,7 @@ def publish(
     lanes: bool | None = None,
     project: str | None = None,
     entity: str | None = None,
-    only: dict[str, Any] | None = None,
+    only: Mapping[str, Any] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> SyncReport:
     """Send the results in the folder `path` to W&B, or write them as offline runs; all of it comes from the store.
@@ -68,8 +67,9 @@ def publish(
         progress: is called with the number of runs done and of all runs, after each.
 
     Raises:
+        ConfigError: `only` names an axis or a level that the study has not.
         ResultsError: `path` is not a results folder, or a table in it is missing or damaged.
-        SinkError: there is no key for `online`, the server does not answer or refuses, or an argument cannot be used.
+        SinkError: there is no key for `online`, the server does not answer or refuses, or `mode` is none.
     """
     path = Path(path)
     wanted = asked_mode(mode)
@@ -125,15 +125,8 @@ def _disabled() -> SyncReport:
     return SyncReport("disabled", 0, 0, False, None, None, "Weights & Biases: disabled.")
 
 
-def _chosen(results: Results, only: dict[str, Any]) -> set[str]:
+def _chosen(results: Results, only: Mapping[str, Any]) -> set[str]:
     """The ids of the lanes at the levels that `only` names."""
-    known = {**results.axes, "seed": results.study.seed_list}
-    wanted = {axis: levels if isinstance(levels, list | tuple) else [levels] for axis, levels in only.items()}
-    for axis, levels in wanted.items():
-        if axis not in known:
-            raise SinkError(f"only: {one_of(axis, known)}")
-        for level in levels:
-            if not any(same_level(level, k) for k in known[axis]):
-                raise SinkError(f"only: {axis}: {one_of(level, [str(k) for k in known[axis]])}")
+    wanted = check_only(results.study, only)
     rows = results.lanes.iter_rows(named=True)
     return {row["lane_id"] for row in rows if all(row[axis] in levels for axis, levels in wanted.items())}

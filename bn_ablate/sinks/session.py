@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
-from bn_ablate.sinks.content import RunContent
+from bn_ablate.sinks.content import Artifact, RunContent
 from bn_ablate.sinks.errors import SinkError, failure
 from bn_ablate.sinks.modes import Mode
 
@@ -28,17 +28,10 @@ RUNS_AT_ONCE = 8
 
 DEFAULT_PROJECT = "bn_ablate"
 
-SUMMARIES = {
-    "batch_loss": "min",
-    "train_loss": "min",
-    "train_accuracy": "max",
-    "validation_loss": "min",
-    "validation_accuracy": "max",
-    "test_loss": "none",
-    "test_accuracy": "none",
-    "layers/*": "none",
-}
-"""What W&B adds to the summary by itself. Nothing for test data, which only report: a minimum would select by them."""
+LAYERS = "layers/"
+"""What the keys of measures by layer begin with."""
+
+ARTIFACT_TYPE = "results"
 
 MEDIA_HASH = "media_sha256"
 """The summary key that tells which tables, images and pages a run shows."""
@@ -103,7 +96,26 @@ class Session:
             raise
         return self.pool.submit(self._finish, run)
 
-    def _open(self, content: RunContent) -> wandb.Run:
+    def follow(self, content: RunContent, points: Iterable[dict[str, Any]], live: str) -> None:
+        """Open the run of `content` and log `points` as they come; keys that begin with `live` are charted over steps.
+
+        W&B's system metrics of this machine go with them. The run is finished when the points end, and marked as
+        failed when they end in an exception.
+        """
+        run = self._open(content, system_metrics=True)
+        exit_code = 1
+        try:
+            with self._reporting():
+                run.define_metric(f"{live}lane_steps", hidden=True)
+                run.define_metric(f"{live}*", step_metric=f"{live}lane_steps")
+                run.summary.update(content.summary)
+                for point in points:
+                    run.log(point)
+            exit_code = 0
+        finally:
+            self._finish(run, exit_code)
+
+    def _open(self, content: RunContent, *, system_metrics: bool = False) -> wandb.Run:
         import wandb
 
         with self._reporting():
@@ -121,7 +133,7 @@ class Session:
                 config=content.config,
                 resume=None if self.mode == "offline" else "allow",
                 reinit="create_new",
-                settings=_settings(),
+                settings=_settings(system_metrics),
             )
 
     def _finish(self, run: wandb.Run, exit_code: int = 0) -> str:
@@ -147,21 +159,33 @@ class Session:
 
 @contextmanager
 def open_session(
-    results: Path, mode: Literal["online", "offline"], project: str | None, entity: str | None, warnings: list[str]
+    results: Path,
+    mode: Literal["online", "offline"],
+    project: str | None,
+    entity: str | None,
+    warnings: list[str],
+    *,
+    sweep: bool = False,
 ) -> Iterator[Session]:
     """A session; when the block ends, every run that was opened in it is finished.
 
+    With `sweep` it is for the one run that a W&B agent has opened for this process.
+
     Raises:
-        SinkError: something went wrong in it, or this process belongs to a W&B sweep.
+        SinkError: something went wrong in it, or this process belongs to a sweep and `sweep` is false.
     """
     import wandb
     from wandb.sdk.wandb_setup import singleton
 
-    if _own_settings().sweep_id:
+    if _own_settings().sweep_id and not sweep:
         raise SinkError("Weights & Biases: a sweep would take every lane for its one run: unset WANDB_SWEEP_ID.")
     project = project or _own_settings().project or DEFAULT_PROJECT
     try:
-        with TemporaryDirectory(ignore_cleanup_errors=True) as scratch, ThreadPoolExecutor(RUNS_AT_ONCE) as pool:
+        with (
+            TemporaryDirectory(ignore_cleanup_errors=True) as scratch,
+            environment("WANDB_DATA_DIR", scratch if mode == "online" else str(results.resolve() / "wandb" / "data")),
+            ThreadPoolExecutor(RUNS_AT_ONCE) as pool,
+        ):
             yield Session(results, mode, project, entity, Path(scratch), pool, warnings)
     except SinkError:
         # wandb does not let go of a run that it could not open, nor of a key that was refused, until it starts anew
@@ -175,6 +199,11 @@ def configured_mode() -> Mode:
     """The mode that W&B's settings files ask for (`wandb offline` writes it there); `auto` where they leave it open."""
     mode = _own_settings().mode
     return mode if mode == "offline" or mode == "disabled" else "auto"
+
+
+def own_project() -> str | None:
+    """The project that the environment or W&B's settings files name, if any."""
+    return _own_settings().project
 
 
 def has_key() -> bool:
@@ -203,14 +232,25 @@ def quiet_wandb() -> Iterator[list[str]]:
     settings = _own_settings()
     messages = _Messages()
     wandb.termsetup(wandb.Settings(silent=True), messages)
-    chosen = os.environ.get("WANDB_ERROR_REPORTING")
-    os.environ["WANDB_ERROR_REPORTING"] = chosen or "false"
     try:
-        yield messages.warnings
+        with environment("WANDB_ERROR_REPORTING", os.environ.get("WANDB_ERROR_REPORTING", "false")):
+            yield messages.warnings
     finally:
-        if chosen is None:
-            del os.environ["WANDB_ERROR_REPORTING"]
         wandb.termsetup(settings, None)
+
+
+@contextmanager
+def environment(name: str, value: str) -> Iterator[None]:
+    """An environment variable set for a while: where W&B copies the files of tables to, for one, is told by such."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 class _Messages:
@@ -235,7 +275,7 @@ def _own_settings() -> wandb.Settings:
     return singleton().settings
 
 
-def _settings() -> wandb.Settings:
+def _settings(system_metrics: bool) -> wandb.Settings:
     """Settings of a run, without what W&B finds out about the machine: the manifest says it better, once."""
     import wandb
 
@@ -256,7 +296,7 @@ def _settings() -> wandb.Settings:
         stop_fn=lambda: None,  # wandb's own interrupts the main thread
         x_disable_machine_info=True,
         x_disable_meta=True,
-        x_disable_stats=True,
+        x_disable_stats=not system_metrics,
         x_disable_viewer=True,
         x_save_requirements=False,
     )
@@ -266,8 +306,10 @@ def _fill(run: wandb.Run, content: RunContent) -> None:
     """Log what `run` does not have yet, and bring its summary up to date."""
     if content.history:
         run.define_metric("step", hidden=True)
-        for metric, summary in SUMMARIES.items():
-            run.define_metric(metric, step_metric="step", summary=summary)
+        for metric in dict.fromkeys(key for point in content.history for key in point if key != "step"):
+            if not metric.startswith(LAYERS):
+                run.define_metric(metric, step_metric="step", summary=summary_of(metric))
+        run.define_metric(f"{LAYERS}*", step_metric="step", summary="none")
     for point in content.history:
         if point["step"] >= run.starting_step:
             run.log(point, step=point["step"])
@@ -278,6 +320,28 @@ def _fill(run: wandb.Run, content: RunContent) -> None:
             run.log(media)
         run.summary[MEDIA_HASH] = content.sha256
     run.summary.update(content.summary)
+    if content.artifact:
+        run.log_artifact(_artifact(content.artifact))
+
+
+def summary_of(metric: str) -> Literal["min", "max", "none"]:
+    """What W&B adds to the summary by itself: the best of a curve.
+
+    Nothing for test data, which only report: a minimum would select by them.
+    """
+    if "test" in metric:
+        return "none"
+    return "min" if metric.endswith("loss") else "max" if metric.endswith("accuracy") else "none"
+
+
+def _artifact(artifact: Artifact) -> wandb.Artifact:
+    """The artifact; its files stay where they are, and nothing is copied to W&B's own folders."""
+    import wandb
+
+    made = wandb.Artifact(artifact.name, type=ARTIFACT_TYPE, metadata=artifact.metadata)
+    for name, file in artifact.files.items():
+        made.add_file(str(file.resolve()), name, skip_cache=True, policy="immutable")
+    return made
 
 
 def _media(content: RunContent) -> dict[str, Any]:

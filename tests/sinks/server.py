@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import itertools
 import json
 import re
+import socket
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import yaml
+
 ENTITY = "somebody"
+BROKEN_OFF = -1
+"""In place of a status: the connection is broken off without an answer."""
 OPERATION = re.compile(r"(?:query|mutation)\s+(\w+)")
 
 
@@ -38,7 +45,10 @@ class Artifact:
     """One version of an artifact; the same digest again is the same version."""
 
     name: str
+    type: str
     digest: str
+    metadata: dict[str, Any]
+    version: int
     files: dict[str, bytes] = field(default_factory=dict)
     committed: bool = False
 
@@ -47,14 +57,21 @@ class Service:
     """The service: runs by project and id, artifacts, and the names of the requests that came.
 
     A request's name is its GraphQL operation, `file_stream`, `upload` or the first part of its path. `fault` may give
-    the HTTP status to answer such a request with, in place of what it asks for.
+    the HTTP status to answer such a request with, in place of what it asks for, or `BROKEN_OFF`; `delay` the seconds to
+    wait before.
     """
+
+    SWEEP = "sweep1"
 
     def __init__(self) -> None:
         self.runs: dict[tuple[str, str], Run] = {}
         self.artifacts: list[Artifact] = []
+        self.views: list[dict[str, Any]] = []
+        self.sweep = ""
+        self.trials: list[dict[str, Any]] = []
         self.requests: list[str] = []
         self.fault: Callable[[str], int | None] = lambda name: None
+        self.delay: Callable[[str], float] = lambda name: 0.0
         self._lock = threading.Lock()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._http.daemon_threads = True
@@ -66,18 +83,21 @@ class Service:
         self._http.shutdown()
         self._http.server_close()
 
-    def answer(self, path: str, body: bytes) -> tuple[int, dict[str, Any]]:
-        """The status and the JSON reply to one request."""
+    def answer(self, path: str, body: bytes) -> tuple[int | None, Any]:
+        """The status and the reply, JSON or bytes, to one request; without a status the connection is broken off."""
         kind, *rest = path.strip("/").split("/")
         said = json.loads(body) if kind in ("graphql", "files") else {}
         asked = OPERATION.search(said.get("query", ""))
         name = asked[1] if asked else {"files": "file_stream"}.get(kind, kind)
+        time.sleep(self.delay(name))
         with self._lock:
             self.requests.append(name)
-            if status := self.fault(name):
+            if (status := self.fault(name)) == BROKEN_OFF:
+                return None, {}
+            if status:
                 return status, {"errors": [{"message": f"answer {status}"}]}
             match kind, rest:
-                case "graphql", [] if operation := getattr(self, re.sub("(?=[A-Z])", "_", name).lower(), None):
+                case "graphql", [] if operation := getattr(self, _method(name), None):
                     return 200, {"data": operation(said.get("variables") or {})}
                 case "files", [_, project, run, "file_stream"]:
                     return 200, self._stream(self._run(project, run), said)
@@ -87,7 +107,9 @@ class Service:
                 case "upload", ["artifact", index, *file]:
                     self.artifacts[int(index)].files["/".join(file)] = body
                     return 200, {}
-        return 404, {}
+                case "storage", [index, *file]:
+                    return 200, self.artifacts[int(index)].files["/".join(file)]
+        return 404, {"errors": [{"message": f"no answer to {name}"}]}
 
     def _run(self, project: str, run: str) -> Run:
         return self.runs.setdefault((project, run), Run())
@@ -158,11 +180,14 @@ class Service:
         return {"project": {"artifact": None}}
 
     def _create_artifact(self, said: dict[str, Any]) -> dict[str, Any]:
-        name, digest = said["input"]["artifactCollectionName"], said["input"]["digest"]
+        given = said["input"]
+        name, digest = given["artifactCollectionName"], given["digest"]
         same = [i for i, a in enumerate(self.artifacts) if (a.name, a.digest) == (name, digest)]
         if not same:
             same = [len(self.artifacts)]
-            self.artifacts.append(Artifact(name, digest))
+            metadata = json.loads(given.get("metadata") or "{}")
+            version = sum(artifact.name == name for artifact in self.artifacts)
+            self.artifacts.append(Artifact(name, given["artifactTypeName"], digest, metadata, version))
         state = "COMMITTED" if self.artifacts[same[0]].committed else "PENDING"
         artifact = {"id": str(same[0]), "state": state, "artifactSequence": {"latestArtifact": None}}
         return {"createArtifact": {"artifact": artifact}}
@@ -190,6 +215,126 @@ class Service:
         artifact.committed = True
         return {"commitArtifact": {"artifact": {"id": said["artifactID"], "digest": artifact.digest}}}
 
+    def _artifact_membership_by_name(self, said: dict[str, Any]) -> dict[str, Any]:
+        name, _, version = said["name"].partition(":")
+        versions = [(i, a) for i, a in enumerate(self.artifacts) if a.name == name and a.committed]
+        found = versions[-1:] if version == "latest" else [(i, a) for i, a in versions if f"v{a.version}" == version]
+        if not found:
+            return {"project": {"artifactCollectionMembership": None}}
+        ((index, artifact),) = found
+        project = {"id": "p", "internalId": "p", "name": said["project"], "entity": {"name": said["entity"]}}
+        sequence = {"__typename": "ArtifactSequence", "name": name, "project": project}
+        shown = {
+            "__typename": "Artifact",
+            "id": str(index),
+            "artifactSequence": sequence,
+            "versionIndex": artifact.version,
+            "artifactType": {"name": artifact.type},
+            "description": None,
+            "metadata": json.dumps(artifact.metadata),
+            "ttlDurationSeconds": -2,
+            "ttlIsInherited": False,
+            "tags": [],
+            "historyStep": None,
+            "state": "COMMITTED",
+            "size": sum(map(len, artifact.files.values())),
+            "digest": artifact.digest,
+            "commitHash": None,
+            "fileCount": len(artifact.files),
+            "createdAt": "2026-01-01T00:00:00",
+            "updatedAt": None,
+            "aliases": [],
+        }
+        membership = {
+            "__typename": "ArtifactCollectionMembership",
+            "id": "m",
+            "versionIndex": artifact.version,
+            "createdAt": "2026-01-01T00:00:00",
+            "aliases": [],
+            "artifactCollection": sequence,
+            "artifact": shown,
+        }
+        return {"project": {"artifactCollectionMembership": membership}}
+
+    def _upsert_sweep(self, said: dict[str, Any]) -> dict[str, Any]:
+        self.sweep = said["config"]
+        parameters = yaml.safe_load(self.sweep)["parameters"]
+        for levels in itertools.product(*(parameter["values"] for parameter in parameters.values())):
+            self.trials.append(dict(zip(parameters, ({"value": level} for level in levels), strict=True)))
+        project = {"id": "p", "name": said["projectName"], "entity": {"id": "e", "name": ENTITY}}
+        return {"upsertSweep": {"sweep": {"name": self.SWEEP, "project": project}, "configValidationWarnings": []}}
+
+    def _sweep_with_runs(self, said: dict[str, Any]) -> dict[str, Any]:
+        return {"project": {"sweep": {"id": "s", "name": self.SWEEP, "config": self.sweep, "runs": {"edges": []}}}}
+
+    def _create_agent(self, said: dict[str, Any]) -> dict[str, Any]:
+        return {"createAgent": {"agent": {"id": "a"}}}
+
+    def _heartbeat(self, said: dict[str, Any]) -> dict[str, Any]:
+        """One trial at a time, and the end when none is left."""
+        commands: list[dict[str, Any]] = []
+        if not json.loads(said["runState"]):
+            trial = self.trials.pop(0) if self.trials else None
+            run = {"type": "run", "run_id": f"trial{len(self.trials)}", "program": "", "args": trial}
+            commands = [run if trial else {"type": "exit"}]
+        return {"agentHeartbeat": {"agent": {"id": "a"}, "commands": json.dumps(commands)}}
+
+    def _get_default_entity(self, said: dict[str, Any]) -> dict[str, Any]:
+        viewer = {"id": "u", "entity": ENTITY, "username": ENTITY}
+        return {"viewer": viewer}
+
+    def _project_internal_id(self, said: dict[str, Any]) -> dict[str, Any]:
+        return {"project": {"id": "p", "internalId": "UHJvamVjdEludGVybmFsSWQ6MQ=="}}
+
+    def _get_projects(self, said: dict[str, Any]) -> dict[str, Any]:
+        names = dict.fromkeys(project for project, _ in self.runs)
+        project = {
+            "id": "p",
+            "internalId": "p",
+            "entityName": said["entity"],
+            "createdAt": "",
+            "isBenchmark": False,
+            "user": None,
+        }
+        edges = [{"node": project | {"name": name}, "cursor": name} for name in names]
+        page = {"__typename": "PageInfo", "endCursor": None, "hasNextPage": False}
+        return {"models": {"edges": edges, "pageInfo": page}}
+
+    def _upsert_view2(self, said: dict[str, Any]) -> dict[str, Any]:
+        self.views.append(said)
+        project = {"id": "p", "name": said["projectName"], "entityName": said["entityName"]}
+        kept = {key: said[key] for key in ("name", "type", "displayName", "description", "spec")}
+        view = {"id": "v", "project": project, "updatedAt": "2026-01-01T00:00:00", **kept}
+        return {"upsertView": {"view": view, "inserted": True}}
+
+    _upsert_view = _upsert_view2
+
+    def _fetch_artifact_manifest(self, said: dict[str, Any]) -> dict[str, Any]:
+        url = f"{self.url}/storage/{said.get('id') or said.get('artifactID')}/wandb_manifest.json"
+        return {"artifact": {"currentManifest": {"file": {"directUrl": url}}}}
+
+    def _get_artifact_membership_file_urls(self, said: dict[str, Any]) -> dict[str, Any]:
+        version = int(said["alias"].removeprefix("v"))
+        ((index, artifact),) = (
+            (i, a) for i, a in enumerate(self.artifacts) if (a.name, a.version) == (said["collection"], version)
+        )
+        nodes = [
+            {"__typename": "File", "name": name, "directUrl": f"{self.url}/storage/{index}/{name}"}
+            for name in artifact.files
+            if name != "wandb_manifest.json"
+        ]
+        files = {
+            "pageInfo": {"__typename": "PageInfo", "endCursor": None, "hasNextPage": False},
+            "edges": [{"node": node} for node in nodes],
+        }
+        membership = {"files": files}
+        return {"project": {"artifactCollection": {"__typename": "ArtifactSequence", "artifactMembership": membership}}}
+
+
+def _method(operation: str) -> str:
+    """The name of the method that answers a GraphQL operation: `_upsert_bucket` for `UpsertBucket`."""
+    return "_" + re.sub("(?<!^)(?=[A-Z])", "_", operation).lower()
+
 
 def _handler(service: Service) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
@@ -205,7 +350,11 @@ def _handler(service: Service) -> type[BaseHTTPRequestHandler]:
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
             status, reply = service.answer(self.path, body)
-            data = json.dumps(reply).encode()
+            if status is None:
+                self.close_connection = True
+                self.connection.shutdown(socket.SHUT_RDWR)
+                return
+            data = reply if isinstance(reply, bytes) else json.dumps(reply).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(data)))

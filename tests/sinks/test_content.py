@@ -11,6 +11,7 @@ import pytest
 
 from bn_ablate.results import Results
 from bn_ablate.results.tables import table_schemas
+from bn_ablate.sinks import content
 from bn_ablate.sinks.content import RunContent, history_points, lane_contents, study_content, thinned
 from bn_ablate.sinks.record import SentRecord
 
@@ -43,7 +44,8 @@ def test_a_hash_changes_with_whatever_a_run_shows_and_with_nothing_else(results:
     study = study_content(results)
     lanes = list(lane_contents(results, set(results.lanes["lane_id"])))
     assert len({study.sha256, *(lane.sha256 for lane in lanes)}) == 9
-    assert study_content(Results(results.path, results.manifest | {"files": {"new": "file"}})).sha256 == study.sha256
+    listed = results.manifest["files"] | {"gone": "0" * 64}
+    assert study_content(Results(results.path, results.manifest | {"files": listed})).sha256 == study.sha256
     assert study_content(Results(results.path, results.manifest | {"status": "running"})).sha256 != study.sha256
 
     page = tmp_path / "report.html"
@@ -54,11 +56,36 @@ def test_a_hash_changes_with_whatever_a_run_shows_and_with_nothing_else(results:
     assert len({study.sha256, *shown}) == 3
 
 
+def test_the_artifact_holds_every_sealed_file_and_the_manifest_as_metadata(results: Results) -> None:
+    (results.path / "wandb").mkdir()
+    (results.path / "wandb" / "sent.json").write_text("{}")
+    artifact = study_content(results).artifact
+    assert artifact is not None
+    assert set(artifact.files) == {"manifest.json", *results.manifest["files"]}
+    assert {"lanes.parquet", "history.parquet", "shards/0/lanes.parquet"} < set(artifact.files)
+    assert artifact.metadata == {key: value for key, value in results.manifest.items() if key != "files"}
+    changed = results.path / "shards" / "0" / "checksums.json"
+    before = study_content(results).sha256
+    changed.write_text(changed.read_text() + " ")
+    assert study_content(results).sha256 != before
+
+
+def test_lanes_are_read_some_at_a_time(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = results.lanes["lane_id"].to_list()
+    whole = list(lane_contents(results, ids))
+    assert [lane.config["lane_id"] for lane in whole] == ids
+    for at_once in (1, 3):
+        monkeypatch.setattr(content, "LANES_AT_ONCE", at_once)
+        assert [lane.sha256 for lane in lane_contents(results, ids)] == [lane.sha256 for lane in whole]
+    some = ids[1::3]
+    assert [lane.sha256 for lane in lane_contents(results, some)] == [lane.sha256 for lane in whole[1::3]]
+
+
 def test_lanes_come_in_the_stores_order_and_only_those_asked_for(results: Results) -> None:
     ids = results.lanes["lane_id"].to_list()
     asked = {ids[5], ids[2]}
     contents: list[RunContent] = list(lane_contents(results, asked))
-    assert [content.config["lane_id"] for content in contents] == [ids[2], ids[5]]
+    assert [lane.config["lane_id"] for lane in contents] == [ids[2], ids[5]]
 
 
 def test_the_record_knows_runs_by_destination_and_survives_damage(tmp_path: Path) -> None:

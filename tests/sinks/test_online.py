@@ -43,7 +43,11 @@ def test_every_lane_online_says_what_the_store_says(
     assert study.summary["verdicts/gap.pre"] == "supported"
     assert study.config["config_sha256"] == results.manifest["config_sha256"]
 
-    tables = {artifact.name: json.loads(_table(artifact.files)) for artifact in service.artifacts if artifact.committed}
+    tables = {
+        artifact.name: json.loads(_table(artifact.files))
+        for artifact in service.artifacts
+        if artifact.type == "run_table"
+    }
     cells, verdicts = tables["run-small-study-cells"], tables["run-small-study-verdicts"]
     column = cells["columns"].index("gap")
     means = results.lanes.filter(status="ok").group_by("dropout_rate", "placement", maintain_order=True)
@@ -51,6 +55,14 @@ def test_every_lane_online_says_what_the_store_says(
     said = dict(zip(verdicts["columns"], verdicts["data"][0], strict=True))
     assert (said["statement"], said["reason"]) == ("BN narrows the gap.", None)
     assert (said["estimate"], said["low"], said["high"], said["p_adjusted"]) == (-0.25, -0.5, -0.125, 0.0625)
+
+    assert all(artifact.committed for artifact in service.artifacts)
+    (folder,) = (artifact for artifact in service.artifacts if artifact.name == "small-results")
+    manifest = json.loads((results.path / "manifest.json").read_text())
+    assert folder.files.keys() == {"wandb_manifest.json", "manifest.json", *manifest["files"]}
+    for name in folder.files.keys() - {"wandb_manifest.json"}:
+        assert folder.files[name] == (results.path / name).read_bytes()
+    assert folder.metadata == {key: value for key, value in manifest.items() if key != "files"}
 
     assert (report.mode, report.lanes, report.study_run, report.directory) == ("online", 8, True, None)
     assert report.url == f"{service.url}/{ENTITY}/bn_ablate/runs/small-study"
@@ -115,7 +127,7 @@ def test_a_service_that_refuses_is_an_error_that_says_what_to_do(
     monkeypatch.setattr(session, "INIT_TIMEOUT", 2.0)
     before = {file: file.read_bytes() for file in results.path.rglob("*") if file.is_file()}
     service.fault = lambda name: status
-    with pytest.raises(SinkError, match=rf"\b{status}\b") as error:
+    with pytest.raises(SinkError, match=rf"\b{status}\b|deadline") as error:
         publish(results.path)
     said = str(error.value)
     assert f"the results are in {results.path}, and `bn-ablate sync {results.path}` sends the rest" in said

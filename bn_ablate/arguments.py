@@ -1,0 +1,25 @@
+"""The arguments that several commands take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+Config = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CONFIG", help="a study, as a TOML file")]
+Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR", help="a results folder, as results/ablate")]
+ResultsRoot = Annotated[
+    Path, tyro.conf.arg(help="the folder of all results; a study's are in a folder of its own there")
+]
+Overrides = Annotated[
+    tyro.conf.UseAppendAction[tuple[str, ...]],
+    tyro.conf.arg(name="set", metavar="KEY=VALUE", help="set a key of the study, as train.steps=500; may be repeated"),
+]
+Only = Annotated[
+    tyro.conf.UseAppendAction[tuple[str, ...]],
+    tyro.conf.arg(
+        metavar="AXIS=LEVEL,…",
+        help="these lanes alone, as placement=pre,activation=sigmoid,seed=3; an axis that comes again adds a level",
+    ),
+]

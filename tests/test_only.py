@@ -1,0 +1,116 @@
+"""Some lanes of a study: they stay the lanes that they are, and trained anew they give the same numbers."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+import pytest
+
+import bn_ablate as bn
+from bn_ablate.config import ConfigError, build_study
+from bn_ablate.engine import shards_of
+from bn_ablate.plan import LONGEST_NAME, make_plan, restrict
+from bn_ablate.results import verify
+from tests.cli.command_line import TINY
+from tests.results.made_up import listing
+
+TABLE: dict[str, Any] = {
+    "name": "part",
+    "seeds": 3,
+    "data": {"n_train": 60, "n_validation": 100, "n_test": 100},
+    "model": {"depth": 1, "width": 8},
+    "train": {"steps": 12, "batch_size": 16},
+    "measure": {"every": 4},
+    "axes": {"placement": ["none", "pre"], "activation": ["sigmoid", "relu"]},
+}
+GRID: dict[str, Any] = {
+    "name": "grid",
+    "seeds": 3,
+    "axes": {"placement": ["none", "pre", "post"], "depth": [1, 2], "affine": ["none", "both"]},
+    "exclude": [{"placement": "none", "affine": "both"}, {"placement": ["pre", "post"], "depth": 2, "affine": "none"}],
+}
+
+
+def test_a_part_keeps_lanes_and_programs_of_the_whole() -> None:
+    whole = make_plan(build_study(GRID))
+    part = restrict(whole, {"placement": ["pre", "none"], "seed": 2})
+    ids = [lane.id for lane in whole.lanes if lane.cell.levels["placement"] != "post" and lane.seed == 2]
+    assert [lane.id for lane in part.lanes] == ids
+    assert [lane.id for lane in make_plan(build_study(part.study.model_dump(mode="json"))).lanes] == ids
+    assert [group.kin for group in part.groups] == [group.cells for group in whole.groups]
+    assert [shard.group for shard in shards_of(part)] == [group.cells for group in whole.groups]
+    assert (part.study.name, part.whole) == ("grid.placement-none-pre.seed-2", whole)
+    assert len(restrict(whole, {"depth": 2}).groups) == 1
+
+
+def test_a_part_has_the_shapes_of_the_whole_where_they_matter() -> None:
+    whole = make_plan(build_study(TABLE))
+    part = restrict(whole, {"placement": "pre", "seed": [0, 2]})
+    for most, rooms in ((256, [4]), (6, [2]), (1, [1, 1])):
+        shards = shards_of(part, max_lanes=most, as_whole=True)
+        assert [(shard.room, shard.seed_room) for shard in shards] == [(room, 3) for room in rooms]
+        assert {shard.room for shard in shards} == {shard.room for shard in shards_of(whole, max_lanes=most)}
+        assert sum((len(shard.cells) for shard in shards), 0) == 2
+
+
+def test_a_part_that_is_none_is_told() -> None:
+    whole = make_plan(build_study(GRID))
+    with pytest.raises(ConfigError, match="the exclusions of the study leave nothing of it"):
+        restrict(whole, {"placement": "none", "affine": "both"})
+    with pytest.raises(ConfigError, match="did you mean 'placement'"):
+        restrict(whole, {"plcement": "none"})
+
+
+def test_long_names_of_parts_are_cut_and_stay_different() -> None:
+    whole = make_plan(build_study(GRID | {"name": "x" * LONGEST_NAME, "axes": GRID["axes"] | {"momentum": [0.5, 0.9]}}))
+    names = {restrict(whole, {"momentum": m, "seed": seed}).study.name for m in (0.5, 0.9) for seed in (0, 1)}
+    assert len(names) == 4
+    assert all(len(name) <= LONGEST_NAME for name in names)
+
+
+@pytest.mark.parametrize("strategy", ["map", "vmap"])
+def test_lanes_trained_anew_are_the_same_to_the_bit(tmp_path: Path, strategy: Literal["map", "vmap"]) -> None:
+    study = build_study(TABLE)
+    stored = bn.run(study, tmp_path, strategy=strategy)
+    before = listing(stored.path)
+    only = {"placement": "pre", "activation": "sigmoid", "seed": 2}
+    for _ in range(2):
+        seen: list[Any] = []
+        again = bn.rerun(study, only, tmp_path, strategy=strategy, on_progress=seen.append)
+        assert seen[-1].lane_steps == 12
+        assert again.results.lanes.height == 1
+        assert again.differences is not None
+        assert set(again.differences["table"]) == {"lanes", "history", "layers", "histograms"}
+        assert again.differences["differing"].sum() == 0
+        assert set(again.differences["lanes"]) == {1}
+        assert verify(again.results.path) == []
+    assert listing(stored.path) == before
+    row = again.results.lanes.row(0, named=True)
+    same = stored.lanes.filter(pl.col("lane_id") == row["lane_id"]).row(0, named=True)
+    assert {key: row[key] for key in row if key != "underfitting"} == {k: same[k] for k in same if k != "underfitting"}
+
+
+def test_another_strategy_differs_by_rounding_and_the_command_line_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bn_ablate import cli, engine
+
+    monkeypatch.setattr(engine, "set_up", lambda device: None)
+    config, results = tmp_path / "tiny.toml", tmp_path / "results"
+    config.write_text(TINY)
+    run = ["run", str(config), "--results", str(results), "--wandb", "disabled"]
+    assert cli.main([*run, "--only", "learning_rate=0.1,seed=1"]) == 0
+    assert "nothing is stored of these lanes to compare with" in capsys.readouterr().out
+    bn.run(bn.load_study(config), results, strategy="map")
+    assert cli.main([*run, "--only", "learning_rate=0.1", "--only", "seed=1"]) == 0
+    same = rf"1 of 1 lane: \d+ numbers held to {results}/tiny: the same, bit for bit\n"
+    assert re.search(same, capsys.readouterr().out)
+    assert cli.main([*run, "--strategy", "vmap", "--only", "seed=1"]) == 0
+    differ = r"2 of 2 lanes: .*: \d+ differ, by .*e-0\d at most \(in .*\); stored: map on cpu, now: vmap on cpu\n"
+    said = capsys.readouterr().out
+    assert re.search(differ, said), said
+    assert cli.main([*run, "--only", "learning_rate=0.2"]) == 2
+    assert "learning_rate: '0.2' is none of 0.01, 0.1" in capsys.readouterr().err
