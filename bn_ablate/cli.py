@@ -63,8 +63,9 @@ def run(
     ] = None,
     strategy: Annotated[
         Literal["auto", "vmap", "map"],
-        tyro.conf.arg(help="lanes all at once or one by one; auto: map on CPU, else vmap"),
+        tyro.conf.arg(help="lanes all at once (vmap) or in turn (map); auto: map on CPU, else vmap"),
     ] = "auto",
+    at_once: Annotated[int, tyro.conf.arg(metavar="N", help="lanes that map takes together on a device")] = 1,
 ) -> None:
     """Train what a study lacks, test its hypotheses, write the report, and hand the results to Weights & Biases.
 
@@ -82,6 +83,8 @@ def run(
 
     if memory is not None and not 0 < memory < math.inf:
         _fail(f"bn-ablate: --memory: {memory} is no number of GiB above 0", 2)
+    if at_once < 1:
+        _fail(f"bn-ablate: --at-once: {at_once} is no number of lanes; 1 or more", 2)
     console = make_console()
     study = _study(config, overrides)
     made = make_plan(cut_down(study) if quick else study)
@@ -91,6 +94,7 @@ def run(
     engine.set_up(device)
     trained = False
     budget = None if memory is None else int(memory * 2**30)
+    how: dict[str, Any] = {"strategy": strategy, "at_once": at_once, "memory": budget}
     with run_progress(console) as show_progress, _streamed(console, part, results, wandb) as stream:
 
         def on_progress(progress: RunProgress) -> None:
@@ -100,9 +104,9 @@ def run(
             stream(progress)
 
         if chosen:
-            again = rerun(made, chosen, results, strategy=strategy, memory=budget, on_progress=on_progress)
+            again = rerun(made, chosen, results, on_progress=on_progress, **how)
         else:
-            done = run_study(made, results, strategy=strategy, memory=budget, on_progress=on_progress)
+            done = run_study(made, results, on_progress=on_progress, **how)
     if chosen:
         show_rerun(console, again)
         _show_in_sweep(console, again.results)

@@ -50,11 +50,13 @@ class Machine:
         strategy: `vmap` or `map`.
         devices: how many devices the lanes are divided over.
         budget: bytes that the run may take.
+        at_once: lanes that go through a step together on a device, for `map`.
     """
 
     strategy: str
     devices: int
     budget: int
+    at_once: int = 1
 
     @classmethod
     def here(cls, budget: int | None = None) -> Machine:
@@ -115,7 +117,7 @@ def shard_bytes(
     fitted to measured peaks, and `make bench` holds them to others.
     """
     together = machine.strategy == "vmap"
-    at_work = lanes if together else min(machine.devices, lanes)
+    at_work = lanes if together else min(machine.devices * machine.at_once, lanes)
     seeds_at_work = seeds if together else min(machine.devices, seeds)
     blocks = layers_of(settings, image, classes)[:-1]
     held = FLOAT * ARRAYS_HELD * sum(layer.output for layer in blocks)

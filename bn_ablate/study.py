@@ -66,6 +66,7 @@ def run(
     results: str | Path = "results",
     *,
     strategy: Strategy = "auto",
+    at_once: int = 1,
     memory: int | None = None,
     data_dir: Path | None = None,
     on_progress: Callable[[RunProgress], None] | None = None,
@@ -74,7 +75,8 @@ def run(
 
     Finished shards are stored as they come, so that what is done stays done, whatever happens next; when the run is
     interrupted, the tables of what is finished are published before the exception goes on. Lanes are trained in shards
-    that fit into `memory` bytes; when not given, half of what the machine, or its accelerator, has.
+    that fit into `memory` bytes; when not given, half of what the machine, or its accelerator, has. With strategy
+    `map`, `at_once` of them go through a step together on each device.
 
     Raises:
         ConfigError: the settings do not fit together.
@@ -93,7 +95,7 @@ def run(
     if finished.issuperset(lane.id for lane in plan.lanes) and (published := _published(store.path, plan)):
         return published
     dataset = load(plan.study.data.name, data_dir)
-    engine = Engine(dataset, strategy)
+    engine = Engine(dataset, strategy, at_once=at_once)
     machine = engine.machine(memory)
 
     def room(settings: LaneSettings) -> int:
@@ -148,6 +150,7 @@ def rerun(
     results: str | Path = "results",
     *,
     strategy: Strategy = "auto",
+    at_once: int = 1,
     memory: int | None = None,
     data_dir: Path | None = None,
     on_progress: Callable[[RunProgress], None] | None = None,
@@ -169,7 +172,15 @@ def rerun(
     folder = Path(results) / part.study.name
     if (folder / "manifest.json").is_file():
         shutil.rmtree(folder)
-    again = run(part, results, strategy=strategy, memory=memory, data_dir=data_dir, on_progress=on_progress)
+    again = run(
+        part,
+        results,
+        strategy=strategy,
+        at_once=at_once,
+        memory=memory,
+        data_dir=data_dir,
+        on_progress=on_progress,
+    )
     stored = Path(results) / whole.study.name
     if not (stored / "manifest.json").is_file():
         return Rerun(again, None, None)
@@ -322,6 +333,7 @@ def _afterwards(engine: Any, status: str, manifest: dict[str, Any]) -> dict[str,
     return {
         "status": status,
         "strategy": engine.strategy,
+        "at_once": engine.at_once,
         "programs": timing.programs,
         "timing": {
             "compile_seconds": round(timing.compile_seconds, 3),

@@ -91,14 +91,16 @@ class Engine:
 
     Attributes:
         dataset: the examples.
-        strategy: `vmap` (all lanes at once), `map` (one by one on each device), or `auto`: `map` on CPU, else `vmap`.
+        strategy: `vmap` (all lanes at once), `map` (in turn on each device), or `auto`: `map` on CPU, else `vmap`.
         devices: those to use; all local ones when not given.
+        at_once: lanes that go through a step together on a device, for `map`.
         timing: filled as it runs.
     """
 
     dataset: Dataset
     strategy: Strategy | Literal["auto"] = "auto"
     devices: list[jax.Device] | None = None
+    at_once: int = 1
     timing: Timing = field(default_factory=Timing)
     _programs: dict[Any, tuple[Callable[..., TrainState], Callable[..., Any]]] = field(default_factory=dict, repr=False)
 
@@ -120,7 +122,7 @@ class Engine:
         stats = self.devices[0].memory_stats() or {}
         if budget is None and "bytes_limit" in stats:
             budget = int(SHARE * stats["bytes_limit"])
-        return replace(Machine.here(budget), strategy=self.strategy, devices=len(self.devices))
+        return replace(Machine.here(budget), strategy=self.strategy, devices=len(self.devices), at_once=self.at_once)
 
     def run(
         self, shard: Shard, on_progress: Callable[[Progress], None] | None = None, *, keep_states: bool = False
@@ -191,17 +193,18 @@ class Engine:
                 at, observed = at + n_steps, False
 
     def _layout(self, n_seeds: int, n_cells: int) -> Layout:
-        """Divide seeds or cells over the devices, whichever leaves less idle."""
+        """Divide seeds or cells over the devices, whichever leaves less idle; cells fill whole batches of `at_once`."""
         assert self.devices is not None
-        use = min(len(self.devices), max(n_seeds, n_cells))
+        at_once = min(self.at_once, n_cells) if self.strategy == "map" else 1
+        use = min(len(self.devices), max(n_seeds, -(-n_cells // at_once)))
 
-        def padded(n: int) -> int:
-            return -(-n // use) * use
+        def padded(n: int, to: int) -> int:
+            return -(-n // to) * to
 
         mesh = jax.make_mesh((use,), ("lanes",), devices=self.devices[:use], axis_types=(jax.sharding.AxisType.Auto,))
-        if padded(n_seeds) * n_cells <= n_seeds * padded(n_cells):
-            return Layout(mesh, "seeds", padded(n_seeds), n_cells)
-        return Layout(mesh, "cells", n_seeds, padded(n_cells))
+        by_seeds = Layout(mesh, "seeds", padded(n_seeds, use), padded(n_cells, at_once), at_once)
+        by_cells = Layout(mesh, "cells", n_seeds, padded(n_cells, use * at_once), at_once)
+        return min(by_seeds, by_cells, key=lambda layout: layout.seeds * layout.cells)
 
     def _seed_examples(self, shard: Shard, seeds: list[int]) -> SeedExamples:
         data = shard.cells[0].settings.data
@@ -230,7 +233,7 @@ class Engine:
         The one is compiled while the other is traced.
         """
         shapes = jax.tree.map(lambda leaf: (leaf.shape, str(leaf.dtype)), (seeds, factors, segment))
-        key = (program, layout.axis, layout.mesh.size, str(shapes))
+        key = (program, layout.axis, layout.mesh.size, layout.at_once, str(shapes))
         if key not in self._programs:
             begun = time.perf_counter()
             assert self.strategy != "auto"

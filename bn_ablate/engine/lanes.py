@@ -42,16 +42,20 @@ class Segment(NamedTuple):
     thorough: Bool[Array, ""]
 
 
-def each(strategy: Strategy, function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function` over the leading axis of its arguments: all at once (`vmap`), or one by one (`map`)."""
+def each(strategy: Strategy, function: Callable[..., Any], at_once: int = 1) -> Callable[..., Any]:
+    """`function` over the leading axis of its arguments: all at once (`vmap`), or `at_once` at a time (`map`).
+
+    For `map`, the axis must be a multiple of `at_once`: JAX would compile the remainder again.
+    """
     if strategy == "vmap":
         return jax.vmap(function)
-    return lambda *args: lax.map(lambda some: function(*some), args)
+    return lambda *args: lax.map(lambda some: function(*some), args, batch_size=at_once if at_once > 1 else None)
 
 
 def run_segment(
     program: Program,
     strategy: Strategy,
+    at_once: int,
     examples: Examples,
     seeds: SeedExamples,
     factors: Factors,
@@ -65,6 +69,7 @@ def run_segment(
     parameters of the lane at work stay in the processor's cache from step to step.
 
     Args:
+        at_once: lanes of a seed that go through a step together, for `map`.
         examples: the data set.
         seeds: leading axis (seeds).
         factors: leading axis (cells).
@@ -85,7 +90,7 @@ def run_segment(
 
             noise = lax.fori_loop(0, segment.n_steps, draw, empty)
         batches = Batch(x, y, noise)
-        return each(strategy, partial(one_lane, seed, batches))(factors, states)  # type: ignore[no-any-return]
+        return each(strategy, partial(one_lane, seed, batches), at_once)(factors, states)  # type: ignore[no-any-return]
 
     def one_lane(
         seed: SeedExamples, batches: Batch, factors: Factors, state: TrainState
@@ -113,12 +118,14 @@ class Layout(NamedTuple):
         mesh: of one axis, `lanes`.
         axis: what is divided.
         seeds, cells: how many there are with those that fill up the last device's share.
+        at_once: lanes of a seed that go through a step together on a device, for `map`.
     """
 
     mesh: Mesh
     axis: Literal["seeds", "cells"]
     seeds: int
     cells: int
+    at_once: int = 1
 
     @property
     def specs(self) -> tuple[PartitionSpec, PartitionSpec, PartitionSpec]:
@@ -152,7 +159,7 @@ def on_mesh(
     seeds, cells, lanes = layout.specs
     segment = Segment(seeds, *[everywhere] * 4)  # type: ignore[arg-type]
     return jax.shard_map(
-        partial(run_segment, program, strategy),
+        partial(run_segment, program, strategy, layout.at_once),
         mesh=layout.mesh,
         in_specs=(everywhere, seeds, cells, lanes, segment),
         out_specs=(lanes, lanes),

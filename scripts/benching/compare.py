@@ -115,6 +115,7 @@ def _superfluous(entry: Entry, case: Case, peers: dict[str, dict[str, Any]], con
     if entry.mlp_only and case.architecture != "mlp":
         return entry.mlp_only
     ours = peers.get(OURS.name, {}).get("ready", {})
-    if entry is not OURS and entry.module == OURS.module and ours["form"] == entry.options["strategy"]:
+    same = {"strategy": ours.get("form"), "at_once": OURS.options["at_once"]}
+    if entry is not OURS and entry.module == OURS.module and same.items() <= entry.options.items():
         return "is what `auto` took"
     return ""

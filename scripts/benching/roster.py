@@ -34,8 +34,8 @@ class Entry:
     whole_only: bool = False
 
 
-def _ours(strategy: str) -> dict[str, Any]:
-    return {"strategy": strategy, "devices": None}
+def _ours(strategy: str, at_once: int = 1) -> dict[str, Any]:
+    return {"strategy": strategy, "at_once": at_once, "devices": None}
 
 
 def _torch(processes: int, threads: int) -> dict[str, Any]:
@@ -46,6 +46,7 @@ OURS = Entry("ours", "**bn_ablate**, `auto`", "ours", _ours("auto"))
 ROSTER = (
     OURS,
     Entry("ours-map", "bn_ablate, `map`", "ours", _ours("map"), whole_only=True),
+    Entry("ours-map-4", "bn_ablate, `map`, 4 lanes at a time", "ours", _ours("map", 4), whole_only=True),
     Entry("ours-vmap", "bn_ablate, `vmap`", "ours", _ours("vmap"), whole_only=True),
     Entry("torch-1x1", "(a) PyTorch eager, 1 thread", "torch_eager", _torch(1, 1), "a", torch=True),
     Entry("torch-1x2", "(a) PyTorch eager, 2 threads", "torch_eager", _torch(1, 2), "a", torch=True),

@@ -37,11 +37,28 @@ def with_lanes(lanes: int) -> Case:
     return few if lanes == 4 else replace(few, activations=("relu",))
 
 
-def points(quick: bool) -> list[tuple[str, int, Case, int | None]]:
+def of_one_structure(placement: str, activation: str) -> Case:
+    """As many lanes as the base has, of one placement and activation: there is nothing to choose in their program."""
+    return replace(BASE, placements=(placement,), activations=(activation,), seeds=32)
+
+
+STRUCTURES = {
+    "12 in one program": replace(BASE, placements=("none", "pre", "post"), rates=(0.1, 0.3), seeds=4),
+    "none, relu": of_one_structure("none", "relu"),
+    "none, gelu": of_one_structure("none", "gelu"),
+    "pre, relu": of_one_structure("pre", "relu"),
+    "pre, gelu": of_one_structure("pre", "gelu"),
+    "post, relu": of_one_structure("post", "relu"),
+    "post, gelu": of_one_structure("post", "gelu"),
+}
+"""Programs that choose between placements and activations, and programs compiled for one of each."""
+
+Point = tuple[str, int | str, Case, int | None]
+
+
+def points(quick: bool) -> list[Point]:
     """(what varies, its value, the case, devices): each a point of a curve."""
-    lanes: list[tuple[str, int, Case, int | None]] = [
-        ("lanes", n, with_lanes(n), None) for n in (LANES[2:3] if quick else LANES)
-    ]
+    lanes: list[Point] = [("lanes", n, with_lanes(n), None) for n in (LANES[2:3] if quick else LANES)]
     if quick:
         return lanes
     return [
@@ -50,6 +67,7 @@ def points(quick: bool) -> list[tuple[str, int, Case, int | None]]:
         *(("depth", n, replace(BASE, depth=n, steps=25 if n > 3 else 50), None) for n in DEPTHS),
         *(("batch", n, replace(BASE, batch_size=n, steps=25 if n > 128 else 50), None) for n in BATCHES),
         *(("devices", n, BASE, n) for n in (1, 2)),
+        *(("structures", n, case, None) for n, case in STRUCTURES.items()),
     ]
 
 

@@ -84,6 +84,14 @@ def test_uneven_numbers_of_cells_and_seeds_are_padded_and_cut(mapped: Outcome) -
     agree(some.states.params, jax.tree.map(lambda leaf: leaf[1:, :5], mapped.states.params), 1e-6)  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
+def test_some_lanes_at_a_time_give_what_one_by_one_does(mapped: Outcome) -> None:
+    """18 cells, 4 at a time: 2 more fill the last batch up, and must not show."""
+    some = Engine(load("digits"), "map", at_once=4).run(mapped.shard, keep_states=True)
+    agree(some.observations, mapped.observations, 1e-4)
+    agree(some.states.params, mapped.states.params, 1e-5)  # type: ignore[union-attr]
+
+
 def test_all_cells_of_a_seed_begin_alike_and_seeds_differ(mapped: Outcome) -> None:
     shard = mapped.shard
     engine = Engine(load("digits"))

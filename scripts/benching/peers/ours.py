@@ -44,12 +44,13 @@ class Ours(Peer):
         round_seconds: float,
         platform: Any,
         strategy: Literal["auto", "vmap", "map"],
+        at_once: int,
         devices: int | None,
     ) -> None:
         del round_seconds  # a study is trained whole
         set_up(platform, cache=Path(_CACHE.name))
         self._case = case
-        self._engine = Engine(dataset_of(case), strategy, jax.local_devices()[:devices])
+        self._engine = Engine(dataset_of(case), strategy, jax.local_devices()[:devices], at_once)
         self._losses: dict[tuple[Any, ...], float] = {}
 
     def set_up(self) -> Ready:

@@ -1,0 +1,106 @@
+"""Put the outcome of the eight studies into docs/results.md: its tables and figures, between markers in its prose.
+
+    make claims
+    .venv/bin/python scripts/results_page.py results/c[1-8]_*
+
+Every number in the page comes from here. A study's block stands between `<!-- NAME:begin -->` and `<!-- NAME:end -->`,
+the board of all claims between those of `board`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from bn_ablate.analysis import combine_claims
+from bn_ablate.analysis.shown import texts
+from bn_ablate.results import Results, open_results
+from bn_ablate.terminal import CLAIMS, clock
+
+ROOT = Path(__file__).resolve().parent.parent
+FIGURE = "claim.png"
+"""The figure of a study that tells what came of its claim."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Rewrite the page; returns the exit status."""
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="results of the studies of the claims")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "results.md")
+    arguments = parser.parse_args(argv)
+    studies = [open_results(folder) for folder in arguments.folders]
+    blocks = {"board": board(combine_claims(arguments.folders))}
+    for results in studies:
+        picture = arguments.page.parent / "figures" / f"{results.name}.png"
+        picture.write_bytes((results.path / "figures" / FIGURE).read_bytes())
+        blocks[results.name] = study_block(results, picture.relative_to(arguments.page.parent))
+    text = arguments.page.read_text(encoding="utf-8")
+    for name, block in blocks.items():
+        text = between(text, name, block)
+    arguments.page.write_text(text, encoding="utf-8")
+    return 0
+
+
+def between(text: str, name: str, block: str) -> str:
+    """`text` with `block` between the markers of `name`.
+
+    Raises:
+        ValueError: the markers are not there.
+    """
+    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+    before, found, rest = text.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise ValueError(f"the page has no lines {begin} and {end} to write between")
+    return f"{before}{begin}\n\n{block}\n\n{end}{after}"
+
+
+def board(said: dict[str, Any]) -> str:
+    """A row per claim: its verdict over its primary hypotheses, adjusted together with those of all other claims."""
+    rows = [
+        f"| [{c['claim']}](#{c['claim'].lower()}) | BN {CLAIMS[c['claim']]} | **{c['verdict']}** | {_counts(c)} |"
+        for c in said["claims"]
+    ]
+    head = ["| claim | | verdict | primary hypotheses |", "|---|---|---|---|"]
+    note = f"{said['family']} primary hypotheses, adjusted by Holm as one family."
+    return "\n".join([*head, *rows, "", note])
+
+
+def study_block(results: Results, picture: Path) -> str:
+    """Its figure, the primary hypotheses, the others folded away, and how it was run."""
+    study, manifest = results.study, results.manifest
+    primary = [record for record in results.claims if record["primary"]]
+    others = [record for record in results.claims if not record["primary"]]
+    command = f"make {study.claim.lower()}"
+    timing = manifest["timing"]
+    ran = (
+        f"`{command}`: {manifest['lanes']['finished']:,} networks ({manifest['lanes']['diverged']} diverged), "
+        f"{manifest['programs']} programs; trained in {clock(timing['train_seconds'])} after "
+        f"{timing['compile_seconds']:.0f} s of compiling on {manifest['device']['count']} devices of kind "
+        f"`{manifest['device']['kind']}`."
+    )
+    parts = [f"![{study.title}]({picture.as_posix()})", table(primary)]
+    if others:
+        parts += [f"<details><summary>{len(others)} further hypotheses</summary>", table(others), "</details>"]
+    return "\n\n".join([*parts, ran])
+
+
+def table(records: list[dict[str, Any]]) -> str:
+    """A row per hypothesis."""
+    rows = ["| hypothesis | estimate | 95% interval | adjusted p | verdict |", "|---|--:|---|--:|---|"]
+    for record in records:
+        shown = texts(record)
+        p = "–" if record["p_adjusted"] is None else f"{record['p_adjusted']:.4f}"
+        estimate = f"{shown.estimate} {shown.unit}".strip()
+        rows.append(f"| {record['statement']} | {estimate} | {shown.low} … {shown.high} | {p} | {record['verdict']} |")
+    return "\n".join(rows)
+
+
+def _counts(claim: dict[str, Any]) -> str:
+    return ", ".join(f"{times} {verdict}" for verdict, times in claim["counts"].items())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
