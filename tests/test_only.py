@@ -124,7 +124,7 @@ def test_the_command_line_says_whether_the_numbers_are_the_same(
 
 def test_what_differs_is_told_with_how_it_was_trained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stored = write_results(tmp_path / "stored", SYNTHETIC)
-    again = write_results(
+    nudged = write_results(
         tmp_path / "again", SYNTHETIC, change=lambda levels, seed, row: row | {"gap": row["gap"] + 2e-7}
     )
     again = Results(nudged.path, nudged.manifest | {"strategy": "vmap"})
