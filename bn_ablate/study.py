@@ -165,12 +165,14 @@ def rerun(
     Raises:
         ConfigError, DataError, ResultsError: as `run` does.
     """
-    from bn_ablate.results import compare, open_results
+    from bn_ablate.results import ResultsError, compare, open_results
 
     whole = study if isinstance(study, Plan) else make_plan(study)
     part = restrict(whole, only)
     folder = Path(results) / part.study.name
     if (folder / "manifest.json").is_file():
+        if open_results(folder).manifest.get("part_of") != whole.study.name:
+            raise ResultsError(f"{folder}: is there already, and is a study of its own; choose another --results")
         shutil.rmtree(folder)
     again = run(
         part,
@@ -307,6 +309,7 @@ def _manifest(plan: Plan, dataset: Dataset, path: Path) -> dict[str, Any]:
             "lanes": plan.n_lanes,
             "programs": len(plan.groups),
         },
+        **({"part_of": plan.whole.study.name} if plan.whole else {}),
         "seeds": list(plan.seeds),
         "data": {
             "name": dataset.name,

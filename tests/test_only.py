@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,12 +11,16 @@ import polars as pl
 import pytest
 
 import bn_ablate as bn
+from bn_ablate import cli, engine
 from bn_ablate.config import ConfigError, build_study
 from bn_ablate.engine import shards_of
 from bn_ablate.plan import LONGEST_NAME, make_plan, restrict
-from bn_ablate.results import verify
+from bn_ablate.results import Results, compare, verify
+from bn_ablate.study import Rerun
+from bn_ablate.terminal import make_console, show_rerun
 from tests.cli.command_line import TINY
 from tests.results.made_up import listing
+from tests.synthetic import write_results
 
 TABLE: dict[str, Any] = {
     "name": "part",
@@ -26,6 +31,7 @@ TABLE: dict[str, Any] = {
     "measure": {"every": 4},
     "axes": {"placement": ["none", "pre"], "activation": ["sigmoid", "relu"]},
 }
+SYNTHETIC: dict[str, Any] = {"name": "s", "seeds": 2, "axes": {"placement": ["none", "pre"]}}
 GRID: dict[str, Any] = {
     "name": "grid",
     "seeds": 3,
@@ -88,29 +94,47 @@ def test_lanes_trained_anew_are_the_same_to_the_bit(tmp_path: Path, strategy: Li
         assert set(again.differences["lanes"]) == {1}
         assert verify(again.results.path) == []
     assert listing(stored.path) == before
+    manifest = again.results.path / "manifest.json"
+    assert '"part_of": "part"' in manifest.read_text()
+    manifest.write_text(manifest.read_text().replace('"part_of"', '"other"'))
+    with pytest.raises(bn.ResultsError, match="is a study of its own; choose another --results"):
+        bn.rerun(study, only, tmp_path, strategy=strategy)
     row = again.results.lanes.row(0, named=True)
     same = stored.lanes.filter(pl.col("lane_id") == row["lane_id"]).row(0, named=True)
     assert {key: row[key] for key in row if key != "underfitting"} == {k: same[k] for k in same if k != "underfitting"}
 
 
-def test_another_strategy_differs_by_rounding_and_the_command_line_says_so(
+def test_the_command_line_says_whether_the_numbers_are_the_same(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bn_ablate import cli, engine
-
     monkeypatch.setattr(engine, "set_up", lambda device: None)
     config, results = tmp_path / "tiny.toml", tmp_path / "results"
     config.write_text(TINY)
     run = ["run", str(config), "--results", str(results), "--wandb", "disabled"]
-    assert cli.main([*run, "--only", "learning_rate=0.1,seed=1"]) == 0
-    assert "nothing is stored of these lanes to compare with" in capsys.readouterr().out
-    bn.run(bn.load_study(config), results, strategy="map")
     assert cli.main([*run, "--only", "learning_rate=0.1", "--only", "seed=1"]) == 0
+    assert "nothing is stored of these lanes to compare with" in capsys.readouterr().out
+    (part,) = results.iterdir()
+    shutil.copytree(part, results / "tiny")
+    assert cli.main([*run, "--learning_rate=0.1", "--seed=1"]) == 0
     same = rf"1 of 1 lane: \d+ numbers held to {results}/tiny: the same, bit for bit\n"
     assert re.search(same, capsys.readouterr().out)
-    assert cli.main([*run, "--strategy", "vmap", "--only", "seed=1"]) == 0
-    differ = r"2 of 2 lanes: .*: \d+ differ, by .*e-0\d at most \(in .*\); stored: map on cpu, now: vmap on cpu\n"
-    said = capsys.readouterr().out
-    assert re.search(differ, said), said
     assert cli.main([*run, "--only", "learning_rate=0.2"]) == 2
     assert "learning_rate: '0.2' is none of 0.01, 0.1" in capsys.readouterr().err
+
+
+def test_what_differs_is_told_with_how_it_was_trained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stored = write_results(tmp_path / "stored", SYNTHETIC)
+    nudged = write_results(
+        tmp_path / "again", SYNTHETIC, change=lambda levels, seed, row: row | {"gap": row["gap"] + 2e-7}
+    )
+    again = Results(nudged.path, nudged.manifest | {"strategy": "vmap"})
+    differences = compare(stored, again)
+    assert differences is not None
+    changed = differences.filter(pl.col("differing") > 0)
+    assert changed.select("table", "column", "values", "differing").rows() == [("lanes", "gap", 4, 4)]
+    assert changed["largest"].item() == pytest.approx(2e-7)
+    show_rerun(make_console(), Rerun(again, stored, differences))
+    told = r"4 of 4 lanes: \d+ numbers held to .*/stored: 4 differ, by 2e-07 at most \(in lanes, gap\); "
+    assert re.search(told + "stored: map on cpu, now: vmap on cpu\n", capsys.readouterr().out)
+    elsewhere = write_results(tmp_path / "elsewhere", SYNTHETIC | {"train": {"steps": 100}})
+    assert compare(stored, elsewhere) is None

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bn_ablate import cli, engine
+from bn_ablate import analysis, cli, engine
 from bn_ablate.results import Results, open_results, verify
 from bn_ablate.sinks import SinkError, publish, session, transfer
 from tests.cli.command_line import TINY
@@ -105,6 +105,7 @@ def test_a_study_finishes_whatever_the_service_does(
     config, results = tmp_path / "tiny.toml", tmp_path / "results"
     config.write_text(TINY)
     monkeypatch.setattr(engine, "set_up", lambda device: None)
+    monkeypatch.setattr(analysis, "write_report", lambda path: [])
     args: list[Any] = ["run", str(config), "--results", str(results), "--wandb", "online"]
 
     service.fault = lambda name: 401

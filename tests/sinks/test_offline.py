@@ -18,6 +18,7 @@ from bn_ablate.analysis import write_claims
 from bn_ablate.config import ConfigError
 from bn_ablate.results import Results, open_results, verify
 from bn_ablate.sinks import SinkError, publish
+from tests.cli.command_line import TINY
 from tests.sinks.conftest import STUDY
 from tests.sinks.reading import check_lane, offline_folders, read_offline
 from tests.sinks.server import Service
@@ -164,6 +165,18 @@ def test_disabled_imports_no_wandb_and_touches_nothing(results: Results) -> None
     )
     _python(code, WANDB_MODE="disabled")
     assert not (results.path / "wandb").exists()
+
+
+@pytest.mark.slow
+def test_a_study_run_with_wandb_disabled_never_imports_wandb(service: Service, tmp_path: Path) -> None:
+    (tmp_path / "tiny.toml").write_text(TINY)
+    words = ["run", f"{tmp_path}/tiny.toml", "--results", str(tmp_path / "results"), "--wandb", "disabled"]
+    _python(
+        f"import sys; from bn_ablate import cli; assert cli.main({words!r}) == 0\n"
+        "assert not [name for name in sys.modules if name.split('.')[0] == 'wandb']"
+    )
+    assert verify(tmp_path / "results" / "tiny") == []
+    assert service.requests == []
 
 
 def test_a_run_that_the_caller_has_open_is_left_alone(results: Results, tmp_path: Path) -> None:
