@@ -152,13 +152,36 @@ def claims(
 
 
 @app.command
-def verify(results: Folder) -> None:
-    """Check every file of a results folder against the manifest."""
+def verify(
+    results: Folder,
+    rerun: Annotated[
+        int, tyro.conf.arg(metavar="N", help="train N lanes drawn at random once more, and compare their numbers")
+    ] = 0,
+) -> None:
+    """Check every file of a results folder against the manifest; with --rerun, some of its lanes against training."""
     from bn_ablate.results import verify as check
 
+    if rerun < 0:
+        _fail(f"bn-ablate: --rerun: {rerun} is no number of lanes", 2)
     if problems := check(results):
         _fail("\n".join(f"{results}: {problem}" for problem in problems), 1)
     print(f"{results}: complete, and every file is as it was written")
+    if rerun:
+        _verify_lanes(results, rerun)
+
+
+def _verify_lanes(results: Path, n: int) -> None:
+    from bn_ablate import engine
+    from bn_ablate.again import verify_lanes
+    from bn_ablate.terminal import make_console, show_again
+
+    engine.set_up("auto")
+    console = make_console()
+    found = verify_lanes(results, n, on_lane=lambda again: show_again(console, again))
+    if lost := sum(not again.holds for again in found):
+        _fail(f"{results}: {lost} of {len(found)} lanes trained once more end elsewhere than what is stored", 1)
+    exact = sum(again.differences.is_empty() for again in found)
+    print(f"{results}: {len(found)} lanes trained once more; {exact} the same to the bit, the others within tolerance")
 
 
 @app.command

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from bn_ablate.again import Again
     from bn_ablate.plan import Plan
     from bn_ablate.results import Results
     from bn_ablate.study import Rerun, RunProgress
@@ -166,6 +167,22 @@ def show_rerun(console: Console, again: Rerun) -> None:
     else:
         console.print(_sameness(again.results, stored, differences), soft_wrap=True, markup=False)
     console.print(f"results  {again.results.path}", soft_wrap=True, markup=False)
+
+
+def show_again(console: Console, again: Again) -> None:
+    """Print a lane that was trained once more, and how it compares with what is stored."""
+    lane = ", ".join(f"{axis} {level}" for axis, level in again.levels.items())
+    if again.differences.is_empty():
+        said = f"{again.numbers:,} numbers, the same to the bit"
+    else:
+        worst = again.differences.sort("largest", descending=True, nulls_last=True).row(0, named=True)
+        accuracy = 100 * again.shift["final_test_accuracy"]
+        said = (
+            f"{again.differences['differing'].sum():,} of {again.numbers:,} numbers differ, by {worst['largest'] or 0:.3g} "
+            f"at most ({worst['column']}); test accuracy by {accuracy:+.2f} pp"
+        )
+    mark = "[green]✓[/]" if again.holds else "[red]✕[/]"
+    console.print(f"{mark} {escape(lane)}: {said}", soft_wrap=True)
 
 
 def _sameness(again: Results, stored: Results, differences: pl.DataFrame) -> str:

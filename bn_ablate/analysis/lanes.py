@@ -66,8 +66,9 @@ class Held(NamedTuple):
 def hold(results: Results, shown: Sequence[str]) -> Held:
     """The lanes that a figure of the axes `shown` is made of, with columns `placement` and `activation` in any case.
 
-    Every other axis is held at one level: dropout at its lowest rate; others at the study's base level where that is a
-    level, else the first. Lanes without BN count at any level of what only BN has, if that is all there is of them.
+    Every other axis is held at one level: dropout at its lowest rate; others at the study's base level where lanes
+    are left that have it, else at the first that some have. Lanes without BN count at any level of what only BN has, if
+    that is all there is of them.
     """
     lanes, said = results.lanes, []
     for factor in ("placement", "activation"):
@@ -78,7 +79,10 @@ def hold(results: Results, shown: Sequence[str]) -> Held:
             continue
         levels = results.axes[axis]
         base = base_level(results.study, axis)
-        level = min(levels) if axis == "dropout_rate" else base if base in levels else levels[0]
+        left = [
+            level for level in levels if lanes.select(pl.col(axis).eq_missing(pl.lit(level)).any()).item()
+        ] or levels
+        level = min(left) if axis == "dropout_rate" else base if base in left else left[0]
         at_level = pl.col(axis).eq_missing(pl.lit(level))
         without_bn = pl.col("placement") == "none"
         if axis in BN_ONLY and lanes.filter(without_bn & at_level).is_empty():
@@ -87,6 +91,25 @@ def hold(results: Results, shown: Sequence[str]) -> Held:
         if len(levels) > 1:
             said.append(f"{axis_label(axis)} {level_label(level)}")
     return Held(lanes, f"Held: {', '.join(said)}." if said else "")
+
+
+class Tuned(NamedTuple):
+    """Lanes with every network at one learning rate of its own, and a sentence that says so."""
+
+    lanes: pl.DataFrame
+    note: str
+
+
+def tuned(results: Results, lanes: pl.DataFrame) -> Tuned:
+    """Of lanes that differ in the learning rate alone, those with the lowest final validation loss, seed by seed."""
+    axis, loss = "learning_rate", pl.col("final_validation_loss")
+    if len(results.axes.get(axis, ())) < 2:
+        return Tuned(lanes, "")
+    alike = [name for name in (*axes_in_order(results), "seed") if name != axis]
+    ranked = lanes.sort(pl.when(loss.is_finite()).then(loss).otherwise(float("inf")), maintain_order=True)
+    kept = ranked.unique(alike, keep="first", maintain_order=True)["lane_id"]
+    said = "Every network at the learning rate that is best on its validation data."
+    return Tuned(lanes.filter(pl.col("lane_id").is_in(kept.implode())), said)
 
 
 def summarize(table: pl.DataFrame, by: Sequence[str], value: str, log: bool = False) -> pl.DataFrame:

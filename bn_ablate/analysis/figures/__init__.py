@@ -7,7 +7,9 @@ from io import BytesIO
 from pathlib import Path
 
 from bn_ablate.analysis.figures.against import against, numeric_axes
+from bn_ablate.analysis.figures.claims import claim_figure
 from bn_ablate.analysis.figures.curves import learning_curves
+from bn_ablate.analysis.figures.forest import forest
 from bn_ablate.analysis.figures.layers import layers
 from bn_ablate.analysis.figures.overview import overview
 from bn_ablate.analysis.figures.steep_region import steep_region
@@ -24,6 +26,8 @@ def charts(results: Results) -> Iterator[Chart]:
     """Every figure that the study has the axes and the numbers for, the main one first."""
     axes = sorted(numeric_axes(results), key=lambda axis: axis != "dropout_rate")
     found = [
+        claim_figure(results),
+        forest(results),
         *(against(results, axis, "accuracy") for axis in axes),
         overview(results),
         learning_curves(results),

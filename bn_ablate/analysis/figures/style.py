@@ -52,12 +52,20 @@ LOOKS = {
     "post": Look(PLACEMENT_LABELS["post"], "#d55e00", "^", "▲", (0, (4.5, 1.3))),
 }
 
+VERDICT_COLORS = {
+    "supported": "#0b6e4f",
+    "contradicted": "#b3261e",
+    "equivalent": "#1d5fa8",
+    "inconclusive": "#5d6570",
+}
+
 THEME = {
     INK: "ink",
     MUTED: "muted",
     GRID: "grid",
     PAPER: "paper",
     **{look.color: placement for placement, look in LOOKS.items()},
+    **{color: verdict for verdict, color in VERDICT_COLORS.items()},
 }
 """Colours that follow the page when a figure stands in the HTML report, and the style variables that they become."""
 

@@ -1,0 +1,77 @@
+"""Every hypothesis of the study at a glance: estimate, interval, margin and verdict."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from textwrap import wrap
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bn_ablate.analysis.figures.style import GRID, MUTED, PAGE, VERDICT_COLORS, Chart, styled
+from bn_ablate.analysis.metrics import MINUS
+from bn_ablate.analysis.shown import scale_of, texts
+from bn_ablate.results import Results
+
+ICONS = {"supported": "✓", "contradicted": "✕", "equivalent": "≈", "inconclusive": "?"}
+MOST_ROWS = 60
+"""More hypotheses than these do not fit one figure; the primary ones are drawn, then."""
+
+
+@styled
+def forest(results: Results) -> Chart | None:
+    """A panel per hypothesis as it was written, a row per combination of levels that it was asked for."""
+    records = [record for record in results.claims if record["interval"]]
+    if len(records) > MOST_ROWS:
+        records = [record for record in records if record["primary"]][:MOST_ROWS]
+    if not records:
+        return None
+    groups = [(stem, list(rows)) for stem, rows in groupby(records, key=lambda record: record["id"].split(".")[0])]
+    heights = [len(rows) + 1.9 for _, rows in groups]
+    figure = Figure(figsize=(PAGE, 0.19 * sum(heights) + 0.1))
+    panels = figure.subplots(len(groups), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for ax, (stem, rows) in zip(panels, groups, strict=True):
+        _panel(ax, stem, rows)
+    caption = (
+        "Estimate of every hypothesis with its 95% interval, each group on a scale of its own; a full line is zero, a "
+        " grey band or a dashed line the stated margin or level. Verdicts as in the table, p adjusted over the study."
+    )
+    alt = f"Estimates with intervals of {len(records)} hypotheses and their verdicts; the board has the numbers."
+    return Chart("hypotheses", "Hypotheses", caption, alt, figure)
+
+
+def _panel(ax: Axes, stem: str, rows: list[dict[str, Any]]) -> None:
+    scale = scale_of(rows[0])
+    level = rows[0]["kind"] == "equivalent_level"
+    if rows[0]["kind"] == "equivalence":
+        margin = rows[0]["margin"] * scale.scale
+        ax.axvspan(-margin, margin, color=GRID, linewidth=0)
+    elif rows[0]["bound"]:
+        ax.axvline(rows[0]["bound"] * scale.scale, color=MUTED, linewidth=0.8, linestyle=(0, (3, 2)))
+    if not level:
+        ax.axvline(0, color=MUTED, linewidth=0.9)
+    for y, record in enumerate(rows):
+        color, shown = VERDICT_COLORS[record["verdict"]], texts(record)
+        low, high = (end * scale.scale for end in record["interval"])
+        ax.hlines(y, low, high, color=color, linewidth=1.6)
+        ax.plot(record["estimate"] * scale.scale, y, "o", color=color, markersize=4)
+        said = f"{ICONS[record['verdict']]} {shown.estimate} [{shown.low}, {shown.high}]"
+        ax.annotate(said, (1, y), (6, 0), xycoords=("axes fraction", "data"), textcoords="offset points", va="center",
+                    color=color, annotation_clip=False, fontsize=6.5)  # fmt: skip
+    statement, names = _split(rows, stem)
+    ax.set_yticks(range(len(rows)), names)
+    ax.set_ylim(len(rows) - 0.5, -0.5)
+    ax.grid(visible=False, axis="y")
+    ax.xaxis.set_major_formatter(lambda x, _: f"{x:g}".replace("-", MINUS))
+    ax.locator_params(axis="x", nbins=5)
+    unit = f" ({scale.shown})" if scale.shown else ""
+    ax.set_title("\n".join(wrap(statement + unit, 95)), fontsize=7)
+
+
+def _split(rows: list[dict[str, Any]], stem: str) -> tuple[str, list[str]]:
+    """What the rows state in common, and what tells them apart: the levels that `each` put into the last brackets."""
+    if "." not in rows[0]["id"]:
+        return rows[0]["statement"], [stem]
+    parts = [record["statement"].removesuffix(")").rpartition(" (") for record in rows]
+    return parts[0][0], [levels for _, _, levels in parts]
