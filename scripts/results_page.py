@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from bn_ablate.analysis import combine_claims
+from bn_ablate.analysis.figures import image
+from bn_ablate.analysis.figures.claims import claim_figure
 from bn_ablate.analysis.shown import texts
 from bn_ablate.results import Results, open_results
 from bn_ablate.terminal import CLAIMS, clock
 
 ROOT = Path(__file__).resolve().parent.parent
-FIGURE = "claim.png"
-"""The figure of a study that tells what came of its claim."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -33,9 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     studies = [open_results(folder) for folder in arguments.folders]
     blocks = {"board": board(combine_claims(arguments.folders))}
     for results in studies:
-        picture = arguments.page.parent / "figures" / f"{results.name}.png"
-        picture.write_bytes((results.path / "figures" / FIGURE).read_bytes())
-        blocks[results.name] = study_block(results, picture.relative_to(arguments.page.parent))
+        blocks[results.name] = "\n\n".join([picture(results, arguments.page.parent), study_block(results)])
     text = arguments.page.read_text(encoding="utf-8")
     for name, block in blocks.items():
         text = between(text, name, block)
@@ -68,8 +66,23 @@ def board(said: dict[str, Any]) -> str:
     return "\n".join([*head, *rows, "", note])
 
 
-def study_block(results: Results, picture: Path) -> str:
-    """Its figure, the primary hypotheses, the others folded away, and how it was run."""
+def picture(results: Results, docs: Path) -> str:
+    """The figure that tells what came of the study's claim, drawn into `docs`, with its caption.
+
+    Raises:
+        ValueError: the study is of no claim, or lacks what its figure shows.
+    """
+    chart = claim_figure(results)
+    if chart is None:
+        raise ValueError(f"{results.path}: has no figure of its claim")
+    file = docs / "figures" / f"{results.name}.png"
+    chart.figure.draw_without_rendering()
+    file.write_bytes(image(chart, "png"))
+    return f"![{chart.alt}]({file.relative_to(docs).as_posix()})\n\n*{chart.caption}*"
+
+
+def study_block(results: Results) -> str:
+    """The primary hypotheses, the others folded away, and how it was run."""
     study, manifest = results.study, results.manifest
     primary = [record for record in results.claims if record["primary"]]
     others = [record for record in results.claims if not record["primary"]]
@@ -81,7 +94,7 @@ def study_block(results: Results, picture: Path) -> str:
         f"{timing['compile_seconds']:.0f} s of compiling on {manifest['device']['count']} devices of kind "
         f"`{manifest['device']['kind']}`."
     )
-    parts = [f"![{study.title}]({picture.as_posix()})", table(primary)]
+    parts = [table(primary)]
     if others:
         parts += [f"<details><summary>{len(others)} further hypotheses</summary>", table(others), "</details>"]
     return "\n\n".join([*parts, ran])

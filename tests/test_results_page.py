@@ -45,7 +45,7 @@ def test_the_page_has_a_place_for_every_study() -> None:
 def test_every_number_of_a_study_is_that_of_its_record(script: ModuleType, tmp_path: Path) -> None:
     results = write_results(tmp_path, ABLATION)
     records = write_claims(results)
-    block = script.study_block(open_results(results.path), Path("figures/x.png"))
+    block = script.study_block(open_results(results.path))
     rows = [line for line in block.splitlines() if line.startswith("| ")]
     assert len(records) == len(ABLATION["hypotheses"])
     for record in records:
