@@ -178,8 +178,8 @@ def show_again(console: Console, again: Again) -> None:
         worst = again.differences.sort("largest", descending=True, nulls_last=True).row(0, named=True)
         accuracy = 100 * again.shift["final_test_accuracy"]
         said = (
-            f"{again.differences['differing'].sum():,} of {again.numbers:,} numbers differ, by {worst['largest'] or 0:.3g} "
-            f"at most ({worst['column']}); test accuracy by {accuracy:+.2f} pp"
+            f"{again.differences['differing'].sum():,} of {again.numbers:,} numbers differ, by "
+            f"{worst['largest'] or 0:.3g} at most ({worst['column']}); test accuracy by {accuracy:+.2f} pp"
         )
     mark = "[green]✓[/]" if again.holds else "[red]✕[/]"
     console.print(f"{mark} {escape(lane)}: {said}", soft_wrap=True)
