@@ -148,6 +148,23 @@ def claims(
 
 
 @app.command
+def compare(
+    first: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="A", help="a results folder")],
+    second: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="B", help="another: of another machine, say")],
+    form: Annotated[Literal["text", "markdown"], tyro.conf.arg(name="format", help="how to write it")] = "text",
+) -> None:
+    """Put two results folders side by side: what changed, and what each says of the same hypotheses."""
+    from bn_ablate.analysis import beside, markdown
+    from bn_ablate.terminal import make_console, show_beside
+
+    said = beside(first, second)
+    if form == "markdown":
+        print(markdown(said), end="")
+    else:
+        show_beside(make_console(), said)
+
+
+@app.command
 def verify(
     results: Folder,
     rerun: Annotated[

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bn_ablate.analysis.pairs import beside, markdown
     from bn_ablate.analysis.cells import cell_table
     from bn_ablate.analysis.claims import combine_claims, write_combined_claims
     from bn_ablate.analysis.descriptive import (
@@ -24,10 +25,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "analyze",
+    "beside",
     "cell_table",
     "combine_claims",
     "described",
     "iqm",
+    "markdown",
     "performance_profile",
     "probability_of_improvement",
     "scores_of",
@@ -38,10 +41,12 @@ __all__ = [
 
 _HOME = {
     "analyze": "hypotheses",
+    "beside": "pairs",
     "cell_table": "cells",
     "combine_claims": "claims",
     "described": "descriptive",
     "iqm": "descriptive",
+    "markdown": "pairs",
     "performance_profile": "descriptive",
     "probability_of_improvement": "descriptive",
     "scores_of": "descriptive",
