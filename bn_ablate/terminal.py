@@ -230,21 +230,10 @@ def show_verdicts(console: Console, claims: list[dict[str, Any]]) -> None:
     console.print(table)
 
 
-CLAIMS = {
-    "C1": "keeps activations in their steep region",
-    "C2": "γ and β are useful degrees of freedom",
-    "C3": "reduces vanishing gradients",
-    "C4": "regularizes slightly",
-    "C5": "switches ReLU units off",
-    "C6": "calls for less dropout",
-    "C7": "works after the activation too",
-    "C8": "is needed in every layer",
-}
-"""What each claim says Batch Normalization is or does."""
-
-
 def show_claims(console: Console, said: dict[str, Any], file: Path) -> None:
     """Print a line per claim, over all studies: its verdict, and how many of its hypotheses have which."""
+    from bn_ablate.analysis.words import CLAIMS
+
     table = Table(
         title=f"Claims: Batch Normalization … ({said['family']} hypotheses, one family)", title_justify="left"
     )

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bn_ablate.analysis.pairs import beside, markdown
+    from bn_ablate.analysis.board import write_board
     from bn_ablate.analysis.cells import cell_table
     from bn_ablate.analysis.claims import combine_claims, write_combined_claims
     from bn_ablate.analysis.descriptive import (
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         scores_of,
     )
     from bn_ablate.analysis.hypotheses import analyze, write_claims
+    from bn_ablate.analysis.pairs import beside, markdown
     from bn_ablate.analysis.report import write_report
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "performance_profile",
     "probability_of_improvement",
     "scores_of",
+    "write_board",
     "write_claims",
     "write_combined_claims",
     "write_report",
@@ -50,6 +52,7 @@ _HOME = {
     "performance_profile": "descriptive",
     "probability_of_improvement": "descriptive",
     "scores_of": "descriptive",
+    "write_board": "board",
     "write_claims": "hypotheses",
     "write_combined_claims": "claims",
     "write_report": "report",
