@@ -143,12 +143,35 @@ def claims(
     output: Annotated[Path, tyro.conf.arg(metavar="FILE", help="where the verdicts go")] = Path("results/claims.json"),
 ) -> None:
     """Judge the claims over several studies: their primary hypotheses, adjusted as one family."""
-    from bn_ablate.analysis import write_combined_claims
+    from bn_ablate.analysis import write_board, write_combined_claims
     from bn_ablate.terminal import make_console, show_claims
 
     if not results:
         _fail("bn-ablate claims: needs the results of one study or more, as results/c1_steep_region", 2)
-    show_claims(make_console(), write_combined_claims(results, output), output)
+    console = make_console()
+    said = write_combined_claims(results, output)
+    show_claims(console, said, output)
+    page = output.with_suffix(".html")
+    with console.status("drawing the page of the claims"):
+        write_board(results, said, page)
+    console.print(f"page     {page}", markup=False, highlight=False)
+
+
+@app.command
+def compare(
+    first: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="A", help="a results folder")],
+    second: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="B", help="another: of another machine, say")],
+    form: Annotated[Literal["text", "markdown"], tyro.conf.arg(name="format", help="how to write it")] = "text",
+) -> None:
+    """Put two results folders side by side: what changed, and what each says of the same hypotheses."""
+    from bn_ablate.analysis import beside, markdown
+    from bn_ablate.terminal import make_console, show_beside
+
+    said = beside(first, second)
+    if form == "markdown":
+        print(markdown(said), end="")
+    else:
+        show_beside(make_console(), said)
 
 
 @app.command

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from bn_ablate.again import Again
+    from bn_ablate.analysis.pairs import Beside
     from bn_ablate.plan import Plan
     from bn_ablate.results import Results
     from bn_ablate.study import Rerun, RunProgress
@@ -177,9 +178,10 @@ def show_again(console: Console, again: Again) -> None:
     else:
         worst = again.differences.sort("largest", descending=True, nulls_last=True).row(0, named=True)
         accuracy = 100 * again.shift["final_test_accuracy"]
+        differing = again.differences["differing"].sum()
         said = (
-            f"{again.differences['differing'].sum():,} of {again.numbers:,} numbers differ, by "
-            f"{worst['largest'] or 0:.3g} at most ({worst['column']}); test accuracy by {accuracy:+.2f} pp"
+            f"{differing:,} of {again.numbers:,} numbers differ, by {worst['largest'] or 0:.3g} at most "
+            f"({worst['column']}); test accuracy by {accuracy:+.2f} pp"
         )
     mark = "[green]✓[/]" if again.holds else "[red]✕[/]"
     console.print(f"{mark} {escape(lane)}: {said}", soft_wrap=True)
@@ -228,21 +230,10 @@ def show_verdicts(console: Console, claims: list[dict[str, Any]]) -> None:
     console.print(table)
 
 
-CLAIMS = {
-    "C1": "keeps activations in their steep region",
-    "C2": "γ and β are useful degrees of freedom",
-    "C3": "reduces vanishing gradients",
-    "C4": "regularizes slightly",
-    "C5": "switches ReLU units off",
-    "C6": "calls for less dropout",
-    "C7": "works after the activation too",
-    "C8": "is needed in every layer",
-}
-"""What each claim says Batch Normalization is or does."""
-
-
 def show_claims(console: Console, said: dict[str, Any], file: Path) -> None:
     """Print a line per claim, over all studies: its verdict, and how many of its hypotheses have which."""
+    from bn_ablate.analysis.words import CLAIMS
+
     table = Table(
         title=f"Claims: Batch Normalization … ({said['family']} hypotheses, one family)", title_justify="left"
     )
@@ -254,6 +245,23 @@ def show_claims(console: Console, said: dict[str, Any], file: Path) -> None:
         table.add_row(claim["claim"], CLAIMS[claim["claim"]], f"[{style}]{claim['verdict']}[/]", counts)
     console.print(table)
     console.print(f"verdicts {escape(str(file))}", highlight=False)
+
+
+def show_beside(console: Console, said: Beside) -> None:
+    """Print two results folders side by side: what changed, and each hypothesis in both."""
+    from bn_ablate.analysis.pairs import side_by_side, summary
+
+    console.print(f"A  {said.names[0]}\nB  {said.names[1]}", markup=False)
+    heads, rows = side_by_side(said)
+    changes = Table("what changed", "A", "B", title_justify="left")
+    for change in said.changes:
+        changes.add_row(*map(escape, change))
+    console.print(changes if said.changes else "nothing changed that the manifests tell")
+    hypotheses = Table(*heads)
+    for pair, row in zip(said.hypotheses, rows, strict=True):
+        hypotheses.add_row(*map(escape, row), style="bold" if pair["verdict_changed"] else "")
+    console.print(hypotheses)
+    console.print(summary(said))
 
 
 def _signed(value: float | None) -> str:

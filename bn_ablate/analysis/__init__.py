@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bn_ablate.analysis.board import write_board
     from bn_ablate.analysis.cells import cell_table
     from bn_ablate.analysis.claims import combine_claims, write_combined_claims
     from bn_ablate.analysis.descriptive import (
@@ -20,17 +21,21 @@ if TYPE_CHECKING:
         scores_of,
     )
     from bn_ablate.analysis.hypotheses import analyze, write_claims
+    from bn_ablate.analysis.pairs import beside, markdown
     from bn_ablate.analysis.report import write_report
 
 __all__ = [
     "analyze",
+    "beside",
     "cell_table",
     "combine_claims",
     "described",
     "iqm",
+    "markdown",
     "performance_profile",
     "probability_of_improvement",
     "scores_of",
+    "write_board",
     "write_claims",
     "write_combined_claims",
     "write_report",
@@ -38,13 +43,16 @@ __all__ = [
 
 _HOME = {
     "analyze": "hypotheses",
+    "beside": "pairs",
     "cell_table": "cells",
     "combine_claims": "claims",
     "described": "descriptive",
     "iqm": "descriptive",
+    "markdown": "pairs",
     "performance_profile": "descriptive",
     "probability_of_improvement": "descriptive",
     "scores_of": "descriptive",
+    "write_board": "board",
     "write_claims": "hypotheses",
     "write_combined_claims": "claims",
     "write_report": "report",

@@ -61,17 +61,14 @@ def write_report(path: Path) -> list[Path]:
 
 def html_page(results: Results, claims: list[dict[str, Any]], drawn: list[Chart], svgs: list[str]) -> str:
     """The report as one self-contained page."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(
-        files("bn_ablate.analysis").joinpath("templates/report.html.j2").read_text(encoding="utf-8")
-    )
     counts = Counter(claim["verdict"] for claim in claims)
-    return template.render(
+    return render(
+        "report.html.j2",
         study=results.study,
         manifest=results.manifest,
         folder=results.path.name,
         looks=[{"name": name, **LOOKS[name]._asdict()} for name in levels_of(results, "placement")],
-        verdicts=[_verdict(claim) for claim in claims],
+        verdicts=[shown_verdict(claim) for claim in claims],
         counts=[(name, counts[name], VERDICTS[name]) for name in VERDICTS if counts[name]],
         design=_design(results),
         run=_run(results.manifest),
@@ -82,6 +79,14 @@ def html_page(results: Results, claims: list[dict[str, Any]], drawn: list[Chart]
         provenance=_provenance(results.manifest),
         config=json.dumps(results.manifest["config"], indent=1),
     )
+
+
+def render(template: str, **values: Any) -> str:
+    """One of the templates as a page, with the style that all of them share."""
+    folder = files("bn_ablate.analysis").joinpath("templates")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    page = environment.from_string(folder.joinpath(template).read_text(encoding="utf-8"))
+    return page.render(css=folder.joinpath("style.css").read_text(encoding="utf-8"), **values)
 
 
 def inline(svg: str, chart: Chart) -> str:
@@ -96,7 +101,7 @@ def inline(svg: str, chart: Chart) -> str:
     return re.sub(r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', rf'<svg \1 role="img" aria-label="{label}">', svg, count=1)
 
 
-def _verdict(claim: dict[str, Any]) -> dict[str, Any]:
+def shown_verdict(claim: dict[str, Any]) -> dict[str, Any]:
     """A record of `claims.json`, with its numbers as text and its interval as a drawing."""
     shown = texts(claim)
     details = [

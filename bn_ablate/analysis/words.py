@@ -8,6 +8,18 @@ from bn_ablate.analysis.metrics import metric as describe
 from bn_ablate.config.hypotheses import EquivalentLevel, Hypothesis, Interaction, OptimumShift, Slope
 from bn_ablate.plan import Cell
 
+CLAIMS = {
+    "C1": "keeps activations in their steep region",
+    "C2": "γ and β are useful degrees of freedom",
+    "C3": "reduces vanishing gradients",
+    "C4": "regularizes slightly",
+    "C5": "switches ReLU units off",
+    "C6": "calls for less dropout",
+    "C7": "works after the activation too",
+    "C8": "is needed in every layer",
+}
+"""What each claim says Batch Normalization is or does."""
+
 
 def estimand(hypothesis: Hypothesis, cells: tuple[Cell, ...]) -> str:
     """What is estimated."""

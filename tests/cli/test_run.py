@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from bn_ablate import study
 from bn_ablate.config import load_study
 from bn_ablate.results import open_results, verify
+from bn_ablate.results.files import sha256_of
 from tests.cli.command_line import Bn, run
 from tests.results.made_up import flip, listing
 
@@ -72,6 +74,27 @@ def test_new_levels_train_new_lanes_only(bn: Bn, config: Path, results: Path) ->
     kept = after.lanes.filter(pl.col("lane_id").is_in(old["lane_id"].to_list()))
     assert kept.sort("lane_id").equals(old.sort("lane_id"))
     assert study.run(load_study(config), results).lanes.equals(old)
+
+
+def test_verify_trains_lanes_once_more(bn: Bn, results: Path) -> None:
+    done = bn("verify", results / "tiny", "--rerun", 1)
+    assert done.status == 0, done.err
+    assert "the same to the bit" in done.out
+    assert "1 lanes trained once more; 1 the same to the bit" in done.out
+    assert verify(results / "tiny") == []
+
+
+def test_verify_finds_lanes_that_training_does_not_give(bn: Bn, results: Path) -> None:
+    folder = results / "tiny"
+    lanes = pl.read_parquet(folder / "lanes.parquet")
+    lanes.with_columns(pl.col("final_test_accuracy") + 0.5).write_parquet(folder / "lanes.parquet")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"]["lanes.parquet"] = sha256_of(folder / "lanes.parquet")
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    done = bn("verify", folder, "--rerun", 1)
+    assert done.status == 1
+    assert "1 of 1 lanes trained once more end elsewhere" in done.err
+    assert bn("verify", folder, "--rerun=-1").status == 2
 
 
 def test_verify_passes_until_a_bit_is_flipped(bn: Bn, results: Path) -> None:

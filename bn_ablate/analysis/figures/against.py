@@ -99,7 +99,7 @@ def against(results: Results, axis: str, what: str) -> Chart | None:
             if line.height:
                 _draw(ax, placement, [place(level) for level in line[axis]], line)
                 ends.setdefault(ax, {})[placement] = line["mean"][-1]
-    scale = _scale(panels[0], what, *_extent(lines))
+    scale = scale_axis(panels[0], what, *_extent(lines))
     figure.supylabel(subject.label, fontsize=7.5)
     figure.supxlabel(axis_label(axis).capitalize(), fontsize=7.5)
     label_ends(figure, panels, ends)
@@ -149,7 +149,7 @@ def _draw(ax: Axes, placement: str, x: list[float], line: pl.DataFrame) -> None:
         ax.plot(x_i, y, look.marker, markersize=4.2, zorder=4, **mark)
 
 
-def _scale(ax: Axes, what: str, low: float, high: float) -> str:
+def scale_axis(ax: Axes, what: str, low: float, high: float) -> str:
     """Scale the y axis for values from `low` to `high`; what the caption has to say of it, if anything.
 
     Where errors (100 - accuracy) differ by a factor of 5 or more, accuracies are spaced by their logarithm; where

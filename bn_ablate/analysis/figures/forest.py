@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bn_ablate.analysis.figures.style import GRID, MUTED, PAGE, VERDICT_COLORS, Chart, styled
+from bn_ablate.analysis.lanes import PLACEMENT_LABELS
 from bn_ablate.analysis.metrics import MINUS
 from bn_ablate.analysis.shown import scale_of, texts
 from bn_ablate.results import Results
@@ -66,7 +67,7 @@ def _panel(ax: Axes, stem: str, rows: list[dict[str, Any]]) -> None:
     ax.xaxis.set_major_formatter(lambda x, _: f"{x:g}".replace("-", MINUS))
     ax.locator_params(axis="x", nbins=5)
     unit = f" ({scale.shown})" if scale.shown else ""
-    ax.set_title("\n".join(wrap(statement + unit, 95)), fontsize=7)
+    ax.set_title("\n".join(wrap(statement + unit, 76)), fontsize=7)
 
 
 def _split(rows: list[dict[str, Any]], stem: str) -> tuple[str, list[str]]:
@@ -74,4 +75,10 @@ def _split(rows: list[dict[str, Any]], stem: str) -> tuple[str, list[str]]:
     if "." not in rows[0]["id"]:
         return rows[0]["statement"], [stem]
     parts = [record["statement"].removesuffix(")").rpartition(" (") for record in rows]
-    return parts[0][0], [levels for _, _, levels in parts]
+    return parts[0][0], [_spoken(levels) for _, _, levels in parts]
+
+
+def _spoken(levels: str) -> str:
+    for placement, label in PLACEMENT_LABELS.items():
+        levels = levels.replace(f"placement {placement}", label)
+    return levels.replace("activation ", "").replace("architecture ", "")

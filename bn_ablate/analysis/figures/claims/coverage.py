@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import polars as pl
 from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from bn_ablate.analysis.figures.claims.drawing import flat_dots, means, plain
 from bn_ablate.analysis.figures.style import GRID, MUTED, Chart, label_ends, small_multiples, styled
 from bn_ablate.analysis.lanes import hold, level_label, levels_of, tuned
+from bn_ablate.analysis.metrics import MINUS
 from bn_ablate.results import Results
 
 METRIC = "final_test_accuracy"
+FAR = 10
+"""Where more percentage points than that are lost, the axis is linear up to 2 and logarithmic beyond."""
 
 
 @styled
@@ -46,7 +50,12 @@ def coverage(results: Results) -> Chart | None:
             flat_dots(ax, [coverages.index(name) + offset for name in rows["coverage"]], rows, placement)
             ends.setdefault(ax, {})[placement] = offset
         ax.grid(visible=False, axis="y")
-        plain(ax, "x")
+        if ax.get_xlim()[0] < -FAR:
+            ax.set_xscale("symlog", linthresh=2, linscale=1)
+            ax.xaxis.set_major_locator(FixedLocator([-100, -30, -10, -3, -1, 0, 1, 3]))
+            ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}".replace("-", MINUS)))
+        else:
+            plain(ax, "x")
     panels[0].set_yticks(range(len(coverages)), list(map(_name, coverages)))
     panels[0].set_ylim(len(coverages) - 0.5, -0.5)
     figure.supxlabel("Test accuracy, minus that with BN in every layer (percentage points)", fontsize=7.5)
@@ -54,7 +63,8 @@ def coverage(results: Results) -> Chart | None:
     margin = f" Dashed: a loss of {100 * margins[0]:g} percentage points, the stated margin." if margins else ""
     caption = (
         "Final test accuracy with BN in some of the layers only, minus that of the same network and seed with BN in "
-        "every layer: mean over seeds, with its 95% Student t interval. Left of zero, what is left out was of use."
+        "every layer: mean over seeds, with its 95% Student t interval. Left of zero, "
+        "what is left out was of use. Beyond 2 points an axis may be logarithmic."
         f"{margin} {note} {held.note}"
     )
     alt = f"Loss of test accuracy by coverage and placement; panels: {', '.join(map(level_label, activations))}."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 from matplotlib.axes import Axes
 
+from bn_ablate.analysis.figures.against import scale_axis
 from bn_ablate.analysis.figures.claims.drawing import INTERVALS, curve, means, plain
 from bn_ablate.analysis.figures.style import (
     LOOKS,
@@ -13,7 +14,6 @@ from bn_ablate.analysis.figures.style import (
     log_axis,
     short,
     small_multiples,
-    spans_decades,
     styled,
 )
 from bn_ablate.analysis.lanes import hold, levels_of, tuned
@@ -24,6 +24,9 @@ PANELS = {
     "final_test_accuracy": "test accuracy (%)",
     "final_train_loss": "training loss (nats)",
 }
+
+WIDE = 5
+"""Losses that differ by more than this factor are drawn by their logarithm."""
 
 
 @styled
@@ -46,7 +49,10 @@ def dropout(results: Results) -> Chart | None:
             ends.setdefault(ax, {})[placement] = rows["mean"][-1]
             drawn.append((placement, rows))
         everything = pl.concat([rows for _, rows in drawn])
-        if metric != "final_test_accuracy" and spans_decades(everything["mean"]):
+        low, high = float(everything["mean"].min()), float(everything["mean"].max())  # type: ignore[arg-type]
+        if metric == "final_test_accuracy":
+            scale_axis(ax, "accuracy", low, high)
+        elif high > WIDE * low > 0:
             log_axis(ax)
         else:
             plain(ax)
@@ -62,5 +68,6 @@ def dropout(results: Results) -> Chart | None:
         "Losses in evaluation mode and accuracy at the end, against the dropout rate. Circled: the rate with the "
         f"lowest mean validation loss. {INTERVALS} {note} {held.note}"
     )
+    caption += " Losses may stand on a logarithmic axis, accuracies on one that is logarithmic in the error."
     alt = "Validation loss, test accuracy and training loss against the dropout rate; lines by placement."
     return Chart("claim", "The best dropout rate", " ".join(caption.split()), alt, figure)
