@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bn_ablate.plan import Plan
 from bn_ablate.results.files import TEMPORARY, ResultsError, sha256_of, sweep, whole_folder, write_table, write_text
+from bn_ablate.results.lock import LOCK
 from bn_ablate.results.seal import seal
 from bn_ablate.results.tables import PAIRED_METRICS, table_schemas
 
@@ -47,6 +49,21 @@ class Store:
             raise ResultsError(
                 f"{self.path}: cannot be written to: {error.strerror}; choose another folder with --results"
             ) from error
+
+    def clear(self) -> None:
+        """Remove all that the folder holds, except its lock.
+
+        Raises:
+            ResultsError: something cannot be removed.
+        """
+        try:
+            for part in self.path.iterdir():
+                if part.is_dir() and not part.is_symlink():
+                    shutil.rmtree(part)
+                elif part.name != LOCK:
+                    part.unlink()
+        except OSError as error:
+            raise ResultsError(f"{self.path}: cannot be cleared: {error.strerror}") from error
 
     def finished(self) -> set[str]:
         """The ids of all lanes that some shard holds."""
