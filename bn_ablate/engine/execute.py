@@ -172,27 +172,29 @@ class Engine:
         begun = time.perf_counter()
         done = 0
         since = at - steps[max(len(seen) - 1, 0)]
-        for start, n_steps, observed in self._segments(steps, room, at, len(seen)):
-            states, observation = call(self._examples, seeds, factors, states, segment(start, n_steps, observed))
-            jax.block_until_ready(states)
-            if observed:
-                seen.append(jax.tree.map(lambda leaf: np.asarray(leaf)[whole], observation))
-            done += n_steps * lanes
-            since = n_steps if observed else since + n_steps
-            here = Snapshot(start + n_steps, states, seen)
-            if keeper and keeper.due():
-                keeper.save(key, pack(here))
-            if on_progress:
-                loss = np.asarray(states.loss_sum)[whole] / since if since else None
-                diverged = int((np.asarray(states.diverged_at)[whole] >= 0).sum())
-                try:
-                    on_progress(Progress(done, time.perf_counter() - begun, diverged, loss))
-                except BaseException:
-                    if keeper:
-                        keeper.save(key, pack(here))
-                    raise
-        self.timing.train_seconds += time.perf_counter() - begun
-        self.timing.lane_steps += done
+        try:
+            for start, n_steps, observed in self._segments(steps, room, at, len(seen)):
+                states, observation = call(self._examples, seeds, factors, states, segment(start, n_steps, observed))
+                jax.block_until_ready(states)
+                if observed:
+                    seen.append(jax.tree.map(lambda leaf: np.asarray(leaf)[whole], observation))
+                done += n_steps * lanes
+                since = n_steps if observed else since + n_steps
+                here = Snapshot(start + n_steps, states, seen)
+                if keeper and keeper.due():
+                    keeper.save(key, pack(here))
+                if on_progress:
+                    loss = np.asarray(states.loss_sum)[whole] / since if since else None
+                    diverged = int((np.asarray(states.diverged_at)[whole] >= 0).sum())
+                    try:
+                        on_progress(Progress(done, time.perf_counter() - begun, diverged, loss))
+                    except BaseException:
+                        if keeper:
+                            keeper.save(key, pack(here))
+                        raise
+        finally:
+            self.timing.train_seconds += time.perf_counter() - begun
+            self.timing.lane_steps += done
         return Outcome(
             shard,
             steps,
