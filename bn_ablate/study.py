@@ -92,6 +92,9 @@ def run(
     store = Store(Path(results) / plan.study.name)
     finished = store.finished()
     if finished.issuperset(lane.id for lane in plan.lanes) and (published := _published(store.path, plan)):
+        if store.littered():
+            with locked(store.path):
+                store.open()
         return published
     dataset = load(plan.study.data.name, data_dir)
     manifest = _manifest(plan, dataset, store.path)
