@@ -19,7 +19,7 @@ STUDY       = $(RESULTS)/$(basename $(notdir $(CONFIG)))
 
 CLAIMS     := c1 c2 c3 c4 c5 c6 c7 c8
 
-.PHONY: help setup ablate $(CLAIMS) claims smoke report sync bench test test-all check lint types format clean
+.PHONY: help setup ablate $(CLAIMS) claims smoke report sync bench test test-all kill-test check lint types audit format clean
 
 ## Studies
 ablate: setup # train, test and report the main study, or another CONFIG
@@ -54,6 +54,9 @@ test: setup # run the fast tests
 test-all: setup # run the slow ones too
 	$(PYTEST) -m "" $(ARGS)
 
+kill-test: setup # kill a run 25 times, also in the middle of writes, and compare its end with that of one left alone
+	$(BIN)/python scripts/kill_test.py $(ARGS)
+
 lint: setup # check style, format, the direction of imports, and the declared dependencies
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -62,6 +65,9 @@ lint: setup # check style, format, the direction of imports, and the declared de
 
 types: setup # check the types
 	$(BIN)/mypy
+
+audit: setup # look the locked releases up among known vulnerabilities; says so where there is no network
+	$(BIN)/python scripts/audit.py $(ARGS)
 
 check: lint types test # all three
 

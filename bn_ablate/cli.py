@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import tyro
 
-from bn_ablate import wandb_cli
+from bn_ablate import signals, wandb_cli
 from bn_ablate.arguments import Config, Folder, Only, Overrides, ResultsRoot
 
 if TYPE_CHECKING:
@@ -95,13 +94,20 @@ def run(
     trained = False
     budget = None if memory is None else int(memory * 2**30)
     how: dict[str, Any] = {"strategy": strategy, "at_once": at_once, "memory": budget}
-    with run_progress(console) as show_progress, _streamed(console, part, results, wandb) as stream:
+    with (
+        signals.stopping_softly() as stop_if_asked,
+        run_progress(console) as show_progress,
+        _streamed(console, part, results, wandb) as stream,
+    ):
 
         def on_progress(progress: RunProgress) -> None:
             nonlocal trained
+            if not trained and progress.lanes:
+                console.print(f"{progress.lanes} of {progress.lanes_planned} lanes are there already, and stay")
             trained = True
             show_progress(progress)
             stream(progress)
+            stop_if_asked()
 
         if chosen:
             again = rerun(made, chosen, results, on_progress=on_progress, **how)
@@ -117,6 +123,8 @@ def run(
         if trained
         else "every lane was trained before; nothing to train",
     )
+    for note in done.manifest.get("notes", ()):
+        console.print(f"note: {note}", style="yellow", soft_wrap=True, markup=False)
     _finish(console, done, wandb)
 
 
@@ -227,17 +235,14 @@ def data(
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; return the exit status: 2 for what the user wrote wrongly, 1 for what went wrong."""
-    signal.signal(signal.SIGTERM, _terminate)
+    signals.stop_at_once()
     try:
         words = sys.argv[1:] if argv is None else argv
         words = _axes_as_only(words) if words[:1] == ["run"] else words
         app.cli(prog="bn-ablate", description="Batch Normalization ablations in JAX.", args=words)
-    except KeyboardInterrupt:
-        print("\ninterrupted; the finished lanes are stored, and the same command goes on from there", file=sys.stderr)
-        return 130
-    except _Terminated:
-        print("\nterminated; the finished lanes are stored, and the same command goes on from there", file=sys.stderr)
-        return 143
+    except signals.Stopped as stopped:
+        print(f"\n{stopped}", file=sys.stderr)
+        return stopped.status
     except Exception as error:
         status = _status_of(error)
         if status is None:
@@ -339,14 +344,6 @@ def _status_of(error: Exception) -> int | None:
     # only modules that were imported can have raised; asking sys.modules keeps the others from being imported now
     known = tuple(getattr(sys.modules[module], name) for module, name in named if module in sys.modules)
     return 1 if isinstance(error, known) else None
-
-
-class _Terminated(BaseException):
-    """SIGTERM, on its way up to where results are published."""
-
-
-def _terminate(signum: int, frame: Any) -> NoReturn:
-    raise _Terminated
 
 
 def _fail(message: str, status: int) -> NoReturn:

@@ -14,7 +14,6 @@ A study from its file to data frames, and then one of its networks alone:
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -29,9 +28,10 @@ if TYPE_CHECKING:
     import polars as pl
 
     from bn_ablate.data import Dataset, Split
+    from bn_ablate.engine import Engine, Shard
     from bn_ablate.engine.program import Program
     from bn_ablate.engine.train import TrainState
-    from bn_ablate.results import Results
+    from bn_ablate.results import Results, Store
 
 Strategy = Literal["auto", "vmap", "map"]
 MANIFEST_FORMAT = 1
@@ -73,61 +73,124 @@ def run(
 ) -> Results:
     """Train every lane of `study` that `results/<study>/` does not hold yet, and publish the tables.
 
-    Finished shards are stored as they come, so that what is done stays done, whatever happens next; when the run is
-    interrupted, the tables of what is finished are published before the exception goes on. Lanes are trained in shards
-    that fit into `memory` bytes; when not given, half of what the machine, or its accelerator, has. With strategy
-    `map`, `at_once` of them go through a step together on each device.
+    Finished shards are stored as they come, and the state of a long one every now and then, so that what is done stays
+    done, whatever happens next; when the run is interrupted, as by an exception of `on_progress`, the tables of what is
+    finished are published before the exception goes on. Lanes are trained in shards that fit into `memory` bytes; when
+    not given, half of what the machine, or its accelerator, has. Where that does not suffice, shards are halved.
+    With strategy `map`, `at_once` lanes go through a step together on each device.
 
     Raises:
         ConfigError: the settings do not fit together.
         DataError: the data set is not there, or cannot be divided as the study says.
-        ResultsError: the results folder cannot be written to, or a finished shard is damaged.
+        ResultsError: the results folder cannot be written to, is at work for another process, or a finished shard is
+            damaged.
+        DeviceError: memory does not suffice for a single lane.
     """
     from bn_ablate.data import load
-    from bn_ablate.engine import Engine, Progress, shards_of
-    from bn_ablate.memory import lanes_that_fit
-    from bn_ablate.results import Store, open_results
-    from bn_ablate.results.frames import tables_of
+    from bn_ablate.engine import Engine
+    from bn_ablate.results import Store, locked, open_results
 
     plan = study if isinstance(study, Plan) else make_plan(study)
     store = Store(Path(results) / plan.study.name)
     finished = store.finished()
     if finished.issuperset(lane.id for lane in plan.lanes) and (published := _published(store.path, plan)):
+        if store.littered():
+            with locked(store.path):
+                store.open()
         return published
     dataset = load(plan.study.data.name, data_dir)
-    engine = Engine(dataset, strategy, at_once=at_once)
+    manifest = _manifest(plan, dataset, store.path)
+    with locked(store.path):
+        store.open()
+        _train(plan, store, Engine(dataset, strategy, at_once=at_once), memory, manifest, on_progress)
+    return open_results(store.path)
+
+
+def _train(
+    plan: Plan,
+    store: Store,
+    engine: Engine,
+    memory: int | None,
+    manifest: dict[str, Any],
+    on_progress: Callable[[RunProgress], None] | None,
+) -> None:
+    """Train what the open `store` lacks of `plan`, and publish the tables, whatever happens."""
+    from bn_ablate.engine import Progress, shards_of
+    from bn_ablate.memory import lanes_that_fit
+    from bn_ablate.results import Checkpoints
+    from bn_ablate.results.frames import tables_of
+
+    notes: list[str] = []
+
+    def note(text: str) -> None:
+        notes.append(text)
+        store.write_manifest(manifest | {"notes": notes})
+
     machine = engine.machine(memory)
+    image, classes = engine.dataset.images.shape[1:], engine.dataset.n_classes
 
     def room(settings: LaneSettings) -> int:
-        return lanes_that_fit(settings, len(plan.seeds), machine, dataset.images.shape[1:], dataset.n_classes)
+        return lanes_that_fit(settings, len(plan.seeds), machine, image, classes)
 
-    shards = shards_of(plan, finished, room, as_whole=engine.strategy == "vmap")
-    manifest = _manifest(plan, dataset, store.path)
-    store.open()
     store.write_manifest(manifest)
-    todo = sum(len(shard.lane_ids) * shard.cells[0].settings.train.steps for shard in shards)
-    lanes = plan.n_lanes - sum(len(shard.lane_ids) for shard in shards)
+    checkpoints = Checkpoints(store.path, note)
+    begun, as_whole = checkpoints.laid_out(), engine.strategy == "vmap"
+    work = shards_of(plan, store.finished(), room, as_whole=as_whole, begun=begun)
+    checkpoints.lay_out([shard.described for shard in work])
+    todo = sum(len(shard.lane_ids) * shard.cells[0].settings.train.steps for shard in work)
+    lanes = plan.n_lanes - sum(len(shard.lane_ids) for shard in work)
     diverged = 0
 
     def report(cells: tuple[Cell, ...], progress: Progress) -> None:
         if on_progress:
             steps = engine.timing.lane_steps + progress.lane_steps
             seconds = engine.timing.train_seconds + progress.seconds
-            broken = diverged + progress.diverged
-            on_progress(RunProgress(lanes, plan.n_lanes, steps, todo, seconds, broken, cells, progress.batch_loss))
+            broken, left = diverged + progress.diverged, todo - engine.timing.resumed
+            on_progress(RunProgress(lanes, plan.n_lanes, steps, left, seconds, broken, cells, progress.batch_loss))
 
     status = "interrupted"
     try:
-        for shard in shards:
-            outcome = engine.run(shard, partial(report, shard.cells))
-            store.add_shard(shard.id, tables_of(outcome))
-            lanes += len(shard.lane_ids)
+        while work:
+            checkpoint = checkpoints.of(work[0].id)
+            try:
+                outcome = engine.run(work[0], partial(report, work[0].cells), keeper=checkpoint)
+            except (MemoryError, RuntimeError) as error:
+                work = _halved(work, error)
+                checkpoint.remove()
+                checkpoints.lay_out([shard.described for shard in work])
+                note(f"memory did not suffice for more than {len(work[0].lane_ids)} lanes at once: shards were halved")
+                continue
+            store.add_shard(work[0].id, tables_of(outcome))
+            checkpoint.remove()
+            lanes += len(work.pop(0).lane_ids)
             diverged += int((outcome.diverged_at >= 0).sum())
             report((), Progress(0, 0.0, 0))
+        checkpoints.remove()
         status = "complete"
     finally:
-        store.publish(plan, manifest | _afterwards(engine, status, manifest))
-    return open_results(store.path)
+        store.publish(plan, manifest | _afterwards(engine, status, manifest) | {"notes": notes})
+
+
+def _halved(work: list[Shard], error: Exception) -> list[Shard]:
+    """`work` with the first shard in halves, since there was no memory for it, and all those of its program too.
+
+    Raises:
+        DeviceError: it is a single lane.
+        Exception: `error` speaks of something else.
+    """
+    from bn_ablate.engine import DeviceError, out_of_memory
+
+    first = work[0]
+    if not out_of_memory(error):
+        raise error
+    if first.halves == (first,):
+        raise DeviceError(
+            "memory does not suffice for a single lane: reduce model.width, train.batch_size, measure.probe or "
+            "measure.eval_batch"
+        ) from error
+    alike = (first.group, first.room, first.seed_room, len(first.seeds))
+    halves = ((s.halves if (s.group, s.room, s.seed_room, len(s.seeds)) == alike else (s,)) for s in work)
+    return [shard for some in halves for shard in some]
 
 
 class Rerun(NamedTuple):
@@ -165,7 +228,7 @@ def rerun(
     Raises:
         ConfigError, DataError, ResultsError: as `run` does.
     """
-    from bn_ablate.results import ResultsError, compare, open_results
+    from bn_ablate.results import ResultsError, Store, compare, locked, open_results
 
     whole = study if isinstance(study, Plan) else make_plan(study)
     part = restrict(whole, only)
@@ -173,7 +236,8 @@ def rerun(
     if (folder / "manifest.json").is_file():
         if open_results(folder).manifest.get("part_of") != whole.study.name:
             raise ResultsError(f"{folder}: is there already, and is a study of its own; choose another --results")
-        shutil.rmtree(folder)
+        with locked(folder):
+            Store(folder).clear()
     again = run(
         part,
         results,
@@ -342,6 +406,7 @@ def _afterwards(engine: Any, status: str, manifest: dict[str, Any]) -> dict[str,
             "compile_seconds": round(timing.compile_seconds, 3),
             "train_seconds": round(timing.train_seconds, 3),
             "lane_steps": timing.lane_steps,
+            "lane_steps_resumed": timing.resumed,
         },
         "peak_memory_bytes": peak_memory_bytes(),
         "finished": now(),

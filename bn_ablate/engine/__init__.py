@@ -1,7 +1,7 @@
 """Training: one pure step, many lanes at once, run in segments from the host."""
 
-from bn_ablate.engine.devices import DeviceError, set_up
+from bn_ablate.engine.devices import DeviceError, out_of_memory, set_up
 from bn_ablate.engine.execute import Engine, Outcome, Progress, Timing
 from bn_ablate.engine.shards import Shard, shards_of
 
-__all__ = ["DeviceError", "Engine", "Outcome", "Progress", "Shard", "Timing", "set_up", "shards_of"]
+__all__ = ["DeviceError", "Engine", "Outcome", "Progress", "Shard", "Timing", "out_of_memory", "set_up", "shards_of"]

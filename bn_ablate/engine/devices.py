@@ -44,6 +44,14 @@ def set_up(platform: Platform = "auto", host_devices: int | None = None, cache: 
         raise DeviceError(f"device {platform!r} is not to be had here ({error}); {remedy}") from None
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether `error` says that memory did not suffice, of the host or of a device."""
+    import jax
+
+    exhausted = isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
+    return isinstance(error, MemoryError) or exhausted
+
+
 def peak_memory_bytes() -> int:
     """The most memory used so far: on the fullest device where it tells, else by this process."""
     import resource

@@ -18,6 +18,7 @@ from bn_ablate.engine.examples import Examples, SeedExamples
 from bn_ablate.engine.lanes import Layout, Segment, Strategy, initial_on_mesh, on_mesh
 from bn_ablate.engine.observe import Observation
 from bn_ablate.engine.program import Program, program_of
+from bn_ablate.engine.resume import Keeper, Snapshot, pack, program_key, unpack
 from bn_ablate.engine.shards import Shard
 from bn_ablate.engine.train import TrainState
 from bn_ablate.memory import BLOCK_BYTES, SHARE, Machine
@@ -50,12 +51,14 @@ class Timing:
         compile_seconds: tracing and compiling.
         train_seconds: running the compiled programs, measurements included.
         lane_steps: training steps done, over all lanes.
+        resumed: lane-steps that had been done before, and were gone on from.
         programs: training programs compiled.
     """
 
     compile_seconds: float = 0.0
     train_seconds: float = 0.0
     lane_steps: int = 0
+    resumed: int = 0
     programs: int = 0
 
 
@@ -102,7 +105,9 @@ class Engine:
     devices: list[jax.Device] | None = None
     at_once: int = 1
     timing: Timing = field(default_factory=Timing)
-    _programs: dict[Any, tuple[Callable[..., TrainState], Callable[..., Any]]] = field(default_factory=dict, repr=False)
+    _programs: dict[Any, tuple[Callable[..., TrainState], jax.stages.Compiled]] = field(
+        default_factory=dict, repr=False
+    )
 
     def __post_init__(self) -> None:
         self.devices = self.devices or jax.local_devices()
@@ -125,9 +130,17 @@ class Engine:
         return replace(Machine.here(budget), strategy=self.strategy, devices=len(self.devices), at_once=self.at_once)
 
     def run(
-        self, shard: Shard, on_progress: Callable[[Progress], None] | None = None, *, keep_states: bool = False
+        self,
+        shard: Shard,
+        on_progress: Callable[[Progress], None] | None = None,
+        *,
+        keeper: Keeper | None = None,
+        keep_states: bool = False,
     ) -> Outcome:
         """Train the lanes of `shard` to the end, calling `on_progress` about once a second.
+
+        Goes on from what `keeper` has of the shard, and gives it the state when that is due, and when `on_progress`
+        raises, which ends the training. The outcome is the same to the bit, however often it was gone on from.
 
         Raises:
             DataError: the data set cannot be divided as the settings say.
@@ -152,37 +165,57 @@ class Engine:
             )
 
         begin, call = self._compiled(program, layout, seeds, factors, segment(0, 0, False))
-        states = begin(seeds.seed, factors)
-        seen: list[Observation] = []
+        at, states, seen = 0, begin(seeds.seed, factors), list[Observation]()
+        key = program_key(program, self.strategy, layout, shard, self.dataset.sha256)
+        if keeper and (saved := keeper.load(key)):
+            at, states, seen = unpack(saved, states, jax.tree_util.treedef_children(call.out_tree)[1])
         lanes = len(shard.seeds) * len(shard.cells)
+        self.timing.resumed += at * lanes
         begun = time.perf_counter()
-        done = since = 0
-        for start, n_steps, observed in self._segments(steps, room):
-            states, observation = call(self._examples, seeds, factors, states, segment(start, n_steps, observed))
-            if observed:
-                seen.append(jax.tree.map(lambda leaf: np.asarray(leaf)[whole], observation))
-            diverged = np.asarray(states.diverged_at)[whole]
-            done += n_steps * lanes
-            since = n_steps if observed else since + n_steps
-            if on_progress:
-                loss = np.asarray(states.loss_sum)[whole] / since if since else None
-                on_progress(Progress(done, time.perf_counter() - begun, int((diverged >= 0).sum()), loss))
-        self.timing.train_seconds += time.perf_counter() - begun
-        self.timing.lane_steps += done
+        done = 0
+        since = at - steps[max(len(seen) - 1, 0)]
+        try:
+            for start, n_steps, observed in self._segments(steps, room, at, len(seen)):
+                states, observation = call(self._examples, seeds, factors, states, segment(start, n_steps, observed))
+                jax.block_until_ready(states)
+                if observed:
+                    seen.append(jax.tree.map(lambda leaf: np.asarray(leaf)[whole], observation))
+                done += n_steps * lanes
+                since = n_steps if observed else since + n_steps
+                here = Snapshot(start + n_steps, states, seen)
+                if keeper and keeper.due():
+                    keeper.save(key, pack(here))
+                if on_progress:
+                    loss = np.asarray(states.loss_sum)[whole] / since if since else None
+                    diverged = int((np.asarray(states.diverged_at)[whole] >= 0).sum())
+                    try:
+                        on_progress(Progress(done, time.perf_counter() - begun, diverged, loss))
+                    except BaseException:
+                        if keeper:
+                            keeper.save(key, pack(here))
+                        raise
+        finally:
+            self.timing.train_seconds += time.perf_counter() - begun
+            self.timing.lane_steps += done
         return Outcome(
             shard,
             steps,
             jax.tree.map(lambda *leaves: np.stack(leaves), *seen),
-            diverged,
+            np.asarray(states.diverged_at)[whole],
             _commonest(self.dataset.labels[np.asarray(seeds.train)[: len(shard.seeds)]]),
             jax.tree.map(lambda leaf: leaf[whole], states) if keep_states else None,
         )
 
-    def _segments(self, steps: tuple[int, ...], room: int) -> Iterator[tuple[int, int, bool]]:
-        """(start, steps to take, whether to measure first); calls last about a second, which changes no number."""
+    def _segments(
+        self, steps: tuple[int, ...], room: int, begin: int = 0, seen: int = 0
+    ) -> Iterator[tuple[int, int, bool]]:
+        """(start, steps to take, whether to measure first); calls last about a second, which changes no number.
+
+        From step `begin` on, of which the first `seen` measurements were taken already.
+        """
         size = min(room, 8)
-        for start, stop in zip(steps, (*steps[1:], steps[-1]), strict=True):
-            at, observed = start, True
+        for i in range(max(seen - 1, 0), len(steps)):
+            at, observed, stop = max(begin, steps[i]), i >= seen, steps[min(i + 1, len(steps) - 1)]
             while at < stop or observed:
                 n_steps = min(size, stop - at)
                 begun = time.perf_counter()
@@ -227,7 +260,7 @@ class Engine:
 
     def _compiled(
         self, program: Program, layout: Layout, seeds: SeedExamples, factors: Factors, segment: Segment
-    ) -> tuple[Callable[..., TrainState], Callable[..., Any]]:
+    ) -> tuple[Callable[..., TrainState], jax.stages.Compiled]:
         """What makes the initial states, and what trains them, for these shapes; compiled at their first use.
 
         The one is compiled while the other is traced.

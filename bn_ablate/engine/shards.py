@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Set
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence, Set
+from dataclasses import dataclass, replace
+from typing import Any
 
 from bn_ablate.config.lane import LaneSettings
-from bn_ablate.plan import Cell, Plan
+from bn_ablate.plan import Cell, Group, Plan
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,20 @@ class Shard:
         """A hash of the lanes in it."""
         return hashlib.sha256("".join(sorted(self.lane_ids)).encode()).hexdigest()[:16]
 
+    @property
+    def halves(self) -> tuple[Shard, ...]:
+        """The same lanes in shards whose programs have half the size; just this one where it is a single lane."""
+        if self.room > 1:
+            room, cells = -(-self.room // 2), self.cells
+            return tuple(replace(self, cells=cells[i : i + room], room=room) for i in range(0, len(cells), room))
+        room, seeds = -(-max(self.seed_room, len(self.seeds)) // 2), self.seeds
+        return tuple(replace(self, seeds=seeds[i : i + room], seed_room=room) for i in range(0, len(seeds), room))
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """What `shards_of` rebuilds it from: plain data."""
+        return {"lanes": self.lane_ids, "seeds": [*self.seeds], "room": self.room, "seed_room": self.seed_room}
+
 
 def shards_of(
     plan: Plan,
@@ -46,6 +61,7 @@ def shards_of(
     max_lanes: int | Callable[[LaneSettings], int] = 256,
     *,
     as_whole: bool = False,
+    begun: Sequence[dict[str, Any]] = (),
 ) -> list[Shard]:
     """The work that is left of `plan`: blocks of at most `max_lanes` lanes, but at least one cell at all its seeds.
 
@@ -53,13 +69,18 @@ def shards_of(
     Cells that lack the same seeds go together, in near-equal blocks.
     With `as_whole`, programs get the shapes that the whole plan has, even where the work is a part of it: all lanes at
     once, whose arithmetic depends on how many they are, then give the same bits.
+    Shards that an earlier run had laid out, `begun`, stay as they were, where their lanes are still wanted and fit: so
+    their checkpoints are of use, and what is trained after a stop is trained in the shapes that it had before.
     """
     shards = []
     for group in plan.groups:
         most = max_lanes if isinstance(max_lanes, int) else max_lanes(group.settings)
+        kept = [shard for shard in _kept(group, plan.seeds, begun) if _fits(shard, most, finished)]
+        shards += kept
+        taken = finished | {lane for shard in kept for lane in shard.lane_ids}
         lacking: dict[tuple[int, ...], list[Cell]] = {}
         for cell in group.cells:
-            seeds = tuple(seed for seed in plan.seeds if cell.lane_id(seed) not in finished)
+            seeds = tuple(seed for seed in plan.seeds if cell.lane_id(seed) not in taken)
             if seeds:
                 lacking.setdefault(seeds, []).append(cell)
         for seeds, cells in lacking.items():
@@ -72,3 +93,22 @@ def shards_of(
                 Shard(group.kin, tuple(cells[i : i + room]), seeds, room, n_seeds) for i in range(0, len(cells), room)
             ]
     return shards
+
+
+def _kept(group: Group, seeds: tuple[int, ...], begun: Sequence[dict[str, Any]]) -> Iterator[Shard]:
+    """The shards of `begun` whose lanes are all of `group`."""
+    if not begun:
+        return
+    cells = {cell.lane_id(seed): cell for cell in group.cells for seed in seeds}
+    for said in begun:
+        lanes, of_seed = said["lanes"], len(said["lanes"]) // len(said["seeds"])
+        if set(lanes) <= cells.keys():
+            members = tuple(cells[lane] for lane in lanes[:of_seed])
+            shard = Shard(group.kin, members, tuple(said["seeds"]), said["room"], said["seed_room"])
+            if shard.lane_ids == lanes:
+                yield shard
+
+
+def _fits(shard: Shard, most: int, finished: Set[str]) -> bool:
+    lanes = shard.room * max(len(shard.seeds), shard.seed_room)
+    return finished.isdisjoint(shard.lane_ids) and (shard.room == 1 or lanes <= most)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from bn_ablate.results.checkpoints import damaged as damaged_checkpoints
 from bn_ablate.results.files import TEMPORARY, ResultsError, sha256_of, write_text
 
 UNSEALED = ("manifest.json", "wandb", "checkpoints", "lock")
@@ -25,14 +26,14 @@ def seal(path: Path) -> None:
 
 
 def verify(path: Path) -> list[str]:
-    """What is wrong with the results folder `path`: that its run is not complete, and what `damage` finds.
+    """What is wrong with the results folder `path`: that its run is not complete, damaged checkpoints, and `damage`.
 
     Raises:
         ResultsError: there is no readable manifest.
     """
     status = read_manifest(path).get("status")
     unfinished = [f"the run is not complete: its status is {status!r}; `bn-ablate run` goes on with it"]
-    return [*(unfinished if status != "complete" else []), *damage(path)]
+    return [*(unfinished if status != "complete" else []), *damage(path), *damaged_checkpoints(path)]
 
 
 def damage(path: Path) -> list[str]:

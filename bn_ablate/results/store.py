@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bn_ablate.plan import Plan
 from bn_ablate.results.files import TEMPORARY, ResultsError, sha256_of, sweep, whole_folder, write_table, write_text
+from bn_ablate.results.lock import LOCK
 from bn_ablate.results.seal import seal
 from bn_ablate.results.tables import PAIRED_METRICS, table_schemas
 
@@ -48,6 +50,25 @@ class Store:
                 f"{self.path}: cannot be written to: {error.strerror}; choose another folder with --results"
             ) from error
 
+    def littered(self) -> bool:
+        """Whether a process that was killed has left something half-written, or its lock."""
+        return (self.path / LOCK).exists() or any(self.path.rglob(f"{TEMPORARY}*"))
+
+    def clear(self) -> None:
+        """Remove all that the folder holds, except its lock.
+
+        Raises:
+            ResultsError: something cannot be removed.
+        """
+        try:
+            for part in self.path.iterdir():
+                if part.is_dir() and not part.is_symlink():
+                    shutil.rmtree(part)
+                elif part.name != LOCK:
+                    part.unlink()
+        except OSError as error:
+            raise ResultsError(f"{self.path}: cannot be cleared: {error.strerror}") from error
+
     def finished(self) -> set[str]:
         """The ids of all lanes that some shard holds."""
         found: set[str] = set()
@@ -56,7 +77,12 @@ class Store:
         return found
 
     def add_shard(self, name: str, tables: dict[str, pl.DataFrame]) -> None:
-        """Store the finished lanes of one shard: `lanes`, `history`, `layers` and `histograms`."""
+        """Store the finished lanes of one shard: `lanes`, `history`, `layers` and `histograms`.
+
+        Raises:
+            ResultsError: they cannot be written, or the folder has vanished.
+        """
+        self._must_be_there()
         target = self.shards / name
         if target.exists():
             return
@@ -69,9 +95,14 @@ class Store:
             write_text(folder / CHECKSUMS, json.dumps(sums, indent=1))
 
     def publish(self, plan: Plan, manifest: dict[str, Any]) -> dict[str, Any]:
-        """Write the study's tables from the finished shards, then the manifest; return the manifest as written."""
+        """Write the study's tables from the finished shards, then the manifest; return the manifest as written.
+
+        Raises:
+            ResultsError: they cannot be written, the folder has vanished, or a shard is damaged.
+        """
         import polars as pl
 
+        self._must_be_there()
         axes = list(plan.study.axes)
         planned = pl.DataFrame(
             [
@@ -101,6 +132,11 @@ class Store:
     def write_manifest(self, manifest: dict[str, Any]) -> None:
         """Write the manifest alone."""
         write_text(self.path / MANIFEST, json.dumps(manifest, indent=1) + "\n")
+
+    def _must_be_there(self) -> None:
+        """Refuse to go on in a folder that was removed, or moved, with what had been finished in it."""
+        if not self.shards.is_dir():
+            raise ResultsError(f"{self.shards}: has vanished while it was in use; what was in it must be trained again")
 
     def _shards(self) -> list[Path]:
         found = self.shards.iterdir() if self.shards.is_dir() else ()

@@ -9,17 +9,19 @@ from pathlib import Path
 import pytest
 
 from bn_ablate import cli, engine
+from bn_ablate.signals import SIGNALS
 from tests.cli.command_line import TINY, Bn, Done
 
 
 @pytest.fixture(scope="package", autouse=True)
 def _in_this_process() -> Iterator[None]:
-    """JAX is set up already, and what takes SIGTERM now takes it again afterwards."""
-    before = signal.getsignal(signal.SIGTERM)
+    """JAX is set up already, and what takes the signals now takes them again afterwards."""
+    before = {signum: signal.getsignal(signum) for signum in SIGNALS}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "set_up", lambda device: None)
         yield
-    signal.signal(signal.SIGTERM, before)
+    for signum, handler in before.items():
+        signal.signal(signum, handler)
 
 
 @pytest.fixture

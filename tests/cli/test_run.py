@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shutil
@@ -12,7 +13,7 @@ import pytest
 
 from bn_ablate import study
 from bn_ablate.config import load_study
-from bn_ablate.results import open_results, verify
+from bn_ablate.results import Store, open_results, verify
 from bn_ablate.results.files import sha256_of
 from tests.cli.command_line import Bn, run
 from tests.results.made_up import flip, listing
@@ -172,3 +173,28 @@ def test_the_manifest_says_where_the_results_come_from(original: Path) -> None:
     assert manifest["device"]["platform"] == "cpu"
     assert manifest["strategy"] == "map"
     assert manifest["peak_memory_bytes"] > 10**8
+
+
+def test_a_full_disk_is_told_and_the_run_goes_on_once_there_is_space(
+    bn: Bn, config: Path, results: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is filled when training has ended, and the shard is to be stored."""
+    add_shard, filler = Store.add_shard, small_disk / "filler"
+
+    def on_a_full_disk(store: Store, name: str, tables: dict[str, pl.DataFrame]) -> None:
+        with pytest.raises(OSError, match="No space left"), filler.open("wb", buffering=0) as file:
+            file.writelines(itertools.repeat(bytes(4096)))
+        add_shard(store, name, tables)
+
+    args = ("run", config, "--results", small_disk, "--wandb", "disabled")
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "add_shard", on_a_full_disk)
+        done = bn(*args)
+    assert done.status == 1
+    assert re.search(r"cannot be written \(.*No space left.*\); what was finished before is whole\n$", done.err)
+    again = bn(*args)
+    assert again.status == 1
+    assert "No space left" in again.err
+    filler.unlink()
+    study.run(load_study(config), small_disk)
+    assert (small_disk / "tiny" / "lanes.parquet").read_bytes() == (results / "tiny" / "lanes.parquet").read_bytes()

@@ -19,8 +19,10 @@ STOPPED = {signal.SIGINT: (130, "interrupted"), signal.SIGTERM: (143, "terminate
 
 def check_stopped(folder: Path, status: int, err: str, signum: signal.Signals) -> int:
     """Check that a stopped run has said so and left readable results; return how many lanes it had finished."""
-    assert (status, err.strip().partition(";")[0]) == STOPPED[signum]
-    assert err.endswith("the finished lanes are stored, and the same command goes on from there\n")
+    asked, told = err.strip().split("\n\n")
+    assert asked == "stopping as soon as this stretch of training is done and stored; once more stops at once"
+    assert (status, told.partition(";")[0]) == STOPPED[signum]
+    assert told.endswith("; what is done is stored, and the same command goes on from there")
     left = open_results(folder)
     assert left.manifest["status"] == "interrupted"
     finished = int(left.manifest["lanes"]["finished"])

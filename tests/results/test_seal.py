@@ -6,11 +6,12 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
 from bn_ablate.config import ConfigError
-from bn_ablate.results import ResultsError, open_results, seal, verify
+from bn_ablate.results import Checkpoints, ResultsError, open_results, seal, verify
 from bn_ablate.results.files import TEMPORARY, write_text
 from tests.results.made_up import flip, manifest_of, plan_of, published
 
@@ -176,3 +177,31 @@ def test_a_config_that_is_none_is_told_by_its_file(folder: Path) -> None:
     edit_manifest(folder, config={"name": "x", "sedes": 3})
     with pytest.raises(ConfigError, match=r"manifest\.json: 1 problem\n  sedes: there is no such key"):
         _ = open_results(folder).study
+
+
+def test_a_damaged_checkpoint_is_found(folder: Path) -> None:
+    for name in ("whole", "flipped", "cut"):
+        Checkpoints(folder, pytest.fail).of(name).save("key", {"x": np.arange(100)})
+    assert verify(folder) == []
+    flip(folder / "checkpoints" / "flipped.ckpt")
+    file = folder / "checkpoints" / "cut.ckpt"
+    file.write_bytes(file.read_bytes()[:300])
+    assert verify(folder) == [
+        f"checkpoints/{name}.ckpt: its content has changed since it was written; the next run starts its lanes anew"
+        for name in ("cut", "flipped")
+    ]
+
+
+def test_what_a_run_had_laid_out_is_read_back_or_told(folder: Path) -> None:
+    told: list[str] = []
+    checkpoints = Checkpoints(folder, told.append)
+    shards = [{"lanes": ["a", "b"], "seeds": [0], "room": 2, "seed_room": 1}]
+    assert checkpoints.laid_out() == []
+    checkpoints.lay_out(shards)
+    assert checkpoints.laid_out() == shards
+    assert told == []
+    for content in ("{", "[]", "7", '{"format": 1, "shards": [7]}', '{"format": 1, "shards": [{}]}'):
+        (folder / "checkpoints" / "shards.json").write_text(content)
+        assert checkpoints.laid_out() == []
+        assert "shards.json: cannot be read" in told[-1]
+    assert len(told) == 5

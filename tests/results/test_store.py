@@ -6,8 +6,7 @@ import itertools
 import json
 import math
 import random
-import subprocess
-from collections.abc import Iterator
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -269,20 +268,6 @@ def test_a_place_where_no_folder_can_be_is_told(tmp_path: Path) -> None:
         Store(tmp_path / "file" / "study").open()
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 512 KiB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(place)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("a small disk can only be mounted by root")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
-
-
 def test_a_full_disk_spoils_nothing(small_disk: Path) -> None:
     plan = plan_of()
     store = published(small_disk / "study", plan)
@@ -322,3 +307,13 @@ def test_lanes_that_are_in_several_shards_count_once(
     assert results.history.height == 3 * len(finished)
     assert results.layers.height == 6 * len(finished)
     assert results.histograms.height == 8 * len(finished)
+
+
+def test_a_folder_that_vanished_is_told_and_not_made_anew(tmp_path: Path) -> None:
+    plan = plan_of()
+    store = published(tmp_path / "study", plan)
+    shutil.rmtree(store.path)
+    for write in (lambda: store.add_shard("more", tables_of(plan.lanes)), lambda: store.publish(plan, {})):
+        with pytest.raises(ResultsError, match="shards: has vanished while it was in use"):
+            write()
+    assert list(tmp_path.iterdir()) == []

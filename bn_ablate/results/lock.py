@@ -1,0 +1,66 @@
+"""One run at a time on a results folder."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bn_ablate.results.files import ResultsError
+
+LOCK = "lock"
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of the results folder `folder`, making it where there is none.
+
+    The lock belongs to the open file, not to its being there: what a dead process leaves behind locks nothing.
+
+    Raises:
+        ResultsError: another process holds it, or it cannot be had here.
+    """
+    file = folder / LOCK
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = _lock(file)
+    except BlockingIOError:
+        raise ResultsError(
+            f"{folder}: {_holder(file)} is at work on it; wait for its end, or choose another folder with --results"
+        ) from None
+    except OSError as error:
+        raise ResultsError(
+            f"{folder}: cannot be written to: {error.strerror}; choose another folder with --results"
+        ) from error
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _lock(file: Path) -> int:
+    """An open handle of `file` that holds its lock."""
+    while True:
+        handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if file.exists() and os.path.samestat(os.fstat(handle), file.stat()):
+                os.truncate(handle, 0)
+                os.write(handle, f"{os.getpid()} on {os.uname().nodename}\n".encode())
+                return handle
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)  # its last holder has removed it since it was opened
+
+
+def _holder(file: Path) -> str:
+    """Who holds the lock, as far as it says."""
+    try:
+        said = file.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        said = ""
+    return f"another run (process {said})" if said else "another run"

@@ -1,0 +1,110 @@
+"""A first signal waits for a good moment; a second one does not."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bn_ablate import engine
+from bn_ablate.engine import Engine
+from bn_ablate.results import locked, open_results
+from bn_ablate.signals import Stopped, stopping_softly
+from tests.cli.command_line import Bn, command, run
+
+HANGING = """
+import hashlib
+from bn_ablate.signals import stopping_softly
+with stopping_softly() as check:
+    print("there", flush=True)
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)  # as the compiler, back in Python when it is done, and not before
+    check()
+"""
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_first_signal_is_noted_and_handlers_come_back(signum: signal.Signals) -> None:
+    before = signal.getsignal(signum)
+    with stopping_softly() as check:
+        check()
+        signal.raise_signal(signum)
+        with pytest.raises(Stopped) as stopped:
+            check()
+    assert stopped.value.status == 128 + signum
+    assert signal.getsignal(signum) is before
+    assert signal.set_wakeup_fd(-1) == -1
+
+
+@pytest.mark.parametrize(("signum", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_second_signal_ends_the_process_wherever_it_is(signum: signal.Signals, status: int) -> None:
+    with subprocess.Popen(**command("-c", HANGING), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.send_signal(signum)
+        assert process.stderr.readline() == "\n"
+        assert process.stderr.readline().endswith("once more stops at once\n")
+        process.send_signal(signum)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == status
+    assert err.startswith("\nstopped at once; what was stored before stays")
+
+
+def test_a_stop_in_training_goes_on_in_the_middle_of_a_shard(
+    bn: Bn, config: Path, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The signal comes in the first of the shard's segments, of 2 steps each."""
+    call = Engine._compiled
+
+    def with_a_signal(self: Engine, *args: object) -> object:
+        signal.raise_signal(signal.SIGTERM)
+        return call(self, *args)  # type: ignore[arg-type]
+
+    args = ("--results", tmp_path / "stopped", "--wandb", "disabled")
+    with monkeypatch.context() as patch:
+        patch.setattr(Engine, "_compiled", with_a_signal)
+        assert bn("run", config, *args).status == 143
+    folder = tmp_path / "stopped" / "tiny"
+    assert {file.suffix for file in (folder / "checkpoints").iterdir()} == {".ckpt", ".json"}
+    assert open_results(folder).manifest["timing"]["lane_steps"] == 4 * 2
+    run(bn, config, tmp_path / "stopped")
+    timing = open_results(folder).manifest["timing"]
+    assert (timing["lane_steps"], timing["lane_steps_resumed"]) == (4 * 2, 4 * 2)
+    assert not (folder / "checkpoints").exists()
+    for table in ("lanes", "history", "layers", "histograms"):
+        name = f"{table}.parquet"
+        assert (folder / name).read_bytes() == (results / "tiny" / name).read_bytes()
+
+
+def test_too_little_memory_halves_the_shard_and_says_so(
+    bn: Bn, config: Path, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory is said to suffice for two lanes, then for none."""
+    train, most = Engine.run, 2
+
+    def scarce(self: Engine, shard: engine.Shard, *args: object, **kwargs: object) -> object:
+        if len(shard.lane_ids) > most:
+            raise MemoryError
+        return train(self, shard, *args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Engine, "run", scarce)
+    out = run(bn, config, tmp_path / "halved")
+    note = "memory did not suffice for more than 2 lanes at once: shards were halved"
+    assert f"note: {note}\n" in out
+    assert open_results(tmp_path / "halved" / "tiny").manifest["notes"] == [note]
+    for name in ("lanes.parquet", "history.parquet"):
+        assert (tmp_path / "halved" / "tiny" / name).read_bytes() == (results / "tiny" / name).read_bytes()
+    most = 0
+    done = bn("run", config, "--results", tmp_path / "none", "--wandb", "disabled")
+    assert done.status == 1
+    assert "bn-ablate: memory does not suffice for a single lane: reduce model.width" in done.err
+
+
+def test_a_second_run_on_the_folder_stops(bn: Bn, config: Path, tmp_path: Path) -> None:
+    with locked(tmp_path / "results" / "tiny"):
+        done = bn("run", config, "--results", tmp_path / "results", "--wandb", "disabled")
+    assert done.status == 1
+    assert "results/tiny: another run (process " in done.err
+    assert list((tmp_path / "results" / "tiny").iterdir()) == []
