@@ -19,7 +19,7 @@ STUDY       = $(RESULTS)/$(basename $(notdir $(CONFIG)))
 
 CLAIMS     := c1 c2 c3 c4 c5 c6 c7 c8
 
-.PHONY: help setup ablate $(CLAIMS) claims smoke report sync bench test test-all kill-test check lint types audit format clean
+.PHONY: help setup ablate $(CLAIMS) claims smoke report paper sync bench test test-all kill-test check lint types audit format clean
 
 ## Studies
 ablate: setup # train, test and report the main study, or another CONFIG
@@ -40,6 +40,9 @@ smoke: setup # the same with a study of seconds
 
 report: setup # draw the figures, tables and report of a finished study again
 	$(BIN)/bn-ablate report "$(STUDY)" $(ARGS)
+
+paper: setup # tables, figures, numbers and references for a paper, of all claims that have results
+	$(BIN)/bn-ablate paper $(patsubst %/manifest.json,"%",$(wildcard $(RESULTS)/c[1-8]_*/manifest.json)) --output paper
 
 sync: setup # send a finished study to Weights & Biases
 	$(BIN)/bn-ablate sync "$(STUDY)" $(ARGS)

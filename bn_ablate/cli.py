@@ -166,6 +166,22 @@ def claims(
 
 
 @app.command
+def paper(
+    results: Annotated[
+        tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="DIR", help="results folders, as results/c1_*")
+    ],
+    output: Annotated[Path, tyro.conf.arg(metavar="DIR", help="the folder to write into")] = Path("paper"),
+) -> None:
+    """Write what a paper needs: tables, figures, every number as a macro, references, methods, a sample main.tex."""
+    from bn_ablate.analysis import write_paper
+
+    if not results:
+        _fail("bn-ablate paper: needs the results of one study or more, as results/c1_steep_region", 2)
+    written = write_paper(results, output)
+    print(f"{len(written)} files in {output}; to typeset the sample: cd {output} && latexmk -pdf main")
+
+
+@app.command
 def compare(
     first: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="A", help="a results folder")],
     second: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="B", help="another: of another machine, say")],

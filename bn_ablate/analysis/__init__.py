@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     )
     from bn_ablate.analysis.hypotheses import analyze, write_claims
     from bn_ablate.analysis.pairs import beside, markdown
+    from bn_ablate.analysis.paper import write_paper
     from bn_ablate.analysis.report import write_report
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "write_board",
     "write_claims",
     "write_combined_claims",
+    "write_paper",
     "write_report",
 ]
 
@@ -55,6 +57,7 @@ _HOME = {
     "write_board": "board",
     "write_claims": "hypotheses",
     "write_combined_claims": "claims",
+    "write_paper": "paper",
     "write_report": "report",
 }
 

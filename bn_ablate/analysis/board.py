@@ -11,6 +11,7 @@ from bn_ablate.analysis.figures import image
 from bn_ablate.analysis.figures.claims import claim_figure
 from bn_ablate.analysis.figures.style import LOOKS
 from bn_ablate.analysis.report import VERDICTS, inline, render, shown_verdict
+from bn_ablate.analysis.shown import texts
 from bn_ablate.analysis.words import CLAIMS
 from bn_ablate.results import Results, open_results
 from bn_ablate.results.files import write_text
@@ -30,6 +31,12 @@ def write_board(folders: Iterable[Path], said: dict[str, Any], file: Path) -> No
     studies = [_study(open_results(folder), said, file.parent) for folder in folders]
     claims = [claim | {"says": CLAIMS[claim["claim"]], "icon": ICONS[claim["verdict"]]} for claim in said["claims"]]
     for claim in claims:
+        claim["estimates"] = [
+            {"verdict": record["verdict"], "icon": VERDICTS[record["verdict"]], "statement": record["statement"]}
+            | {"text": "{} [{}, {}] {}".format(*texts(record)).strip()}
+            for record in said["hypotheses"]
+            if record["claim"] == claim["claim"]
+        ]
         claim["studies"] = sorted({hypothesis["study"] for hypothesis in claim["hypotheses"]})
     looks = [{"name": name, **look._asdict()} for name, look in LOOKS.items()]
     write_text(file, render("board.html.j2", claims=claims, studies=studies, family=said["family"], looks=looks))

@@ -80,7 +80,7 @@ def verdicts_tex(claims: list[dict[str, Any]]) -> str:
     for claim in claims:
         shown = texts(claim)
         rows.append(
-            _row(
+            tex_row(
                 tex(claim["claim"] or claim["id"]),
                 tex(claim["statement"]),
                 tex(f"{shown.estimate} [{shown.low}, {shown.high}] {shown.unit}"),
@@ -88,8 +88,8 @@ def verdicts_tex(claims: list[dict[str, Any]]) -> str:
                 claim["verdict"],
             )
         )
-    head = _row("Claim", "Hypothesis", r"Estimate [95\% interval]", r"$p_\mathrm{Holm}$", "Verdict")
-    return _tabular(r"@{}lp{0.42\linewidth}lll@{}", head, rows)
+    head = tex_row("Claim", "Hypothesis", r"Estimate [95\% interval]", r"$p_\mathrm{Holm}$", "Verdict")
+    return tabular(r"@{}lp{0.42\linewidth}lll@{}", head, rows)
 
 
 def cells_tex(results: Results, cells: pl.DataFrame) -> str:
@@ -112,15 +112,16 @@ def cells_tex(results: Results, cells: pl.DataFrame) -> str:
         rows += [r"\midrule"] if rows else []
         for i, levels in enumerate(lines):
             names = [level_label(level) if depth or not i else "" for depth, level in enumerate(levels)]
-            rows.append(_row(*map(tex, names), *(_accuracy(by_row[levels].get(p), best) for p in across)))
-    head = _row(*(tex(axis_label(axis).capitalize()) for axis in down), *(PLACEMENT_LABELS[p] for p in across))
+            rows.append(tex_row(*map(tex, names), *(_accuracy(by_row[levels].get(p), best) for p in across)))
+    head = tex_row(*(tex(axis_label(axis).capitalize()) for axis in down), *(PLACEMENT_LABELS[p] for p in across))
     span = f"{{{len(down) + len(across)}}}{{@{{}}l@{{}}}}"
     note = rf"\addlinespace \multicolumn{span}{{\footnotesize {DIVERGED_NOTE}}} \\"
     columns = "@{}" + "l" * len(down) + "r" * len(across) + "@{}"
-    return _tabular(columns, head, rows, note if cells["diverged"].sum() else "")
+    return tabular(columns, head, rows, note if cells["diverged"].sum() else "")
 
 
-def _row(*cells: str) -> str:
+def tex_row(*cells: str) -> str:
+    """A row of a LaTeX table."""
     return " & ".join(cells) + r" \\"
 
 
@@ -141,7 +142,8 @@ def _accuracy(cell: dict[str, Any] | None, best: float) -> str:
     return mean + (rf"$^{{\dagger{cell['diverged']}}}$" if cell["diverged"] else "") + interval
 
 
-def _tabular(columns: str, head: str, rows: list[str], note: str = "") -> str:
+def tabular(columns: str, head: str, rows: list[str], note: str = "") -> str:
+    """A booktabs table of these rows; a `longtable` where they do not fit a page."""
     long = len(rows) > MOST_ROWS
     environment = "longtable" if long else "tabular"
     lines = [

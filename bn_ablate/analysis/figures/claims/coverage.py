@@ -51,7 +51,9 @@ def coverage(results: Results) -> Chart | None:
             ends.setdefault(ax, {})[placement] = offset
         ax.grid(visible=False, axis="y")
         if ax.get_xlim()[0] < -FAR:
+            left, right = ax.get_xlim()
             ax.set_xscale("symlog", linthresh=2, linscale=1)
+            ax.set_xlim(1.5 * left, max(right, 1.0))
             ax.xaxis.set_major_locator(FixedLocator([-100, -30, -10, -3, -1, 0, 1, 3]))
             ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}".replace("-", MINUS)))
         else:
