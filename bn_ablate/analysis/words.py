@@ -10,7 +10,7 @@ from bn_ablate.plan import Cell
 
 CLAIMS = {
     "C1": "keeps activations in their steep region",
-    "C2": "γ and β are useful degrees of freedom",
+    "C2": "has useful degrees of freedom in γ and β",
     "C3": "reduces vanishing gradients",
     "C4": "regularizes slightly",
     "C5": "switches ReLU units off",
