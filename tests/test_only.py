@@ -134,7 +134,7 @@ def test_what_differs_is_told_with_how_it_was_trained(tmp_path: Path, capsys: py
     assert changed.select("table", "column", "values", "differing").rows() == [("lanes", "gap", 4, 4)]
     assert changed["largest"].item() == pytest.approx(2e-7)
     show_rerun(make_console(), Rerun(again, stored, differences))
-    told = r"4 of 4 lanes: \d+ numbers held to .*/stored: 4 differ, by 2e-07 at most \(in lanes, gap\); "
+    told = r"4 of 4 lanes: [\d,]+ numbers held to .*/stored: 4 differ, by 2e-07 at most \(in lanes, gap\); "
     assert re.search(told + "stored: map on cpu, now: vmap on cpu\n", capsys.readouterr().out)
     elsewhere = write_results(tmp_path / "elsewhere", SYNTHETIC | {"train": {"steps": 100}})
     assert compare(stored, elsewhere) is None

@@ -33,6 +33,7 @@ PREFIXES = {
     "kernel_init": "",
     "norm_batch_size": "bnb",
     "n_train": "n",
+    "standardize": "std-",
     "steps": "t",
     "batch_size": "b",
     "optimizer": "",
