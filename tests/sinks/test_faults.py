@@ -44,14 +44,18 @@ def for_a_while(status: int) -> Fault:
     return fault
 
 
-@pytest.mark.parametrize("fault", [for_a_while(429), for_a_while(BROKEN_OFF)], ids=["429", "broken off"])
+@pytest.mark.parametrize(
+    "fault",
+    [for_a_while(429), pytest.param(for_a_while(BROKEN_OFF), marks=pytest.mark.slow)],
+    ids=["429", "broken off"],
+)
 def test_what_passes_is_waited_out(results: Results, service: Service, fault: Fault) -> None:
     service.fault = fault
     assert publish(results.path, "online").lanes == 8
     check_complete(service, results)
 
 
-@pytest.mark.parametrize("status", [429, BROKEN_OFF], ids=["429", "broken off"])
+@pytest.mark.parametrize("status", [pytest.param(429, marks=pytest.mark.slow), BROKEN_OFF], ids=["429", "broken off"])
 def test_what_does_not_pass_is_told_and_a_later_sync_completes(
     results: Results, service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, status: int
 ) -> None:
