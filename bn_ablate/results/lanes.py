@@ -92,7 +92,8 @@ def slope(y: np.ndarray) -> Masked:
     x = np.arange(y.shape[1]) - (y.shape[1] - 1) / 2
     if len(x) == 1:
         return nothing(len(y))
-    return np.ma.asarray(y @ x / (x @ x))
+    # no matrix product: that rounds by how many lanes there are, and a lane must be what it is alone
+    return np.ma.asarray((y * x).sum(axis=-1) / (x * x).sum())
 
 
 def _drift(layers: dict[str, Masked]) -> Masked:

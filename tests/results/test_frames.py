@@ -238,6 +238,12 @@ def test_the_slope_of_the_gradient_is_that_of_least_squares() -> None:
     assert not np.isfinite(slope(np.array([[-np.inf, 0.0, 1.0]])).data).any()
 
 
+def test_the_slope_of_a_lane_does_not_depend_on_the_lanes_beside_it() -> None:
+    y = np.random.default_rng(0).normal(size=(501, 6))
+    alone = [float(slope(row[np.newaxis])[0]) for row in y]
+    np.testing.assert_array_equal(slope(y), alone)
+
+
 def test_steps_to_a_loss() -> None:
     """Reached at once, later, never (which counts as the last step), and before the lane diverged."""
     loss = np.ones((TIMES, SEEDS, CELLS, 3))
