@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,12 @@ def offline_folders(results: Results) -> list[Path]:
 
 
 def read_offline(folder: Path) -> Run:
-    """An offline run, read by wandb's own reader."""
+    """An offline run, read by wandb's own reader; its writer may still be at it when `finish` returns."""
     (file,) = folder.glob("run-*.wandb")
-    records = [json.loads(line) for line in _leet(file).splitlines()]
+    records: list[dict[str, Any]] = []
+    until = time.monotonic() + 20
+    while not {"run", "exit"} <= {record["type"] for record in records} and time.monotonic() < until:
+        records = [json.loads(line) for line in _leet(file).splitlines()]
     said = next(record["run"] for record in records if record["type"] == "run")
     names = {"name": "run_id", "displayName": "display_name", "groupName": "run_group", "jobType": "job_type"}
     return Run(
