@@ -85,7 +85,7 @@ def test_the_page_gets_the_tables_and_keeps_its_words(stored: dict[str, Any], tm
     assert text.startswith("before\n")
     assert text.endswith("after\n")
     assert "old" not in text
-    assert "| running, against (a) | MLP 3×128, 72 lanes | 4× | 6× | 5× | must, not aim |" in text
+    assert "| running, against (a) | MLP 3×128, 72 lanes | 4× | 6× | 5× | must, not aim | 7.5× |" in text
     assert "(a) PyTorch eager, 2 processes: not installed." in text
     assert "| 1024 | 10 | 1,024 | 1.00 | 16 |" in text
     once = text

@@ -95,10 +95,12 @@ def run_segment(
     def one_lane(
         seed: SeedExamples, batches: Batch, factors: Factors, state: TrainState
     ) -> tuple[TrainState, Observation]:
-        look = partial(observe, program, factors, state, examples, seed, segment.thorough)
-        nothing = jax.eval_shape(look)
+        given = (factors, state, examples, seed, segment.thorough)
+        nothing = jax.eval_shape(look, program, *given)
         seen = lax.cond(
-            segment.observed, look, lambda: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), nothing)
+            segment.observed,
+            lambda: look(program, *given),
+            lambda: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), nothing),
         )
         state = state.replace(loss_sum=jnp.where(segment.observed, 0.0, state.loss_sum))
 
@@ -109,6 +111,10 @@ def run_segment(
         return lax.fori_loop(0, segment.n_steps, step, state), seen
 
     return each(strategy, one_seed)(seeds, segment.positions, states)  # type: ignore[no-any-return]
+
+
+look = jax.jit(observe, static_argnums=0, inline=True)
+"""`observe`, traced once for its shapes and for its program."""
 
 
 class Layout(NamedTuple):

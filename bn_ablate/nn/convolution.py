@@ -1,7 +1,8 @@
-"""3×3 convolutions, as XLA's own or as matrix products.
+"""3×3 convolutions, as XLA's own or in the parts of it and of matrix products that are the fastest on CPU.
 
-Inside a loop, XLA's convolution on CPU is over fifty times slower than the same sum of products written as shifted
-slices and one matrix product; what is faster elsewhere is for `make bench` to say.
+There XLA's convolution is quick forward, for images of enough channels, but its gradient of the kernel takes ten to
+fifty times as long as the same sum of products written as shifted slices and one matrix product; and its convolution of
+many lanes at once is slow both ways. What is faster elsewhere is for `make bench` to say.
 """
 
 from __future__ import annotations
@@ -17,6 +18,10 @@ from jaxtyping import Array, Float
 
 CACHED = 2**17
 """Elements of the patches that are made at a time: half a mebibyte, half of a core's cache on small machines."""
+
+
+DEEP = 16
+"""Channels of an image from which on XLA's convolution is faster than the product of its patches."""
 
 
 class Conv3x3(nn.Module):
@@ -55,13 +60,30 @@ def native_conv3x3(
 def matmul_conv3x3(
     x: Float[Array, "n h w i"], kernel: Float[Array, "3 3 i o"], stride: int = 1
 ) -> Float[Array, "n h/stride w/stride o"]:
-    """The same as matrix products of the nine shifted images, (h·w, 9·i), with the kernel, (9·i, o).
+    """The same, with gradients as matrix products where XLA's own are slow.
 
-    A few images are done at a time, so that their shifted copies stay in a core's cache. With p the patches and g the
-    cotangent, dkernel = Σ pᵀg over them, and dx is the convolution of g, with zeros in the places that a stride left
-    out, with the kernel turned by 180°.
+    With p the patches, (h·w, 9·i), of the nine shifted images, and g the cotangent, dkernel = Σ pᵀg over the images,
+    and dx is the convolution of g, with zeros in the places that a stride left out, with the kernel turned by 180°.
+    A convolution forward is XLA's for one lane and `DEEP` images, else the product of the patches with the kernel,
+    (9·i, o). A few images are done at a time, so that their patches stay in a core's cache.
     """
-    return _in_chunks(x, kernel, stride)
+    return _convolve(x, kernel, stride)
+
+
+def _convolve(x: Array, kernel: Array, stride: int) -> Array:
+    if stride > 1 or x.shape[-1] < DEEP:
+        return _in_chunks(x, kernel, stride)
+    return _one_lane(x, kernel)  # type: ignore[no-any-return]
+
+
+@jax.custom_batching.custom_vmap
+def _one_lane(x: Array, kernel: Array) -> Array:
+    return native_conv3x3(x, kernel)
+
+
+@_one_lane.def_vmap
+def _many_lanes(size: int, batched: Any, x: Array, kernel: Array) -> tuple[Array, bool]:
+    return jax.vmap(partial(_in_chunks, stride=1), [0 if axis else None for axis in batched])(x, kernel), True
 
 
 def _in_chunks(x: Array, kernel: Array, stride: int) -> Array:
@@ -80,7 +102,7 @@ def _in_chunks(x: Array, kernel: Array, stride: int) -> Array:
 
 
 def _forward(x: Array, kernel: Array, stride: int) -> tuple[Array, tuple[Array, Array]]:
-    return _in_chunks(x, kernel, stride), (x, kernel)
+    return _convolve(x, kernel, stride), (x, kernel)
 
 
 def _backward(stride: int, kept: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
@@ -89,7 +111,7 @@ def _backward(stride: int, kept: tuple[Array, Array], g: Array) -> tuple[Array, 
     _, *places, o = g.shape
     size = _chunk(n, places[0] * places[1] * 9 * i)
     spread = g if stride == 1 else jnp.zeros((n, h, w, o), g.dtype).at[:, ::stride, ::stride].set(g)
-    dx = _in_chunks(spread, jnp.flip(kernel, (0, 1)).swapaxes(2, 3), 1)
+    dx = _convolve(spread, jnp.flip(kernel, (0, 1)).swapaxes(2, 3), 1)
 
     def add(total: Array, some: tuple[Array, Array]) -> tuple[Array, None]:
         images, cotangents = some

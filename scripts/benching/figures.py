@@ -39,6 +39,7 @@ class Target:
         measured: what was; None where a peer or case is missing.
         show: writes such a figure.
         at_most: less is better.
+        limit: the same figure of the matrix products alone, (e), where there is one: no more is to be had in that form.
     """
 
     title: str
@@ -48,6 +49,7 @@ class Target:
     measured: float | None
     show: Callable[[float], str]
     at_most: bool = False
+    limit: float | None = None
 
     @property
     def verdict(self) -> str:
@@ -72,9 +74,9 @@ def rates(case: Stored, name: str) -> list[float]:
     return [done["lane_steps"] / done["seconds"] for done in case["peers"][name]["rounds"]]
 
 
-def lead(case: Stored, name: str) -> Spread:
-    """How many times as fast as the peer ours is, from the rounds in pairs."""
-    return Spread.of(ours / theirs for ours, theirs in zip(rates(case, OURS.name), rates(case, name), strict=False))
+def lead(case: Stored, name: str, of: str = OURS.name) -> Spread:
+    """How many times as fast as the peer `name` the peer `of` is, from the rounds in pairs."""
+    return Spread.of(mine / theirs for mine, theirs in zip(rates(case, of), rates(case, name), strict=False))
 
 
 def study_seconds(case: Stored, name: str) -> float:
@@ -120,7 +122,10 @@ def _times(value: float) -> str:
 
 def _running(case: Stored, group: str, must: float, aim: float) -> Target:
     measured = best(case, group, lambda case, name: lead(case, name).median)
-    return Target(f"running, against ({group})", case["case"]["title"], must, aim, measured, _times)
+    products = [name for name in present(case) if PEERS[name].group == "e"]
+    limits = [best(case, group, lambda case, name, of=of: lead(case, name, of).median) for of in products]
+    limit = max((limit for limit in limits if limit is not None), default=None)
+    return Target(f"running, against ({group})", case["case"]["title"], must, aim, measured, _times, limit=limit)
 
 
 def _finished(case: Stored, group: str, must: float, aim: float) -> Target:

@@ -65,8 +65,9 @@ def _targets(stored: Stored) -> str:
         sign = "≤ " if target.at_most and target.must != target.aim else ""
         measured = "" if target.measured is None else target.show(target.measured)
         wanted = [sign + target.show(target.must), sign + target.show(target.aim)]
-        rows.append([target.title, target.where, *wanted, measured, VERDICTS[target.verdict]])
-    return _table(["figure", "case", "must", "aim", "measured", "reached"], rows, left=2)
+        limit = "" if target.limit is None else target.show(target.limit)
+        rows.append([target.title, target.where, *wanted, measured, VERDICTS[target.verdict], limit])
+    return _table(["figure", "case", "must", "aim", "measured", "reached", "(e) itself"], rows, left=2)
 
 
 def _describe(case: dict[str, Any]) -> str:

@@ -1,6 +1,9 @@
-"""The convolution as a matrix product against XLA's own, forward and backward."""
+"""The convolution with matrix products against XLA's own, forward and backward."""
 
 from __future__ import annotations
+
+from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +16,7 @@ from bn_ablate.nn.convolution import matmul_conv3x3, native_conv3x3
 
 
 @pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("shape", [(2, 8, 8, 3), (3, 5, 7, 1), (1, 1, 1, 4), (2, 2, 1, 2), (6, 8, 8, 2)])
+@pytest.mark.parametrize("shape", [(2, 8, 8, 3), (3, 5, 7, 1), (1, 1, 1, 4), (2, 2, 1, 2), (6, 8, 8, 2), (2, 5, 6, 16)])
 def test_values_and_gradients_agree_with_xla(
     shape: tuple[int, ...], stride: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -28,6 +31,27 @@ def test_values_and_gradients_agree_with_xla(
     np.testing.assert_allclose(ours, theirs, atol=1e-5)
     for mine, other in zip(pull_ours(g), pull_theirs(g), strict=True):
         np.testing.assert_allclose(mine, other, rtol=1e-4, atol=1e-3)
+
+
+def test_many_lanes_are_convolved_as_each_of_them() -> None:
+    """With enough channels for XLA's own convolution, which has another form for many kernels at once."""
+    keys = jax.random.split(jax.random.key(0), 3)
+    x = jax.random.normal(keys[0], (2, 4, 5, 16))
+    kernels = jax.random.normal(keys[1], (3, 3, 3, 16, 16))
+    g = jax.random.normal(keys[2], (3, *x.shape))
+
+    def pulled(conv: Any, kernel: Any, g: Any) -> Any:
+        y, pull = jax.vjp(conv, x, kernel)
+        return y, pull(g)
+
+    program = jax.jit(jax.vmap(partial(pulled, matmul_conv3x3)))
+    assert "stablehlo.convolution" not in program.lower(kernels, g).as_text()
+    together = program(kernels, g)
+    for lane, kernel in enumerate(kernels):
+        for mine, one in zip(
+            jax.tree.leaves(together), jax.tree.leaves(pulled(native_conv3x3, kernel, g[lane])), strict=True
+        ):
+            np.testing.assert_allclose(mine[lane], one, rtol=1e-4, atol=1e-3)
 
 
 def test_max_pool_by_hand() -> None:
