@@ -33,7 +33,9 @@ TRACED_STEPS = 20
 
 NAMED = re.compile(r'^\s+(?:ROOT )?%?([\w.-]+) = .*?op_name="([^"]*)"', re.MULTILINE)
 PURPOSES = (
-    ("matrix products", re.compile(r"/(linear|head)/.*dot_general|conv3x3|closed_call/dot_general")),
+    ("products and convolutions", re.compile(r"/(linear|head)/.*(dot|conv)_general|closed_call/dot_general")),
+    ("patches", re.compile(r"closed_call/(concatenate|slice|pad|transpose)")),
+    ("pooling", re.compile(r"\(CNN\)+/(jit\(_where\)|[a-z_]+$)")),
     ("transposes and biases of the linear maps", re.compile(r"/(linear|head)/")),
     ("Batch Normalization", re.compile(r"/norm/")),
     ("activation", re.compile(r"/block_\d+/.*cond/")),

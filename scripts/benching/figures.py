@@ -121,11 +121,14 @@ def _times(value: float) -> str:
 
 
 def _running(case: Stored, group: str, must: float, aim: float) -> Target:
-    measured = best(case, group, lambda case, name: lead(case, name).median)
-    products = [name for name in present(case) if PEERS[name].group == "e"]
-    limits = [best(case, group, lambda case, name, of=of: lead(case, name, of).median) for of in products]
+    def ahead(of: str) -> float | None:
+        return best(case, group, lambda case, name: lead(case, name, of).median)
+
+    limits = [ahead(name) for name in present(case) if PEERS[name].group == "e"]
     limit = max((limit for limit in limits if limit is not None), default=None)
-    return Target(f"running, against ({group})", case["case"]["title"], must, aim, measured, _times, limit=limit)
+    return Target(
+        f"running, against ({group})", case["case"]["title"], must, aim, ahead(OURS.name), _times, limit=limit
+    )
 
 
 def _finished(case: Stored, group: str, must: float, aim: float) -> Target:
