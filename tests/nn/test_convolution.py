@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import lax
 
 from bn_ablate.nn import convolution
 from bn_ablate.nn.cnn import max_pool
@@ -66,6 +67,20 @@ def test_max_pool_has_one_gradient_per_window_and_hides_no_nan() -> None:
     assert float(jnp.sum(gradient * x)) == 21.0
     for i in range(4):
         assert jnp.isnan(max_pool(x.reshape(4).at[i].set(jnp.nan).reshape(1, 2, 2, 1))).all()
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 6, 2), (2, 5, 7, 3), (1, 2, 3, 1)])
+def test_max_pool_agrees_with_a_reduction_over_windows(shape: tuple[int, ...]) -> None:
+    x = jax.random.normal(jax.random.key(2), shape)
+
+    def reduced(x: Any) -> Any:
+        return lax.reduce_window(x, -jnp.inf, lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
+
+    ours, pull_ours = jax.vjp(max_pool, x)
+    theirs, pull_theirs = jax.vjp(reduced, x)
+    np.testing.assert_array_equal(ours, theirs)
+    g = jax.random.normal(jax.random.key(3), theirs.shape)
+    np.testing.assert_array_equal(pull_ours(g)[0], pull_theirs(g)[0])
 
 
 def test_windows_are_centred_on_the_pixels_that_a_shortcut_keeps() -> None:
