@@ -210,21 +210,24 @@ def _accuracy(row: dict[str, Any]) -> str:
 
 
 def show_verdicts(console: Console, claims: list[dict[str, Any]]) -> None:
-    """Print a line per hypothesis: estimate, interval, adjusted p, verdict."""
+    """Print a line per hypothesis: estimate and interval with their unit, adjusted p, verdict."""
     if not claims:
         return
+    from bn_ablate.analysis.metrics import p_text
+    from bn_ablate.analysis.shown import interval_text, texts
+
     table = Table(title="Hypotheses", title_justify="left")
-    for name in ("id", "statement", "estimate", "95% interval", "adjusted p", "verdict"):
+    for name in ("id", "statement", "estimate", "95% interval", "unit", "adjusted p", "verdict"):
         table.add_column(name, justify="right" if name in ("estimate", "adjusted p") else "left")
     for claim in claims:
-        low, high = claim["interval"] or (None, None)
-        off = {end: f"{sign} " for end, sign in (claim.get("off_axis") or {}).items()}
+        shown = texts(claim)
         table.add_row(
             escape(claim["id"]),
             escape(claim["statement"]),
-            off.get("estimate", "") + _signed(claim["estimate"]),
-            f"{off.get('low', '')}{_signed(low)} … {off.get('high', '')}{_signed(high)}",
-            "–" if claim["p_adjusted"] is None else f"{claim['p_adjusted']:.4f}",
+            shown.estimate,
+            escape(interval_text(shown)),
+            escape(shown.unit),
+            p_text(claim["p_adjusted"]),
             f"[{VERDICT_STYLES[claim['verdict']]}]{claim['verdict']}[/]",
         )
     console.print(table)
@@ -262,10 +265,6 @@ def show_beside(console: Console, said: Beside) -> None:
         hypotheses.add_row(*map(escape, row), style="bold" if pair["verdict_changed"] else "")
     console.print(hypotheses)
     console.print(summary(said))
-
-
-def _signed(value: float | None) -> str:
-    return "–" if value is None or not math.isfinite(value) else f"{value:+.4f}"
 
 
 def clock(seconds: float) -> str:

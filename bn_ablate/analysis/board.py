@@ -11,7 +11,7 @@ from bn_ablate.analysis.figures import image
 from bn_ablate.analysis.figures.claims import claim_figure
 from bn_ablate.analysis.figures.style import LOOKS
 from bn_ablate.analysis.report import VERDICTS, inline, render, shown_verdict
-from bn_ablate.analysis.shown import texts
+from bn_ablate.analysis.shown import interval_text, texts
 from bn_ablate.analysis.words import CLAIMS
 from bn_ablate.results import Results, open_results
 from bn_ablate.results.files import write_text
@@ -33,13 +33,18 @@ def write_board(folders: Iterable[Path], said: dict[str, Any], file: Path) -> No
     for claim in claims:
         claim["estimates"] = [
             {"verdict": record["verdict"], "icon": VERDICTS[record["verdict"]], "statement": record["statement"]}
-            | {"text": "{} [{}, {}] {}".format(*texts(record)).strip()}
+            | {"text": _estimate(record)}
             for record in said["hypotheses"]
             if record["claim"] == claim["claim"]
         ]
         claim["studies"] = sorted({hypothesis["study"] for hypothesis in claim["hypotheses"]})
     looks = [{"name": name, **look._asdict()} for name, look in LOOKS.items()]
     write_text(file, render("board.html.j2", claims=claims, studies=studies, family=said["family"], looks=looks))
+
+
+def _estimate(record: dict[str, Any]) -> str:
+    shown = texts(record)
+    return f"{shown.estimate} {interval_text(shown)} {shown.unit}".strip()
 
 
 def _study(results: Results, said: dict[str, Any], beside: Path) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def test_every_number_of_every_hypothesis_has_a_name(made: tuple[list[Path], Pat
         for record in open_results(folder).claims:
             for what in ("estimate", "low", "high", "interval", "p", "effect", "n", "verdict"):
                 assert named[f"{folder.name}/{record['id']}/{what}"]
-    assert named["bad_one/better/estimate"] == "$-$4.91 pp"
+    assert named["bad_one/better/estimate"] == "$-$4.910 pp"
     assert named["good_one/lanes"] == "60"
 
 

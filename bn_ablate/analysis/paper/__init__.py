@@ -103,7 +103,7 @@ def _study_tex(results: Results, output: Path, drawn: dict[Path, bytes]) -> str:
                 rf"\begin{{center}}\includegraphics[width=\linewidth,height=0.85\textheight,keepaspectratio]{{{name}}}"
                 r"\end{center}"
             )
-    parts.append(rf"{{\small\begin{{center}}\input{{tables/{results.name}}}\end{{center}}}}")
+    parts.append(rf"{{\footnotesize\begin{{center}}\input{{tables/{results.name}}}\end{{center}}}}")
     return "\n\n".join(parts) + "\n\\clearpage\n"
 
 
