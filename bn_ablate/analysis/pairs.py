@@ -9,7 +9,7 @@ from bn_ablate.analysis.metrics import p_text
 from bn_ablate.analysis.shown import interval_text, texts
 from bn_ablate.results import Results, ResultsError, compare, open_results
 
-WATCHED = ("git", "packages", "python", "system", "device", "strategy", "data", "seeds", "status")
+WATCHED = ("git", "lock", "packages", "python", "system", "device", "strategy", "data", "seeds", "status")
 """What of a manifest may explain that numbers differ, besides the study itself."""
 
 

@@ -225,6 +225,7 @@ def _provenance(manifest: dict[str, Any]) -> list[tuple[str, str]]:
             "Code",
             f"git {git['sha']}{', with uncommitted changes' if git.get('dirty') else ''}" if git.get("sha") else "",
         ),
+        ("Lock", f"{lock['file']}, SHA-256 {lock['sha256']}" if (lock := manifest.get("lock")) else ""),
         ("Packages", ", ".join(f"{name} {version}" for name, version in sorted(manifest.get("packages", {}).items()))),
         ("Study, SHA-256", manifest.get("config_sha256", "")),
         ("Data, SHA-256", data.get("sha256", "")),

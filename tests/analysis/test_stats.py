@@ -57,7 +57,9 @@ def halls(d: np.ndarray) -> tuple[float, float]:
         return float(x + k * x**2 / 3 + k**2 * x**3 / 27 + k / (6 * n))
 
     far = 50 * spread
-    low, high = (scipy.optimize.brentq(lambda mu, q=q: g(mu) - q, mean - far, mean + far) for q in (quantile, -quantile))
+    low, high = (
+        scipy.optimize.brentq(lambda mu, q=q: g(mu) - q, mean - far, mean + far) for q in (quantile, -quantile)
+    )
     return float(low), float(high)
 
 
