@@ -213,23 +213,29 @@ def show_verdicts(console: Console, claims: list[dict[str, Any]]) -> None:
     """Print a line per hypothesis: estimate and interval with their unit, adjusted p, verdict."""
     if not claims:
         return
+    from bn_ablate.analysis.groups import groups
     from bn_ablate.analysis.metrics import p_text
-    from bn_ablate.analysis.shown import interval_text, texts
+    from bn_ablate.analysis.shown import interval_text, scale_of, texts
 
-    table = Table(title="Hypotheses", title_justify="left")
-    for name in ("id", "statement", "estimate", "95% interval", "unit", "adjusted p", "verdict"):
-        table.add_column(name, justify="right" if name in ("estimate", "adjusted p") else "left")
-    for claim in claims:
-        shown = texts(claim)
-        table.add_row(
-            escape(claim["id"]),
-            escape(claim["statement"]),
-            shown.estimate,
-            escape(interval_text(shown)),
-            escape(shown.unit),
-            p_text(claim["p_adjusted"]),
-            f"[{VERDICT_STYLES[claim['verdict']]}]{claim['verdict']}[/]",
-        )
+    console.print("Hypotheses", style="table.title")
+    table = Table("hypothesis", "where", "estimate", "95% interval", "adjusted p", "verdict")
+    for column in (2, 4):
+        table.columns[column].justify = "right"
+    for group in groups(claims):
+        unit = scale_of(group.records[0]).shown
+        said = f"{group.statement} ({unit})" if unit else group.statement
+        table.add_section()
+        for record, name in zip(group.records, group.names, strict=True):
+            shown = texts(record)
+            first = record is group.records[0]
+            table.add_row(
+                f"[bold]{escape(record['id'].split('.')[0])}[/] {escape(said)}" if first else "",
+                escape(name),
+                shown.estimate,
+                escape(interval_text(shown)),
+                p_text(record["p_adjusted"]),
+                f"[{VERDICT_STYLES[record['verdict']]}]{record['verdict']}[/]",
+            )
     console.print(table)
 
 

@@ -192,6 +192,8 @@ def test_the_summary_without_axes_or_lanes(console: Console) -> None:
 
 CLAIM: dict[str, Any] = {
     "id": "C4-gap",
+    "kind": "contrast",
+    "metric": "gap",
     "statement": "BN narrows the gap",
     "estimate": -0.12345,
     "interval": [-0.2, -0.05],
@@ -212,14 +214,25 @@ def test_the_verdicts(console: Console) -> None:
     lines = lines_of(console)
     assert lines[0] == "Hypotheses"
     table = [cells_of(line) for line in lines if re.match("[│┃]", line)]
+    said = "BN narrows the gap (nats)"
     assert table == [
-        ["id", "statement", "estimate", "95% interval", "adjusted p", "verdict"],
-        ["C4-gap", "BN narrows the gap", "-0.1235", "-0.2000 … -0.0500", "0.0123", "supported"],
-        ["C7", "BN narrows the gap", "+0.5000", "+0.2500 … +0.7500", "0.0123", "contradicted"],
-        ["none", "BN narrows the gap", "–", "– … –", "–", "inconclusive"],
-        ["nan", "BN narrows the gap", "–", "– … +0.0000", "0.0123", "equivalent"],
-        ["off", "BN narrows the gap", "> +0.8000", "+0.5000 … > +0.8000", "0.0123", "supported"],
+        ["hypothesis", "where", "estimate", "95% interval", "adjusted p", "verdict"],
+        [f"C4-gap {said}", "", "−0.123", "[−0.200, −0.050]", "0.012", "supported"],
+        [f"C7 {said}", "", "+0.500", "[+0.250, +0.750]", "0.012", "contradicted"],
+        [f"none {said}", "", "–", "–", "–", "inconclusive"],
+        [f"nan {said}", "", "–", "[−∞, 0.000]", "0.012", "equivalent"],
+        [f"off {said}", "", "> 0.8", "[+0.500, > 0.8]", "0.012", "supported"],
     ]
+
+
+def test_rows_of_one_hypothesis_stand_together(console: Console) -> None:
+    rows = [
+        CLAIM | {"id": f"gap.{level}", "statement": f"BN narrows the gap (activation {level})"}
+        for level in ("hard_tanh", "relu")
+    ]
+    terminal.show_verdicts(console, rows)
+    table = [cells_of(line)[:2] for line in lines_of(console) if line.startswith("│")]
+    assert table == [["gap BN narrows the gap (nats)", "hard tanh"], ["", "relu"]]
 
 
 def test_no_hypotheses_no_table(console: Console) -> None:
