@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 
 from bn_ablate.analysis.claims import combine_claims
 from bn_ablate.analysis.figures import image
+from bn_ablate.analysis.figures.aggregates import aggregates
 from bn_ablate.analysis.figures.claims import claim_figure
 from bn_ablate.analysis.figures.forest import forest
+from bn_ablate.analysis.figures.overview import overview
 from bn_ablate.analysis.paper.macros import numbers_tex
 from bn_ablate.analysis.paper.methods import methods_md
 from bn_ablate.analysis.tables import tabular, tex, tex_row, verdicts_tex
@@ -41,7 +43,7 @@ class Software(NamedTuple):
 
 
 SOFTWARE = {
-    "bn_ablate": Software("The bn_ablate authors", "Python package"),
+    "bn_ablate": Software("The bn_ablate authors", ""),
     "jax": Software("JAX team", "https://github.com/jax-ml/jax"),
     "jaxlib": Software("JAX team", "https://github.com/jax-ml/jax"),
     "flax": Software("Flax team", "https://github.com/google/flax"),
@@ -60,7 +62,8 @@ def write_paper(folders: Iterable[Path], output: Path) -> list[Path]:
     r"""Write the paper kit of the results in `folders` into the folder `output`; return the files written.
 
     - `claims.tex`: the verdict of every claim; `tables/<study>.tex`: the hypotheses of every study (booktabs);
-    - `figures/<study>-claim.pdf` and `-hypotheses.pdf`, fonts embedded; `studies.tex` puts them and tables in place;
+    - `figures/<study>-claim.pdf` and `-hypotheses.pdf`, `-overview.pdf` and `-aggregates.pdf` where there are such,
+      fonts embedded; `studies.tex` puts them and tables in place;
     - `numbers.tex`: a name for every estimate, interval, p value and count, as `\bnval{study/hypothesis/estimate}`;
     - `results.bib`: software, data sets, and what each claim cites; `METHODS.md`: the protocol as paragraphs;
     - `main.tex`: a sample that uses them all, written where there is none yet;
@@ -84,7 +87,7 @@ def write_paper(folders: Iterable[Path], output: Path) -> list[Path]:
     written = {}
     for results in studies:
         texts[f"tables/{results.name}.tex"] = verdicts_tex(results.claims)
-        for chart in (claim_figure(results), forest(results)):
+        for chart in (draw(results) for draw in (claim_figure, forest, overview, aggregates)):
             if chart is not None:
                 written[output / "figures" / f"{results.name}-{chart.name}.pdf"] = image(chart, "pdf")
     texts["studies.tex"] = "\n".join(_study_tex(results, output, written) for results in studies)
@@ -120,11 +123,11 @@ def _claims_tex(said: dict[str, Any]) -> str:
 def _study_tex(results: Results, output: Path, drawn: dict[Path, bytes]) -> str:
     """A section of the sample: the study's figures and its table."""
     parts = [rf"\section{{{tex(results.study.title or results.name)}}}", tex(results.study.description.strip())]
-    for kind in ("claim", "hypotheses"):
+    for kind in ("claim", "overview", "aggregates", "hypotheses"):
         name = f"figures/{results.name}-{kind}.pdf"
         if output / name in drawn:
             parts.append(
-                rf"\begin{{center}}\includegraphics[width=\linewidth,height=0.85\textheight,keepaspectratio]{{{name}}}"
+                rf"\begin{{center}}\includegraphics[width=\linewidth,height=0.8\textheight,keepaspectratio]{{{name}}}"
                 r"\end{center}"
             )
     parts.append(rf"{{\footnotesize\begin{{center}}\input{{tables/{results.name}}}\end{{center}}}}")
@@ -143,7 +146,9 @@ def _software(studies: list[Results]) -> str:
     packages = {name: version for results in studies for name, version in results.manifest.get("packages", {}).items()}
     entries = (
         f"@misc{{software-{name},\n  author = {{{{{tex(SOFTWARE[name].authors)}}}}},\n"
-        f"  title = {{{{{tex(name)}}}, version {version}}},\n  howpublished = {{{SOFTWARE[name].place}}}\n}}\n"
+        f"  title = {{{{{tex(name)}}}, version {version}}},\n"
+        + f"  howpublished = {{\\url{{{SOFTWARE[name].place}}}}},\n" * bool(SOFTWARE[name].place)
+        + "  note = {Python package}\n}\n"
         for name, version in sorted(packages.items())
         if name in SOFTWARE
     )
