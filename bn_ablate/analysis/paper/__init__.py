@@ -117,7 +117,7 @@ def _claims_tex(said: dict[str, Any]) -> str:
         says = rf"{tex(CLAIMS[claim['claim']])}~\cite{{{CITES[claim['claim']]}}}"
         rows.append(tex_row(claim["claim"], says, tex(claim["verdict"]), tex(counts)))
     head = tex_row("Claim", "Batch Normalization \\ldots", "Verdict", "Primary hypotheses")
-    return tabular(r"@{}lp{0.36\linewidth}lp{0.3\linewidth}@{}", head, rows)
+    return tabular(r"@{}lp{0.35\linewidth}lp{0.37\linewidth}@{}", head, rows)
 
 
 def _study_tex(results: Results, output: Path, drawn: dict[Path, bytes]) -> str:
