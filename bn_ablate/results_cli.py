@@ -20,13 +20,15 @@ def claims(
 ) -> None:
     """Judge the claims over several studies: their primary hypotheses, adjusted as one family."""
     from bn_ablate.analysis import write_board, write_combined_claims
-    from bn_ablate.terminal import make_console, show_claims
+    from bn_ablate.results import open_results
+    from bn_ablate.terminal import make_console, show_claims, show_times
 
     if not results:
         fail("bn-ablate claims: needs the results of one study or more, as results/c1_steep_region", 2)
     console = make_console()
     said = write_combined_claims(results, output)
     show_claims(console, said, output)
+    show_times(console, [open_results(folder) for folder in results])
     page = output.with_suffix(".html")
     with console.status("drawing the page of the claims"):
         write_board(results, said, page)

@@ -256,6 +256,26 @@ def show_claims(console: Console, said: dict[str, Any], file: Path) -> None:
     console.print(f"verdicts {escape(str(file))}", highlight=False)
 
 
+def show_times(console: Console, studies: list[Results]) -> None:
+    """Print how long each study took to compile and to train, by its manifest, and all of them together."""
+    table = Table(title="Time that the studies took", title_justify="left")
+    for name in ("study", "networks", "compiling", "training", "device"):
+        table.add_column(name, justify="left" if name in ("study", "device") else "right")
+    total = {"compile_seconds": 0.0, "train_seconds": 0.0}
+    for results in studies:
+        timing, device = results.manifest.get("timing"), results.manifest.get("device")
+        if not timing:
+            continue
+        total = {key: value + timing[key] for key, value in total.items()}
+        spent = (clock(timing[key]) for key in total)
+        kind = f"{device['count']} × {device['kind']}" if device else ""
+        table.add_row(escape(results.name), f"{results.lanes.height:,}", *spent, escape(kind))
+    table.add_section()
+    networks = sum(results.lanes.height for results in studies)
+    table.add_row("all", f"{networks:,}", *map(clock, total.values()), f"{clock(sum(total.values()))} in all")
+    console.print(table)
+
+
 def show_beside(console: Console, said: Beside) -> None:
     """Print two results folders side by side: what changed, and each hypothesis in both."""
     from bn_ablate.analysis.pairs import side_by_side, summary

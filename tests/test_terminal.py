@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
@@ -233,6 +234,22 @@ def test_rows_of_one_hypothesis_stand_together(console: Console) -> None:
     terminal.show_verdicts(console, rows)
     table = [cells_of(line)[:2] for line in lines_of(console) if line.startswith("│")]
     assert table == [["gap BN narrows the gap (nats)", "hard tanh"], ["", "relu"]]
+
+
+def test_the_times_of_studies_and_their_sum(console: Console) -> None:
+    def took(name: str, lanes: int, compiling: float, training: float) -> Any:
+        timing = {"compile_seconds": compiling, "train_seconds": training}
+        manifest = {"timing": timing, "device": {"count": 2, "kind": "cpu"}}
+        return SimpleNamespace(name=name, lanes=SimpleNamespace(height=lanes), manifest=manifest)
+
+    untimed = SimpleNamespace(name="old", lanes=SimpleNamespace(height=5), manifest={})
+    terminal.show_times(console, [took("c1", 1000, 61.4, 59.0), took("c2", 500, 10.0, 3600.0), untimed])
+    table = [cells_of(line) for line in lines_of(console) if line.startswith("│")]
+    assert table == [
+        ["c1", "1,000", "1:01", "0:59", "2 × cpu"],
+        ["c2", "500", "0:10", "1:00:00", "2 × cpu"],
+        ["all", "1,505", "1:11", "1:00:59", "1:02:10 in all"],
+    ]
 
 
 def test_no_hypotheses_no_table(console: Console) -> None:
