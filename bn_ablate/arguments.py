@@ -1,9 +1,10 @@
-"""The arguments that several commands take."""
+"""The arguments that several commands take, and how a command ends where one is wrong."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import tyro
 
@@ -23,3 +24,9 @@ Only = Annotated[
         help="these lanes alone, as placement=pre,activation=sigmoid,seed=3; an axis that comes again adds a level",
     ),
 ]
+
+
+def fail(message: str, status: int) -> NoReturn:
+    """Say `message` on standard error; end with `status`, 2 for what the user wrote wrongly, 1 for what went wrong."""
+    sys.stderr.write(f"{message}\n")
+    raise SystemExit(status)

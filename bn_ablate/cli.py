@@ -1,4 +1,4 @@
-"""The command line: `bn-ablate plan | run | report | claims | verify | data`, and what `wandb_cli` adds."""
+"""The command line: `bn-ablate plan | run | report | data`, and what `results_cli` and `wandb_cli` add."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from bn_ablate import signals, wandb_cli
-from bn_ablate.arguments import Config, Folder, Only, Overrides, ResultsRoot
+from bn_ablate import results_cli, signals, wandb_cli
+from bn_ablate.arguments import Config, Folder, Only, Overrides, ResultsRoot, fail
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from bn_ablate.study import RunProgress
 
 app = tyro.extras.SubcommandApp()
-for command in (wandb_cli.sync, wandb_cli.fetch, wandb_cli.sweep_config, wandb_cli.wandb_report):
+for command in (
+    *(results_cli.claims, results_cli.paper, results_cli.compare, results_cli.verify),
+    *(wandb_cli.sync, wandb_cli.fetch, wandb_cli.sweep_config, wandb_cli.wandb_report),
+):
     app.command(command)
 
 Wandb = Literal["auto", "online", "offline", "disabled"]
@@ -81,9 +84,9 @@ def run(
     from bn_ablate.terminal import clock, make_console, run_progress, show_plan, show_rerun
 
     if memory is not None and not 0 < memory < math.inf:
-        _fail(f"bn-ablate: --memory: {memory} is no number of GiB above 0", 2)
+        fail(f"bn-ablate: --memory: {memory} is no number of GiB above 0", 2)
     if at_once < 1:
-        _fail(f"bn-ablate: --at-once: {at_once} is no number of lanes; 1 or more", 2)
+        fail(f"bn-ablate: --at-once: {at_once} is no number of lanes; 1 or more", 2)
     console = make_console()
     study = _study(config, overrides)
     made = make_plan(cut_down(study) if quick else study)
@@ -141,94 +144,6 @@ def report(results: Folder) -> None:
     show_summary(console, done)
     show_verdicts(console, done.claims)
     _show_paths(console, done)
-
-
-@app.command
-def claims(
-    results: Annotated[
-        tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="DIR", help="results folders, as results/c1_*")
-    ],
-    output: Annotated[Path, tyro.conf.arg(metavar="FILE", help="where the verdicts go")] = Path("results/claims.json"),
-) -> None:
-    """Judge the claims over several studies: their primary hypotheses, adjusted as one family."""
-    from bn_ablate.analysis import write_board, write_combined_claims
-    from bn_ablate.terminal import make_console, show_claims
-
-    if not results:
-        _fail("bn-ablate claims: needs the results of one study or more, as results/c1_steep_region", 2)
-    console = make_console()
-    said = write_combined_claims(results, output)
-    show_claims(console, said, output)
-    page = output.with_suffix(".html")
-    with console.status("drawing the page of the claims"):
-        write_board(results, said, page)
-    console.print(f"page     {page}", markup=False, highlight=False)
-
-
-@app.command
-def paper(
-    results: Annotated[
-        tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="DIR", help="results folders, as results/c1_*")
-    ],
-    output: Annotated[Path, tyro.conf.arg(metavar="DIR", help="the folder to write into")] = Path("paper"),
-) -> None:
-    """Write what a paper needs: tables, figures, every number as a macro, references, methods, a sample main.tex."""
-    from bn_ablate.analysis import write_paper
-
-    if not results:
-        _fail("bn-ablate paper: needs the results of one study or more, as results/c1_steep_region", 2)
-    written = write_paper(results, output)
-    print(f"{len(written)} files in {output}; to typeset the sample: cd {output} && latexmk -pdf main")
-
-
-@app.command
-def compare(
-    first: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="A", help="a results folder")],
-    second: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="B", help="another: of another machine, say")],
-    form: Annotated[Literal["text", "markdown"], tyro.conf.arg(name="format", help="how to write it")] = "text",
-) -> None:
-    """Put two results folders side by side: what changed, and what each says of the same hypotheses."""
-    from bn_ablate.analysis import beside, markdown
-    from bn_ablate.terminal import make_console, show_beside
-
-    said = beside(first, second)
-    if form == "markdown":
-        print(markdown(said), end="")
-    else:
-        show_beside(make_console(), said)
-
-
-@app.command
-def verify(
-    results: Folder,
-    rerun: Annotated[
-        int, tyro.conf.arg(metavar="N", help="train N lanes drawn at random once more, and compare their numbers")
-    ] = 0,
-) -> None:
-    """Check every file of a results folder against the manifest; with --rerun, some of its lanes against training."""
-    from bn_ablate.results import verify as check
-
-    if rerun < 0:
-        _fail(f"bn-ablate: --rerun: {rerun} is no number of lanes", 2)
-    if problems := check(results):
-        _fail("\n".join(f"{results}: {problem}" for problem in problems), 1)
-    print(f"{results}: complete, and every file is as it was written")
-    if rerun:
-        _verify_lanes(results, rerun)
-
-
-def _verify_lanes(results: Path, n: int) -> None:
-    from bn_ablate import engine
-    from bn_ablate.again import verify_lanes
-    from bn_ablate.terminal import make_console, show_again
-
-    engine.set_up("auto")
-    console = make_console()
-    found = verify_lanes(results, n, on_lane=lambda again: show_again(console, again))
-    if lost := sum(not again.holds for again in found):
-        _fail(f"{results}: {lost} of {len(found)} lanes trained once more end elsewhere than what is stored", 1)
-    exact = sum(again.differences.is_empty() for again in found)
-    print(f"{results}: {len(found)} lanes trained once more; {exact} the same to the bit, the others within tolerance")
 
 
 @app.command
@@ -360,11 +275,6 @@ def _status_of(error: Exception) -> int | None:
     # only modules that were imported can have raised; asking sys.modules keeps the others from being imported now
     known = tuple(getattr(sys.modules[module], name) for module, name in named if module in sys.modules)
     return 1 if isinstance(error, known) else None
-
-
-def _fail(message: str, status: int) -> NoReturn:
-    print(message, file=sys.stderr)
-    raise SystemExit(status)
 
 
 if __name__ == "__main__":

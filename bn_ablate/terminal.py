@@ -210,23 +210,32 @@ def _accuracy(row: dict[str, Any]) -> str:
 
 
 def show_verdicts(console: Console, claims: list[dict[str, Any]]) -> None:
-    """Print a line per hypothesis: estimate, interval, adjusted p, verdict."""
+    """Print a line per hypothesis: estimate and interval with their unit, adjusted p, verdict."""
     if not claims:
         return
-    table = Table(title="Hypotheses", title_justify="left")
-    for name in ("id", "statement", "estimate", "95% interval", "adjusted p", "verdict"):
-        table.add_column(name, justify="right" if name in ("estimate", "adjusted p") else "left")
-    for claim in claims:
-        low, high = claim["interval"] or (None, None)
-        off = {end: f"{sign} " for end, sign in (claim.get("off_axis") or {}).items()}
-        table.add_row(
-            escape(claim["id"]),
-            escape(claim["statement"]),
-            off.get("estimate", "") + _signed(claim["estimate"]),
-            f"{off.get('low', '')}{_signed(low)} … {off.get('high', '')}{_signed(high)}",
-            "–" if claim["p_adjusted"] is None else f"{claim['p_adjusted']:.4f}",
-            f"[{VERDICT_STYLES[claim['verdict']]}]{claim['verdict']}[/]",
-        )
+    from bn_ablate.analysis.groups import groups
+    from bn_ablate.analysis.metrics import p_text
+    from bn_ablate.analysis.shown import interval_text, scale_of, texts
+
+    console.print("Hypotheses", style="table.title")
+    table = Table("hypothesis", "where", "estimate", "95% interval", "adjusted p", "verdict")
+    for column in (2, 4):
+        table.columns[column].justify = "right"
+    for group in groups(claims):
+        unit = scale_of(group.records[0]).shown
+        said = f"{group.statement} ({unit})" if unit else group.statement
+        table.add_section()
+        for record, name in zip(group.records, group.names, strict=True):
+            shown = texts(record)
+            first = record is group.records[0]
+            table.add_row(
+                f"[bold]{escape(record['id'].split('.')[0])}[/] {escape(said)}" if first else "",
+                escape(name),
+                shown.estimate,
+                escape(interval_text(shown)),
+                p_text(record["p_adjusted"]),
+                f"[{VERDICT_STYLES[record['verdict']]}]{record['verdict']}[/]",
+            )
     console.print(table)
 
 
@@ -247,6 +256,26 @@ def show_claims(console: Console, said: dict[str, Any], file: Path) -> None:
     console.print(f"verdicts {escape(str(file))}", highlight=False)
 
 
+def show_times(console: Console, studies: list[Results]) -> None:
+    """Print how long each study took to compile and to train, by its manifest, and all of them together."""
+    table = Table(title="Time that the studies took", title_justify="left")
+    for name in ("study", "networks", "compiling", "training", "device"):
+        table.add_column(name, justify="left" if name in ("study", "device") else "right")
+    total = {"compile_seconds": 0.0, "train_seconds": 0.0}
+    for results in studies:
+        timing, device = results.manifest.get("timing"), results.manifest.get("device")
+        if not timing:
+            continue
+        total = {key: value + timing[key] for key, value in total.items()}
+        spent = (clock(timing[key]) for key in total)
+        kind = f"{device['count']} × {device['kind']}" if device else ""
+        table.add_row(escape(results.name), f"{results.lanes.height:,}", *spent, escape(kind))
+    table.add_section()
+    networks = sum(results.lanes.height for results in studies)
+    table.add_row("all", f"{networks:,}", *map(clock, total.values()), f"{clock(sum(total.values()))} in all")
+    console.print(table)
+
+
 def show_beside(console: Console, said: Beside) -> None:
     """Print two results folders side by side: what changed, and each hypothesis in both."""
     from bn_ablate.analysis.pairs import side_by_side, summary
@@ -262,10 +291,6 @@ def show_beside(console: Console, said: Beside) -> None:
         hypotheses.add_row(*map(escape, row), style="bold" if pair["verdict_changed"] else "")
     console.print(hypotheses)
     console.print(summary(said))
-
-
-def _signed(value: float | None) -> str:
-    return "–" if value is None or not math.isfinite(value) else f"{value:+.4f}"
 
 
 def clock(seconds: float) -> str:

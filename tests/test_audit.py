@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from types import ModuleType
 
+import audit
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -20,16 +19,6 @@ fine==1.0 \\
 holey==2.1 ; python_version < "3.12" \\
     --hash=sha256:cc
 """
-
-
-@pytest.fixture(scope="module")
-def audit() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("audit", ROOT / "scripts" / "audit.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 class Advisories(BaseHTTPRequestHandler):
@@ -57,7 +46,7 @@ def service() -> Iterator[str]:
 
 
 def test_known_vulnerabilities_and_missing_hashes_are_told(
-    audit: ModuleType, service: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    service: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lock = tmp_path / "lock.txt"
     lock.write_text(LOCK)
@@ -71,6 +60,6 @@ def test_known_vulnerabilities_and_missing_hashes_are_told(
     assert capsys.readouterr().out.splitlines()[1:] == ["lock.txt: fine has no hash"]
 
 
-def test_without_a_network_the_locks_pass_and_it_is_said(audit: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_network_the_locks_pass_and_it_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert audit.main([], "http://127.0.0.1:9/") == 0
     assert "releases not looked up, since http://127.0.0.1:9/ gave no answer" in capsys.readouterr().out

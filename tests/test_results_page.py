@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+import results_page
 
 from bn_ablate.analysis import write_claims
 from bn_ablate.analysis.shown import texts
@@ -16,23 +15,13 @@ from tests.synthetic import ABLATION, write_results
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@pytest.fixture(scope="module")
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("results_page", ROOT / "scripts" / "results_page.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_a_block_replaces_what_stands_between_its_markers(script: ModuleType) -> None:
+def test_a_block_replaces_what_stands_between_its_markers() -> None:
     page = "before\n<!-- x:begin -->\nold\n<!-- x:end -->\nafter\n"
-    once = script.between(page, "x", "new")
+    once = results_page.between(page, "x", "new")
     assert once == "before\n<!-- x:begin -->\n\nnew\n\n<!-- x:end -->\nafter\n"
-    assert script.between(once, "x", "new") == once
+    assert results_page.between(once, "x", "new") == once
     with pytest.raises(ValueError, match="y:begin"):
-        script.between(page, "y", "new")
+        results_page.between(page, "y", "new")
 
 
 def test_the_page_has_a_place_for_every_study() -> None:
@@ -42,10 +31,10 @@ def test_the_page_has_a_place_for_every_study() -> None:
         assert f"<!-- {study}:end -->" in page
 
 
-def test_every_number_of_a_study_is_that_of_its_record(script: ModuleType, tmp_path: Path) -> None:
+def test_every_number_of_a_study_is_that_of_its_record(tmp_path: Path) -> None:
     results = write_results(tmp_path, ABLATION)
     records = write_claims(results)
-    block = script.study_block(open_results(results.path))
+    block = results_page.study_block(open_results(results.path))
     rows = [line for line in block.splitlines() if line.startswith("| ")]
     assert len(records) == len(ABLATION["hypotheses"])
     for record in records:

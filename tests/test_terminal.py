@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
@@ -192,6 +193,8 @@ def test_the_summary_without_axes_or_lanes(console: Console) -> None:
 
 CLAIM: dict[str, Any] = {
     "id": "C4-gap",
+    "kind": "contrast",
+    "metric": "gap",
     "statement": "BN narrows the gap",
     "estimate": -0.12345,
     "interval": [-0.2, -0.05],
@@ -212,13 +215,40 @@ def test_the_verdicts(console: Console) -> None:
     lines = lines_of(console)
     assert lines[0] == "Hypotheses"
     table = [cells_of(line) for line in lines if re.match("[│┃]", line)]
+    said = "BN narrows the gap (nats)"
     assert table == [
-        ["id", "statement", "estimate", "95% interval", "adjusted p", "verdict"],
-        ["C4-gap", "BN narrows the gap", "-0.1235", "-0.2000 … -0.0500", "0.0123", "supported"],
-        ["C7", "BN narrows the gap", "+0.5000", "+0.2500 … +0.7500", "0.0123", "contradicted"],
-        ["none", "BN narrows the gap", "–", "– … –", "–", "inconclusive"],
-        ["nan", "BN narrows the gap", "–", "– … +0.0000", "0.0123", "equivalent"],
-        ["off", "BN narrows the gap", "> +0.8000", "+0.5000 … > +0.8000", "0.0123", "supported"],
+        ["hypothesis", "where", "estimate", "95% interval", "adjusted p", "verdict"],
+        [f"C4-gap {said}", "", "−0.123", "[−0.200, −0.050]", "0.012", "supported"],
+        [f"C7 {said}", "", "+0.500", "[+0.250, +0.750]", "0.012", "contradicted"],
+        [f"none {said}", "", "–", "–", "–", "inconclusive"],
+        [f"nan {said}", "", "–", "[−∞, 0.000]", "0.012", "equivalent"],
+        [f"off {said}", "", "> 0.8", "[+0.500, > 0.8]", "0.012", "supported"],
+    ]
+
+
+def test_rows_of_one_hypothesis_stand_together(console: Console) -> None:
+    rows = [
+        CLAIM | {"id": f"gap.{level}", "statement": f"BN narrows the gap (activation {level})"}
+        for level in ("hard_tanh", "relu")
+    ]
+    terminal.show_verdicts(console, rows)
+    table = [cells_of(line)[:2] for line in lines_of(console) if line.startswith("│")]
+    assert table == [["gap BN narrows the gap (nats)", "hard tanh"], ["", "relu"]]
+
+
+def test_the_times_of_studies_and_their_sum(console: Console) -> None:
+    def took(name: str, lanes: int, compiling: float, training: float) -> Any:
+        timing = {"compile_seconds": compiling, "train_seconds": training}
+        manifest = {"timing": timing, "device": {"count": 2, "kind": "cpu"}}
+        return SimpleNamespace(name=name, lanes=SimpleNamespace(height=lanes), manifest=manifest)
+
+    untimed = SimpleNamespace(name="old", lanes=SimpleNamespace(height=5), manifest={})
+    terminal.show_times(console, [took("c1", 1000, 61.4, 59.0), took("c2", 500, 10.0, 3600.0), untimed])
+    table = [cells_of(line) for line in lines_of(console) if line.startswith("│")]
+    assert table == [
+        ["c1", "1,000", "1:01", "0:59", "2 × cpu"],
+        ["c2", "500", "0:10", "1:00:00", "2 × cpu"],
+        ["all", "1,505", "1:11", "1:00:59", "1:02:10 in all"],
     ]
 
 

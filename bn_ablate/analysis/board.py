@@ -10,8 +10,9 @@ from typing import Any
 from bn_ablate.analysis.figures import image
 from bn_ablate.analysis.figures.claims import claim_figure
 from bn_ablate.analysis.figures.style import LOOKS
+from bn_ablate.analysis.groups import Group, groups
 from bn_ablate.analysis.report import VERDICTS, inline, render, shown_verdict
-from bn_ablate.analysis.shown import texts
+from bn_ablate.analysis.shown import interval_text, scale_of, texts
 from bn_ablate.analysis.words import CLAIMS
 from bn_ablate.results import Results, open_results
 from bn_ablate.results.files import write_text
@@ -31,15 +32,21 @@ def write_board(folders: Iterable[Path], said: dict[str, Any], file: Path) -> No
     studies = [_study(open_results(folder), said, file.parent) for folder in folders]
     claims = [claim | {"says": CLAIMS[claim["claim"]], "icon": ICONS[claim["verdict"]]} for claim in said["claims"]]
     for claim in claims:
-        claim["estimates"] = [
-            {"verdict": record["verdict"], "icon": VERDICTS[record["verdict"]], "statement": record["statement"]}
-            | {"text": "{} [{}, {}] {}".format(*texts(record)).strip()}
-            for record in said["hypotheses"]
-            if record["claim"] == claim["claim"]
-        ]
+        records = [record for record in said["hypotheses"] if record["claim"] == claim["claim"]]
+        claim["groups"] = [_group(group) for group in groups(records)]
         claim["studies"] = sorted({hypothesis["study"] for hypothesis in claim["hypotheses"]})
     looks = [{"name": name, **look._asdict()} for name, look in LOOKS.items()]
     write_text(file, render("board.html.j2", claims=claims, studies=studies, family=said["family"], looks=looks))
+
+
+def _group(group: Group) -> dict[str, Any]:
+    """What hypotheses state in common, with a row for each: verdict, estimate and interval."""
+    rows = []
+    for record, name in zip(group.records, group.names, strict=True):
+        shown = texts(record)
+        text = f"{shown.estimate} {interval_text(shown)}"
+        rows.append({"verdict": record["verdict"], "icon": VERDICTS[record["verdict"]], "name": name, "text": text})
+    return {"statement": group.statement, "unit": scale_of(group.records[0]).shown, "rows": rows}
 
 
 def _study(results: Results, said: dict[str, Any], beside: Path) -> dict[str, Any]:
@@ -55,7 +62,16 @@ def _study(results: Results, said: dict[str, Any], beside: Path) -> dict[str, An
         "description": results.study.description.strip(),
         "chart": chart,
         "svg": svg,
-        "verdicts": [shown_verdict(record) for record in said["hypotheses"] if record["study"] == results.name],
+        "groups": [
+            {
+                "statement": group.statement,
+                "rows": [
+                    shown_verdict(record) | {"name": name}
+                    for record, name in zip(group.records, group.names, strict=True)
+                ],
+            }
+            for group in groups([record for record in said["hypotheses"] if record["study"] == results.name])
+        ],
         "report": Path(os.path.relpath(report, beside)).as_posix() if report.is_file() else None,
         "design": f"{results.lanes.height:,} networks, {len(results.study.seed_list)} seeds, "
         f"{results.manifest.get('data', {}).get('name', results.study.data.name)}",

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import stats as scipy_stats
 
+from bn_ablate.analysis.lanes import levels_of
 from bn_ablate.analysis.scores import Scores
 from bn_ablate.analysis.stats import LEVEL, RESAMPLES, Vector
 from bn_ablate.results import Results
@@ -32,6 +33,23 @@ def scores_of(results: Results, metric: str, rule: dict[str, Any]) -> Vector:
     return scores.of(metric)[:, scores.places(rule)]
 
 
+def by_placement(results: Results, metric: str) -> dict[str, Vector]:
+    """`metric` of each placement `(seeds, cells)`, in the cells that all placements have and whose lanes all have it.
+
+    The same column is the same cell but for the placement; nothing where the study compares no placements.
+    """
+    places = levels_of(results, "placement") if "placement" in results.axes else ()
+    scores = Scores(results.study, results.lanes)
+    values = scores.of(metric)
+    columns: dict[tuple[Any, ...], dict[str, int]] = {}
+    for column, cell in enumerate(scores.cells):
+        others = tuple(level for axis, level in cell.levels.items() if axis != "placement")
+        if np.isfinite(values[:, column]).all() and places:
+            columns.setdefault(others, {})[cell.levels["placement"]] = column
+    shared = [found for found in columns.values() if len(found) == len(places)]
+    return {place: values[:, [found[place] for found in shared]] for place in places} if shared else {}
+
+
 def iqm(scores: Vector) -> float:
     """Interquartile mean: the mean of all runs without the lowest and the highest quarter of them."""
     return float(scipy_stats.trim_mean(scores, 0.25, axis=None))
@@ -39,13 +57,12 @@ def iqm(scores: Vector) -> float:
 
 def probability_of_improvement(x: Vector, y: Vector) -> float:
     """P(X > Y) + P(X = Y) / 2 for a run of `x` and a run of `y` in the same cell, averaged over cells."""
-    u = scipy_stats.mannwhitneyu(x, y, axis=0, method="asymptotic").statistic
-    return float(np.mean(u / (len(x) * len(y))))
+    return float((1 + np.sign(x[:, np.newaxis] - y).mean()) / 2)
 
 
 def performance_profile(scores: Vector, thresholds: Vector) -> Vector:
     """The share of all runs that score above each threshold `(thresholds,)`."""
-    return np.asarray((scores.ravel() > thresholds[:, np.newaxis]).mean(axis=1))
+    return np.asarray(1 - np.searchsorted(np.sort(scores, axis=None), thresholds, side="right") / scores.size)
 
 
 def described(

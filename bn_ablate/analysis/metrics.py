@@ -19,15 +19,19 @@ class Metric(NamedTuple):
     low: float = -math.inf
     high: float = math.inf
 
-    def value(self, value: float | None, sign: bool = False) -> str:
-        """`value` as text without its unit; `sign` writes a plus as well; what is not there is an en dash."""
+    def value(self, value: float | None, sign: bool = False, digits: int | None = None) -> str:
+        """`value` as text without its unit; `sign` writes a plus as well; what is not there is an en dash.
+
+        Numbers that their usual digits would hide are written with an exponent, unless `digits` after the point are
+        asked for.
+        """
         if value is None or math.isnan(value):
             return "–"
         if math.isinf(value):
             return "∞" if value > 0 else f"{MINUS}∞"
         scaled = value * self.scale
-        small = scaled != 0 and not 0.5 * 10.0**-self.digits <= abs(scaled) < 1e5
-        text = f"{abs(scaled):.2e}" if small else f"{abs(scaled):.{self.digits}f}"
+        odd = digits is None and scaled != 0 and not 0.5 * 10.0**-self.digits <= abs(scaled) < 1e5
+        text = f"{abs(scaled):.2e}" if odd else f"{abs(scaled):.{self.digits if digits is None else digits}f}"
         return (MINUS if scaled < 0 else "+" if sign and scaled > 0 else "") + text
 
     @property

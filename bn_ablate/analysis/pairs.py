@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bn_ablate.analysis.metrics import p_text
-from bn_ablate.analysis.shown import texts
+from bn_ablate.analysis.shown import interval_text, texts
 from bn_ablate.results import Results, ResultsError, compare, open_results
 
-WATCHED = ("git", "packages", "python", "system", "device", "strategy", "data", "seeds", "status")
+WATCHED = ("git", "lock", "packages", "python", "system", "device", "strategy", "data", "seeds", "status")
 """What of a manifest may explain that numbers differ, besides the study itself."""
 
 
@@ -116,7 +116,7 @@ def _estimate(record: dict[str, Any] | None) -> str:
     if record is None:
         return "–"
     shown = texts(record)
-    return f"{shown.estimate} [{shown.low}, {shown.high}] {shown.unit}".strip() + f", p {p_text(record['p_adjusted'])}"
+    return f"{shown.estimate} {interval_text(shown)} {shown.unit}".strip() + f", p {p_text(record['p_adjusted'])}"
 
 
 def _pair(a: dict[str, Any] | None, b: dict[str, Any] | None) -> dict[str, Any]:

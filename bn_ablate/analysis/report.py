@@ -225,6 +225,7 @@ def _provenance(manifest: dict[str, Any]) -> list[tuple[str, str]]:
             "Code",
             f"git {git['sha']}{', with uncommitted changes' if git.get('dirty') else ''}" if git.get("sha") else "",
         ),
+        ("Lock", f"{lock['file']}, SHA-256 {lock['sha256']}" if (lock := manifest.get("lock")) else ""),
         ("Packages", ", ".join(f"{name} {version}" for name, version in sorted(manifest.get("packages", {}).items()))),
         ("Study, SHA-256", manifest.get("config_sha256", "")),
         ("Data, SHA-256", data.get("sha256", "")),
@@ -234,7 +235,7 @@ def _provenance(manifest: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _cells(results: Results) -> dict[str, Any]:
-    """The cell table: heads, and rows of (text, number to sort by)."""
+    """The cell table: heads, and rows of (text, number to sort by), in the order that lanes refer to."""
     table, axes = cell_table(results), axes_in_order(results)
     shown = [name for name in CELL_COLUMNS if name in table.columns]
     rows = []
@@ -258,15 +259,19 @@ def _with_interval(name: str, cell: dict[str, Any]) -> str:
 
 
 def _lanes(results: Results) -> dict[str, Any]:
-    """The lane table: heads, and rows of texts."""
+    """The lane table: heads, and for each lane its texts and the place of its cell in the cell table."""
     axes = axes_in_order(results)
+    places = {levels: place for place, levels in enumerate(cell_table(results).select(axes).iter_rows())}
     rows = [
-        [
-            *(level_label(lane[axis]) for axis in axes),
-            str(lane["seed"]),
-            lane["status"] if lane["diverged_at"] is None else f"{lane['status']} at {lane['diverged_at']}",
-            *(describe(name).value(lane[name]) for name in LANE_COLUMNS),
-        ]
+        {
+            "cell": places.get(tuple(lane[axis] for axis in axes), 0),
+            "texts": [
+                *(level_label(lane[axis]) for axis in axes),
+                str(lane["seed"]),
+                lane["status"] if lane["diverged_at"] is None else f"{lane['status']} at {lane['diverged_at']}",
+                *(describe(name).value(lane[name]) for name in LANE_COLUMNS),
+            ],
+        }
         for lane in results.lanes.iter_rows(named=True)
     ]
     return {

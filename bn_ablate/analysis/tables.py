@@ -9,9 +9,10 @@ from typing import Any
 import polars as pl
 
 from bn_ablate.analysis.cells import cell_table
+from bn_ablate.analysis.groups import groups
 from bn_ablate.analysis.lanes import PLACEMENT_LABELS, axes_in_order, axis_label, level_label, levels_of
 from bn_ablate.analysis.metrics import p_text
-from bn_ablate.analysis.shown import texts
+from bn_ablate.analysis.shown import interval_text, scale_of, texts
 from bn_ablate.results import Results
 from bn_ablate.results.files import write_text
 
@@ -75,21 +76,20 @@ def verdict_table(claims: list[dict[str, Any]]) -> pl.DataFrame:
 
 
 def verdicts_tex(claims: list[dict[str, Any]]) -> str:
-    """The verdicts as a LaTeX table."""
-    rows = []
-    for claim in claims:
-        shown = texts(claim)
-        rows.append(
-            tex_row(
-                tex(claim["claim"] or claim["id"]),
-                tex(claim["statement"]),
-                tex(f"{shown.estimate} [{shown.low}, {shown.high}] {shown.unit}"),
-                tex(p_text(claim["p_adjusted"])),
-                claim["verdict"],
-            )
-        )
-    head = tex_row("Claim", "Hypothesis", r"Estimate [95\% interval]", r"$p_\mathrm{Holm}$", "Verdict")
-    return tabular(r"@{}lp{0.42\linewidth}lll@{}", head, rows)
+    """The verdicts as a LaTeX table: what hypotheses state in common on a line of its own, with the unit, then each."""
+    rows: list[str] = []
+    for group in groups(claims):
+        first = group.records[0]
+        unit = scale_of(first).shown
+        says = f"{first['claim']}: " * bool(first["claim"]) + group.statement + f" ({unit})" * bool(unit)
+        rows += [r"\addlinespace"] * bool(rows)
+        rows.append(rf"\multicolumn{{5}}{{@{{}}p{{0.92\linewidth}}@{{}}}}{{{tex(says)}}} \\*")
+        for record, name in zip(group.records, group.names, strict=True):
+            shown = texts(record)
+            cells = (shown.estimate, interval_text(shown), p_text(record["p_adjusted"]), record["verdict"])
+            rows.append(tex_row(rf"\quad {tex(name)}", *map(tex, cells)))
+    head = tex_row("Hypothesis", "Estimate", r"95\% interval", r"$p_\mathrm{Holm}$", "Verdict")
+    return tabular(r"@{}lrlrl@{}", head, rows)
 
 
 def cells_tex(results: Results, cells: pl.DataFrame) -> str:

@@ -47,7 +47,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_the_board_says_what_the_claims_say(page: str) -> None:
     assert re.findall(r'data-claim="(\w+)" data-verdict="(\w+)"', page) == [("C4", "supported"), ("C6", "contradicted")]
     assert re.findall(r'data-hypothesis="better" data-verdict="(\w+)"', page) == ["supported", "contradicted"]
-    assert "+5.09 pp" in page
+    assert "+5.090 pp" in page
 
 
 def test_it_needs_nothing_but_itself(page: str) -> None:

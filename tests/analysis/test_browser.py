@@ -27,13 +27,20 @@ def opened(page: Path, profile: Path) -> str:
     return done.stdout
 
 
+def scripted(page: Path, script: str) -> Path:
+    """The page with a script of ours at its end, beside it."""
+    copy = page.with_name("scripted.html")
+    text = page.read_text(encoding="utf-8").replace("</body>", f"<script>{script}</script></body>")
+    copy.write_text(text, encoding="utf-8")
+    return copy
+
+
 def test_a_report_shows_the_verdicts_of_its_claims(tmp_path: Path) -> None:
     folder = study(tmp_path / "good", "C4", 0.05)
     write_report(folder)
     page = folder / "report.html"
-    script = "<script>document.querySelector('#lane-table th button').click();document.title='sorted';</script></body>"
-    page.write_text(page.read_text(encoding="utf-8").replace("</body>", script), encoding="utf-8")
-    shown = opened(page, tmp_path / "profile")
+    script = "document.querySelector('#lane-table th button').click(); document.title = 'sorted';"
+    shown = opened(scripted(page, script), tmp_path / "profile")
     claims = json.loads((folder / "claims.json").read_text())["hypotheses"]
     found = re.findall(r'id="hypothesis-([\w.]+)" data-verdict="(\w+)"', shown)
     assert found == [(claim["id"], claim["verdict"]) for claim in claims]
@@ -48,3 +55,44 @@ def test_the_board_shows_the_verdicts_of_all_claims(tmp_path: Path) -> None:
     shown = opened(tmp_path / "claims.html", tmp_path / "profile")
     found = re.findall(r'data-claim="(\w+)" data-verdict="(\w+)"', shown)
     assert found == [(claim["claim"], claim["verdict"]) for claim in said["claims"]]
+
+
+HOVER = """{
+const rows = lanes.tBodies[0].rows;
+const said = text => {
+  const line = document.createElement("p");
+  line.className = "said";
+  line.textContent = text;
+  document.body.append(line);
+};
+const state = row => [note.hidden, row.getAttribute("aria-describedby"), document.querySelectorAll("tr.same").length,
+  note.textContent].join("|");
+said(state(rows[25]));
+rows[25].dispatchEvent(new MouseEvent("mouseover", {bubbles: true}));
+said(state(rows[25]));
+lanes.dispatchEvent(new MouseEvent("mouseleave"));
+said(state(rows[25]));
+rows[0].focus();
+rows[0].dispatchEvent(new KeyboardEvent("keydown", {key: "ArrowDown", bubbles: true}));
+said(state(rows[1]) + "|" + [...rows].indexOf(document.activeElement));
+filter.value = "post";
+filter.dispatchEvent(new Event("input"));
+said(String([...rows].findIndex(row => row.tabIndex === 0)));
+}"""
+
+
+def test_pointing_at_a_lane_or_reaching_it_by_key_shows_its_cell(tmp_path: Path) -> None:
+    folder = study(tmp_path / "good", "C4", 0.05)
+    write_report(folder)
+    shown = opened(scripted(folder / "report.html", HOVER), tmp_path / "profile")
+    before, over, left, by_key, filtered = re.findall(r'<p class="said">(.*?)</p>', shown)
+    assert before.startswith("true||0|")
+    hidden, described, same, note = over.split("|")
+    assert (hidden, described, same) == ("false", "cell-note", "10")  # the ten seeds of one cell
+    assert note.startswith("placementpredropout rate0lanes10diverged0test accuracy, %")
+    mean = 100 * (0.8 + 0.05 + 0.0012 * 4.5)
+    assert f"{mean:.2f} [" in note
+    assert left.startswith("true||0|")
+    assert by_key.startswith("false|cell-note|10|placementnone")
+    assert by_key.endswith("|1")
+    assert filtered == "40"  # the first lane with BN after

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+import calibration
 import pytest
 from scipy import stats
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 STUDIES = 60
-
-
-@pytest.fixture(autouse=True)
-def _reachable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(SCRIPTS)
 
 
 LARGE = {
@@ -29,8 +22,6 @@ LARGE = {
 
 @pytest.mark.parametrize("kind", LARGE)
 def test_verdicts_are_calibrated(kind: str) -> None:
-    import calibration
-
     assert set(LARGE) == set(calibration.KINDS) == set(calibration.EFFECTS)
     most_wrong = stats.binom.isf(0.001, STUDIES, 0.05)
     none = calibration.simulate(kind, calibration.Truth(), STUDIES)
@@ -45,8 +36,6 @@ def test_verdicts_are_calibrated(kind: str) -> None:
 
 @pytest.mark.parametrize("shape", ["normal", "exponential", "two accuracies on 300 examples"])
 def test_intervals_of_a_mean_cover(shape: str) -> None:
-    import calibration
-
     plain, _, used = calibration.coverage(shape, 10, 200)
     assert used >= stats.binom.ppf(0.001, 200, 0.93) / 200
     assert used >= plain

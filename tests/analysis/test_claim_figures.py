@@ -103,4 +103,4 @@ def test_the_hypotheses_are_drawn_with_their_verdicts(tmp_path: Path) -> None:
     assert len(texts) == len(claims) == 26
     assert [ax.get_title(loc="left").split(",")[0] for ax in chart.figure.axes][-1].startswith("With tanh")
     rows = [label.get_text() for label in chart.figure.axes[0].get_yticklabels()]
-    assert rows[0] == "mlp, sigmoid"
+    assert rows[0] == "MLP, sigmoid"

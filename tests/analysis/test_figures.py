@@ -10,8 +10,10 @@ import pytest
 from matplotlib.colors import to_hex
 
 from bn_ablate.analysis import cell_table
+from bn_ablate.analysis.descriptive import by_placement
 from bn_ablate.analysis.figures import Chart, charts
 from bn_ablate.analysis.figures.against import against
+from bn_ablate.analysis.figures.aggregates import aggregates
 from bn_ablate.analysis.figures.style import COLUMN, LOOKS, PAGE, spread
 from bn_ablate.results import Results
 from tests.synthetic import write_results
@@ -44,7 +46,7 @@ UNUSUAL: dict[str, tuple[dict[str, Any], list[str]]] = {
             },
             "exclude": [{"placement": "none", "coverage": ["all", "first", "only_1"]}],
         },
-        ["accuracy_vs_weight_decay", "overview", "learning_curves", "steep_region", "layers"],
+        ["accuracy_vs_weight_decay", "overview", "aggregates", "learning_curves", "steep_region", "layers"],
     ),
     "activations alone, BN after": (
         {
@@ -75,6 +77,7 @@ def test_an_ordinary_study_has_every_figure(drawn: dict[str, Chart]) -> None:
     assert list(drawn) == [
         "accuracy_vs_dropout",
         "overview",
+        "aggregates",
         "learning_curves",
         "gap",
         "underfitting",
@@ -148,9 +151,36 @@ def test_accuracies_far_apart_are_spaced_by_error(tmp_path: Path, low: float, sc
     assert bottom < 100 * low < 97 < top < 100
 
 
+def test_aggregates_are_of_the_cells_that_all_placements_share(tmp_path: Path) -> None:
+    def plant(levels: dict[str, Any], seed: int, row: dict[str, Any]) -> dict[str, Any]:
+        accuracy = 0.5 + 0.1 * levels["dropout_rate"] + 0.002 * seed + 0.2 * (levels["placement"] == "pre")
+        return row | {"final_test_accuracy": accuracy}
+
+    axes = {"placement": ["none", "pre"], "dropout_rate": [0.0, 0.2, 0.5]}
+    excluded = [{"placement": "none", "dropout_rate": 0.5}]
+    table = {"name": "shared", "seeds": 4, "axes": axes, "exclude": excluded}
+    results = write_results(tmp_path, table, change=plant)
+    scores = by_placement(results, "final_test_accuracy")
+    assert scores["pre"][:, 0].tolist() == pytest.approx([0.7, 0.702, 0.704, 0.706])
+    assert [values.shape for values in scores.values()] == [(4, 2), (4, 2)]
+    chart = aggregates(results)
+    assert chart is not None
+    assert "over the 2 cells" in chart.caption
+    _, middle, better = chart.figure.axes
+    assert [text.get_text().split(" ")[0] for text in middle.texts] == ["51.3", "71.3"]
+    assert [text.get_text() for text in better.texts] == ["100 [100, 100]"]
+
+
+def test_nothing_is_aggregated_without_placements_or_cells(tmp_path: Path) -> None:
+    one_cell = {"name": "one", "seeds": 2, "axes": {"placement": ["none", "pre"]}}
+    assert aggregates(write_results(tmp_path / "one", one_cell)) is None
+    no_axis = {"name": "no", "seeds": 2, "axes": {"dropout_rate": [0.0, 0.5]}}
+    assert aggregates(write_results(tmp_path / "no", no_axis)) is None
+
+
 def test_every_lane_diverged(tmp_path: Path) -> None:
     found = list(charts(write_results(tmp_path, ORDINARY | {"name": "lost"}, diverged=lambda levels, seed: True)))
-    assert [chart.name for chart in found] == ["accuracy_vs_dropout", "overview", "steep_region"]
+    assert [chart.name for chart in found] == ["accuracy_vs_dropout", "overview", "aggregates", "steep_region"]
 
 
 def test_names_are_moved_apart() -> None:

@@ -7,12 +7,17 @@ import re
 import shutil
 import subprocess
 from hashlib import sha256
+from importlib.metadata import metadata
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
 from bn_ablate.analysis import write_paper
+from bn_ablate.analysis.paper import CITES, SOFTWARE
+from bn_ablate.analysis.words import CLAIMS
 from bn_ablate.results import open_results
+from bn_ablate.results.provenance import PACKAGES
 from tests.analysis.test_board import study
 
 
@@ -33,7 +38,7 @@ def test_every_number_of_every_hypothesis_has_a_name(made: tuple[list[Path], Pat
         for record in open_results(folder).claims:
             for what in ("estimate", "low", "high", "interval", "p", "effect", "n", "verdict"):
                 assert named[f"{folder.name}/{record['id']}/{what}"]
-    assert named["bad_one/better/estimate"] == "$-$4.91 pp"
+    assert named["bad_one/better/estimate"] == "$-$4.910 pp"
     assert named["good_one/lanes"] == "60"
 
 
@@ -66,6 +71,30 @@ def test_what_claims_cite_is_in_the_references(made: tuple[list[Path], Path]) ->
     assert len(cited) == 2
     assert {key for keys_of in cited for key in keys_of.split(",")} <= keys
     assert "software-jax" in keys
+
+
+def test_every_claim_cites_what_is_there() -> None:
+    template = files("bn_ablate.analysis.paper").joinpath("results.bib").read_text(encoding="utf-8")
+    keys = re.findall(r"(?m)^@\w+\{([^,]+),", template)
+    assert len(keys) == len(set(keys))
+    assert CITES.keys() == CLAIMS.keys()
+    assert {key for cited in CITES.values() for key in cited.split(",")} <= set(keys)
+    for entry in re.split(r"(?m)^(?=@)", template)[1:]:
+        for field in ("author", "title", "year"):
+            assert re.search(rf"(?m)^  {field} = \{{.+\}},?$", entry), entry
+
+
+def test_references_are_of_the_data_sets_that_were_used(made: tuple[list[Path], Path]) -> None:
+    text = (made[1] / "results.bib").read_text(encoding="utf-8")
+    assert re.findall(r"@\w+\{data-(\w+),", text) == ["digits"]
+
+
+def test_packages_are_where_their_metadata_say() -> None:
+    assert SOFTWARE.keys() == set(PACKAGES)
+    for name, software in SOFTWARE.items():
+        if software.place:
+            of = metadata(name)
+            assert software.place in str([of.get("Home-page"), *(of.get_all("Project-URL") or [])]), name
 
 
 def test_fonts_are_embedded(made: tuple[list[Path], Path]) -> None:

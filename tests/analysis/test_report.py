@@ -250,3 +250,20 @@ def test_an_incomplete_run_says_so(tmp_path: Path) -> None:
 def test_not_a_results_folder(tmp_path: Path) -> None:
     with pytest.raises(ResultsError, match="not a results folder"):
         write_report(tmp_path)
+
+
+def test_every_lane_names_its_cell(tmp_path: Path) -> None:
+    results = write_results(tmp_path, STUDY)
+    write_report(tmp_path)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    cells = {
+        place: re.findall(r"<td[^>]*>([^<]*)</td>", row)[:2]
+        for place, row in re.findall(r'<tr id="cell-(\d+)">(.*?)</tr>', page)
+    }
+    lanes = re.findall(r'<tr data-cell="(\d+)" tabindex="(-?\d)">(.*?)</tr>', page)
+    assert len(lanes) == results.lanes.height == 24
+    assert len(cells) == 4
+    for place, _, row in lanes:
+        assert re.findall(r"<td[^>]*>([^<]*)</td>", row)[:2] == cells[place]
+    assert [reachable for _, reachable, _ in lanes] == ["0", *["-1"] * 23]
+    assert '<div id="cell-note" class="card" role="tooltip" hidden></div>' in page

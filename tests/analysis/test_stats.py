@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import scipy.optimize
 import scipy.stats
 
 from bn_ablate.analysis import stats
@@ -43,6 +44,43 @@ def test_the_interval_is_bca_at_the_expanded_level_and_no_end_of_it_inside_stude
     assert interval.method == ("BCa bootstrap, 9999 resamples, level expanded for 10 seeds; no end inside Student's t")
     assert stats.mean_interval(d) == interval
     assert stats.expanded_level(10) == pytest.approx(0.98853, abs=1e-5)
+
+
+def halls(d: np.ndarray) -> tuple[float, float]:
+    """Hall's interval by a search for the ends: where `g` of the studentized mean is Student's quantile."""
+    n, mean, spread = len(d), d.mean(), d.std(ddof=1)
+    k = ((d - mean) ** 3).mean() / spread**3
+    quantile = scipy.stats.t.ppf(0.98, n - 1) / math.sqrt(n)
+
+    def g(mu: float) -> float:
+        x = (mean - mu) / spread
+        return float(x + k * x**2 / 3 + k**2 * x**3 / 27 + k / (6 * n))
+
+    far = 50 * spread
+    low, high = (
+        scipy.optimize.brentq(lambda mu, q=q: g(mu) - q, mean - far, mean + far) for q in (quantile, -quantile)
+    )
+    return float(low), float(high)
+
+
+@pytest.mark.parametrize("n", [5, 7, 9])
+@pytest.mark.parametrize("skew", [-1.0, 1.0])
+def test_below_ten_seeds_no_end_of_the_interval_lies_inside_halls(n: int, skew: float) -> None:
+    d = skew * np.random.default_rng(n).exponential(size=n)
+    interval = stats.mean_interval(d)
+    assert interval is not None
+    assert interval.low == pytest.approx(min(bca(d)[0], halls(d)[0]))
+    assert interval.high == pytest.approx(max(bca(d)[1], halls(d)[1]))
+    assert interval.method.endswith("no end inside Hall's skewed t")
+
+
+def test_without_skew_halls_interval_is_students() -> None:
+    d = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
+    reach = scipy.stats.t.ppf(0.98, 4) * scipy.stats.sem(d)
+    assert stats.halls_reach(d) == pytest.approx((reach, reach))
+    assert stats.halls_reach(np.full(5, 0.1)) == (0.0, 0.0)
+    nearly = stats.halls_reach(d + np.array([0, 0, 0, 0, 1e-4]))
+    assert nearly == pytest.approx((reach, reach), rel=1e-3)
 
 
 def test_the_interval_of_a_statistic_of_means() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from bn_ablate.engine.observe import Observation
 from bn_ablate.measure import AffineMeasures, Landscape, LayerMeasures, UnitsOff, VarianceShift
 from bn_ablate.results.frames import tables_of
 from bn_ablate.results.lanes import slope
-from bn_ablate.results.provenance import git_state, provenance
+from bn_ablate.results.provenance import git_state, lock, provenance
 from bn_ablate.results.tables import EVALUATED, LANDSCAPE, OF_BN, OFF, PERCENTILES, table_schemas
 from tests.results.made_up import plan_of
 
@@ -287,4 +288,20 @@ def test_provenance_names_what_numbers_depend_on() -> None:
     said = provenance()
     assert {"jax", "flax", "numpy", "scipy"} <= said["packages"].keys()
     assert said["packages"]["numpy"] == np.__version__
-    assert said.keys() == {"git", "packages", "python", "system"}
+    assert said.keys() == {"git", "lock", "packages", "python", "system"}
+
+
+def test_the_lock_is_that_which_the_environment_was_made_from(tmp_path: Path) -> None:
+    checkout, environment = tmp_path / "checkout", tmp_path / "venv"
+    (checkout / "requirements").mkdir(parents=True)
+    environment.mkdir()
+    (checkout / "requirements" / "cuda.txt").write_text("jax==1\n")
+    assert lock(checkout, environment) is None
+    (environment / "setup.json").write_text('{"device": "cuda"}')
+    said = lock(checkout, environment)
+    assert said is not None
+    assert said == {"file": "requirements/cuda.txt", "sha256": hashlib.sha256(b"jax==1\n").hexdigest()}
+    (environment / "setup.json").write_text('{"device": "tpu"}')
+    assert lock(checkout, environment) is None
+    (environment / "setup.json").write_text("[")
+    assert lock(checkout, environment) is None

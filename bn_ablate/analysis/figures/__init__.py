@@ -7,6 +7,7 @@ from io import BytesIO
 from pathlib import Path
 
 from bn_ablate.analysis.figures.against import against, numeric_axes
+from bn_ablate.analysis.figures.aggregates import aggregates
 from bn_ablate.analysis.figures.claims import claim_figure
 from bn_ablate.analysis.figures.curves import learning_curves
 from bn_ablate.analysis.figures.forest import forest
@@ -30,6 +31,7 @@ def charts(results: Results) -> Iterator[Chart]:
         forest(results),
         *(against(results, axis, "accuracy") for axis in axes),
         overview(results),
+        aggregates(results),
         learning_curves(results),
         against(results, "dropout_rate", "gap"),
         against(results, "dropout_rate", "underfitting"),

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from itertools import groupby
 from textwrap import wrap
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bn_ablate.analysis.figures.style import GRID, MUTED, PAGE, VERDICT_COLORS, Chart, styled
-from bn_ablate.analysis.lanes import PLACEMENT_LABELS
+from bn_ablate.analysis.groups import Group, groups
 from bn_ablate.analysis.metrics import MINUS
-from bn_ablate.analysis.shown import scale_of, texts
+from bn_ablate.analysis.shown import interval_text, scale_of, texts
 from bn_ablate.results import Results
 
 ICONS = {"supported": "✓", "contradicted": "✕", "equivalent": "≈", "inconclusive": "?"}
@@ -28,21 +26,22 @@ def forest(results: Results) -> Chart | None:
         records = [record for record in records if record["primary"]][:MOST_ROWS]
     if not records:
         return None
-    groups = [(stem, list(rows)) for stem, rows in groupby(records, key=lambda record: record["id"].split(".")[0])]
-    heights = [len(rows) + 1.9 for _, rows in groups]
+    drawn = groups(records)
+    heights = [len(group.records) + 1.9 for group in drawn]
     figure = Figure(figsize=(PAGE, 0.19 * sum(heights) + 0.1))
-    panels = figure.subplots(len(groups), 1, squeeze=False, height_ratios=heights)[:, 0]
-    for ax, (stem, rows) in zip(panels, groups, strict=True):
-        _panel(ax, stem, rows)
+    panels = figure.subplots(len(drawn), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for ax, group in zip(panels, drawn, strict=True):
+        _panel(ax, group)
     caption = (
         "Estimate of every hypothesis with its 95% interval, each group on a scale of its own; a full line is zero, a "
-        " grey band or a dashed line the stated margin or level. Verdicts as in the table, p adjusted over the study."
+        "grey band or a dashed line the stated margin or level. Verdicts as in the table, p adjusted over the study."
     )
     alt = f"Estimates with intervals of {len(records)} hypotheses and their verdicts; the board has the numbers."
     return Chart("hypotheses", "Hypotheses", caption, alt, figure)
 
 
-def _panel(ax: Axes, stem: str, rows: list[dict[str, Any]]) -> None:
+def _panel(ax: Axes, group: Group) -> None:
+    rows = group.records
     scale = scale_of(rows[0])
     level = rows[0]["kind"] == "equivalent_level"
     if rows[0]["kind"] == "equivalence":
@@ -57,28 +56,13 @@ def _panel(ax: Axes, stem: str, rows: list[dict[str, Any]]) -> None:
         low, high = (end * scale.scale for end in record["interval"])
         ax.hlines(y, low, high, color=color, linewidth=1.6)
         ax.plot(record["estimate"] * scale.scale, y, "o", color=color, markersize=4)
-        said = f"{ICONS[record['verdict']]} {shown.estimate} [{shown.low}, {shown.high}]"
+        said = f"{ICONS[record['verdict']]} {shown.estimate} {interval_text(shown)}"
         ax.annotate(said, (1, y), (6, 0), xycoords=("axes fraction", "data"), textcoords="offset points", va="center",
                     color=color, annotation_clip=False, fontsize=6.5)  # fmt: skip
-    statement, names = _split(rows, stem)
-    ax.set_yticks(range(len(rows)), names)
+    ax.set_yticks(range(len(rows)), group.names)
     ax.set_ylim(len(rows) - 0.5, -0.5)
     ax.grid(visible=False, axis="y")
     ax.xaxis.set_major_formatter(lambda x, _: f"{x:g}".replace("-", MINUS))
     ax.locator_params(axis="x", nbins=5)
     unit = f" ({scale.shown})" if scale.shown else ""
-    ax.set_title("\n".join(wrap(statement + unit, 76)), fontsize=7)
-
-
-def _split(rows: list[dict[str, Any]], stem: str) -> tuple[str, list[str]]:
-    """What the rows state in common, and what tells them apart: the levels that `each` put into the last brackets."""
-    if "." not in rows[0]["id"]:
-        return rows[0]["statement"], [stem]
-    parts = [record["statement"].removesuffix(")").rpartition(" (") for record in rows]
-    return parts[0][0], [_spoken(levels) for _, _, levels in parts]
-
-
-def _spoken(levels: str) -> str:
-    for placement, label in PLACEMENT_LABELS.items():
-        levels = levels.replace(f"placement {placement}", label)
-    return levels.replace("activation ", "").replace("architecture ", "")
+    ax.set_title("\n".join(wrap(group.statement + unit, 76)), fontsize=7)

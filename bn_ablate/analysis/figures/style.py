@@ -6,6 +6,7 @@ and by colour-blind readers (the colours are Okabe and Ito's). Figures are made 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
@@ -240,8 +241,15 @@ def log_axis(ax: Axes) -> None:
     ax.set_yscale("log")
     low, high = ax.get_ylim()
     ax.yaxis.set_major_locator(LogLocator(subs=(1.0,) if high / low >= 100 else (1.0, 2.0, 5.0), numticks=6))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+    written = power if low < 1e-5 or high > 1e5 else "{:g}".format
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: written(y)))
     ax.yaxis.set_minor_formatter(NullFormatter())
+
+
+def power(value: float) -> str:
+    """A power of ten as 10⁻⁶."""
+    exponent = str(round(math.log10(value))).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"10{exponent}"
 
 
 def short(level: Any) -> str:

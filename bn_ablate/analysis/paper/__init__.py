@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
-from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bn_ablate.analysis.claims import combine_claims
 from bn_ablate.analysis.figures import image
+from bn_ablate.analysis.figures.aggregates import aggregates
 from bn_ablate.analysis.figures.claims import claim_figure
 from bn_ablate.analysis.figures.forest import forest
+from bn_ablate.analysis.figures.overview import overview
 from bn_ablate.analysis.paper.macros import numbers_tex
 from bn_ablate.analysis.paper.methods import methods_md
 from bn_ablate.analysis.tables import tabular, tex, tex_row, verdicts_tex
@@ -21,27 +23,52 @@ from bn_ablate.results import Results, open_results
 from bn_ablate.results.files import sha256_of, write_bytes, write_text
 
 CITES = {
-    "C1": "ioffe2015batch",
-    "C2": "frankle2021training",
+    "C1": "ioffe2015batch,santurkar2018how",
+    "C2": "ioffe2015batch,frankle2021training",
     "C3": "ioffe2015batch,yang2019mean",
-    "C4": "bjorck2018understanding,srivastava2014dropout",
-    "C5": "ioffe2015batch,mehta2019implicit",
-    "C6": "li2019understanding,chen2019rethinking",
-    "C7": "ioffe2015batch,chen2019rethinking",
+    "C4": "bjorck2018understanding,luo2019towards,hoffer2017train,srivastava2014dropout",
+    "C5": "ioffe2015batch,frankle2021training,mehta2019implicit,lu2020dying",
+    "C6": "li2019understanding,chen2019rethinking,garbin2020dropout",
+    "C7": "ioffe2015batch,mishkin2016systematic,chen2019rethinking",
     "C8": "ioffe2015batch",
 }
 """The literature of each claim, as keys of `results.bib`."""
+
+
+class Software(NamedTuple):
+    """Who a package is by, as its metadata say, and where it is found."""
+
+    authors: str
+    place: str
+
+
+SOFTWARE = {
+    "bn_ablate": Software("The bn_ablate authors", ""),
+    "jax": Software("JAX team", "https://github.com/jax-ml/jax"),
+    "jaxlib": Software("JAX team", "https://github.com/jax-ml/jax"),
+    "flax": Software("Flax team", "https://github.com/google/flax"),
+    "optax": Software("Google DeepMind", "https://github.com/google-deepmind/optax"),
+    "numpy": Software("Travis E. Oliphant et al.", "https://numpy.org"),
+    "scipy": Software("SciPy developers", "https://scipy.org/"),
+    "statsmodels": Software("statsmodels developers", "https://www.statsmodels.org"),
+    "tensorflow-datasets": Software("Google Inc.", "https://github.com/tensorflow/datasets"),
+    "wandb": Software("Weights & Biases", "https://github.com/wandb/wandb"),
+    "polars": Software("Ritchie Vink", "https://www.pola.rs/"),
+}
+"""The packages whose versions a manifest holds."""
 
 
 def write_paper(folders: Iterable[Path], output: Path) -> list[Path]:
     r"""Write the paper kit of the results in `folders` into the folder `output`; return the files written.
 
     - `claims.tex`: the verdict of every claim; `tables/<study>.tex`: the hypotheses of every study (booktabs);
-    - `figures/<study>-claim.pdf` and `-hypotheses.pdf`, fonts embedded; `studies.tex` puts them and tables in place;
+    - `figures/<study>-claim.pdf` and `-hypotheses.pdf`, `-overview.pdf` and `-aggregates.pdf` where there are such,
+      fonts embedded; `studies.tex` puts them and tables in place;
     - `numbers.tex`: a name for every estimate, interval, p value and count, as `\bnval{study/hypothesis/estimate}`;
     - `results.bib`: software, data sets, and what each claim cites; `METHODS.md`: the protocol as paragraphs;
     - `main.tex`: a sample that uses them all, written where there is none yet;
-    - `PROVENANCE.json`: code, packages, data and device of every study, and a SHA-256 of every file.
+    - `PROVENANCE.json`: of every study the code's git commit, the lock its packages come from (null where they do not
+      come from one), data, device, seeds and the hashes of its results; and a SHA-256 of every file of the kit.
 
     The same results give the same bytes.
 
@@ -55,12 +82,12 @@ def write_paper(folders: Iterable[Path], output: Path) -> list[Path]:
         "claims.tex": _claims_tex(said),
         "numbers.tex": numbers_tex(studies, said),
         "METHODS.md": methods_md(studies, said["family"]),
-        "results.bib": _template("results.bib") + _software(studies),
+        "results.bib": _references(studies),
     }
     written = {}
     for results in studies:
         texts[f"tables/{results.name}.tex"] = verdicts_tex(results.claims)
-        for chart in (claim_figure(results), forest(results)):
+        for chart in (draw(results) for draw in (claim_figure, forest, overview, aggregates)):
             if chart is not None:
                 written[output / "figures" / f"{results.name}-{chart.name}.pdf"] = image(chart, "pdf")
     texts["studies.tex"] = "\n".join(_study_tex(results, output, written) for results in studies)
@@ -90,39 +117,46 @@ def _claims_tex(said: dict[str, Any]) -> str:
         says = rf"{tex(CLAIMS[claim['claim']])}~\cite{{{CITES[claim['claim']]}}}"
         rows.append(tex_row(claim["claim"], says, tex(claim["verdict"]), tex(counts)))
     head = tex_row("Claim", "Batch Normalization \\ldots", "Verdict", "Primary hypotheses")
-    return tabular(r"@{}lp{0.36\linewidth}lp{0.3\linewidth}@{}", head, rows)
+    return tabular(r"@{}lp{0.35\linewidth}lp{0.37\linewidth}@{}", head, rows)
 
 
 def _study_tex(results: Results, output: Path, drawn: dict[Path, bytes]) -> str:
     """A section of the sample: the study's figures and its table."""
     parts = [rf"\section{{{tex(results.study.title or results.name)}}}", tex(results.study.description.strip())]
-    for kind in ("claim", "hypotheses"):
+    for kind in ("claim", "overview", "aggregates", "hypotheses"):
         name = f"figures/{results.name}-{kind}.pdf"
         if output / name in drawn:
             parts.append(
-                rf"\begin{{center}}\includegraphics[width=\linewidth,height=0.85\textheight,keepaspectratio]{{{name}}}"
+                rf"\begin{{center}}\includegraphics[width=\linewidth,height=0.8\textheight,keepaspectratio]{{{name}}}"
                 r"\end{center}"
             )
-    parts.append(rf"{{\small\begin{{center}}\input{{tables/{results.name}}}\end{{center}}}}")
+    parts.append(rf"{{\footnotesize\begin{{center}}\input{{tables/{results.name}}}\end{{center}}}}")
     return "\n\n".join(parts) + "\n\\clearpage\n"
 
 
+def _references(studies: list[Results]) -> str:
+    """`results.bib`: literature, the data sets that the studies used, and their packages, each at its version."""
+    used = {re.sub(r"^cifar\d+$", "cifar", results.study.data.name) for results in studies}
+    entries = re.split(r"(?m)^(?=@)", _template("results.bib"))
+    kept = (entry for entry in entries if not (data := re.match(r"@\w+\{data-(\w+),", entry)) or data[1] in used)
+    return "".join(kept) + _software(studies)
+
+
 def _software(studies: list[Results]) -> str:
-    """Entries for the packages that the studies ran with, each at its version."""
     packages = {name: version for results in studies for name, version in results.manifest.get("packages", {}).items()}
     entries = (
-        f"@misc{{software-{name},\n  title = {{{{{tex(name)}}}, version {version}}},\n"
-        f"  howpublished = {{Python package}},\n  key = {{{tex(name)}}}\n}}\n"
+        f"@misc{{software-{name},\n  author = {{{{{tex(SOFTWARE[name].authors)}}}}},\n"
+        f"  title = {{{{{tex(name)}}}, version {version}}},\n"
+        + f"  howpublished = {{\\url{{{SOFTWARE[name].place}}}}},\n" * bool(SOFTWARE[name].place)
+        + "  note = {Python package}\n}\n"
         for name, version in sorted(packages.items())
+        if name in SOFTWARE
     )
     return "".join(entries)
 
 
 def _provenance(results: Results) -> dict[str, Any]:
-    known = ("git", "packages", "python", "system", "config_sha256", "data", "device", "strategy", "seeds", "finished")
-    manifest = {key: results.manifest.get(key) for key in known}
-    packages = json.dumps(manifest["packages"], sort_keys=True)
-    return manifest | {
-        "packages_sha256": sha256(packages.encode()).hexdigest(),
-        "results_sha256": results.manifest.get("files", {}),
+    known = ("git", "lock", "packages", "python", "system", "config_sha256", "data", "device", "strategy", "seeds")
+    return {key: results.manifest.get(key) for key in (*known, "finished")} | {
+        "results_sha256": results.manifest.get("files", {})
     }

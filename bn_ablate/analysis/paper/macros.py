@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from bn_ablate.analysis.metrics import p_text
-from bn_ablate.analysis.shown import texts
+from bn_ablate.analysis.shown import interval_text, texts
 from bn_ablate.analysis.tables import tex
 from bn_ablate.results import Results
 
@@ -50,7 +50,7 @@ def numbers(studies: list[Results], said: dict[str, Any]) -> Iterator[tuple[str,
             yield f"{at}/estimate", f"{shown.estimate} {shown.unit}".strip()
             yield f"{at}/low", shown.low
             yield f"{at}/high", shown.high
-            yield f"{at}/interval", f"[{shown.low}, {shown.high}]"
+            yield f"{at}/interval", interval_text(shown)
             yield f"{at}/p", p_text(record["p_adjusted"])
             yield f"{at}/effect", "–" if record["effect_size"] is None else f"{record['effect_size']:.2f}"
             yield f"{at}/n", str(record["n_seeds"])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from matplotlib.lines import Line2D
+
 from bn_ablate.analysis.figures.claims.drawing import INTERVALS, flat_dots, means, plain
-from bn_ablate.analysis.figures.style import Chart, small_multiples, styled
+from bn_ablate.analysis.figures.style import INK, PAPER, Chart, small_multiples, styled
 from bn_ablate.analysis.lanes import PLACEMENT_LABELS, hold, level_label, levels_of, tuned
 from bn_ablate.results import Results
 
@@ -44,6 +46,10 @@ def units_off(results: Results) -> Chart | None:
         ax.set_xlabel(label)
         ax.tick_params(labelbottom=True)
         plain(ax, "x")
+    if len(decays) > 1:
+        handles = [Line2D([], [], color=INK, linewidth=0, marker="o", markerfacecolor=face) for face in (INK, PAPER)]
+        names = [f"weight decay {level_label(decay)}" for decay in (decays[0], decays[-1])]
+        panels[len(optimizers) - 1].legend(handles, names, loc="upper left", bbox_to_anchor=(1, 1))
     hollow = (
         f" Filled: weight decay {level_label(decays[0])}; hollow: {level_label(decays[-1])}." if len(decays) > 1 else ""
     )
