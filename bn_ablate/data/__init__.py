@@ -2,12 +2,13 @@
 
 from bn_ablate.data.batches import batch_indices
 from bn_ablate.data.catalog import available, load, prepare
-from bn_ablate.data.dataset import DataError, Dataset
+from bn_ablate.data.dataset import DataError, Dataset, DataSettingError
 from bn_ablate.data.splits import Split, draw_split, draw_splits
 from bn_ablate.data.standardize import moments
 
 __all__ = [
     "DataError",
+    "DataSettingError",
     "Dataset",
     "Split",
     "available",

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import platformdirs
 
-from bn_ablate.data.dataset import DataError, Dataset
+from bn_ablate.data.dataset import DataError, Dataset, DataSettingError
 from bn_ablate.data.records import open_arrays
 
 if TYPE_CHECKING:
@@ -100,10 +100,11 @@ def _locate(name: str, data_dir: Path | None) -> Path | None:
         )
     known = available(data_dir)
     nearest = difflib.get_close_matches(name, known, n=1)
-    raise DataError(
+    raise DataSettingError(
         f"no data set is called {name!r}{f'; perhaps you meant {nearest[0]!r}' if nearest else ''}. "
         f"Known are {', '.join(known)}, and any that TFDS has prepared as array_record in "
-        f"{' or '.join(map(str, _roots(data_dir)))}"
+        f"{' or '.join(map(str, _roots(data_dir)))}",
+        "data.name",
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 import shutil
@@ -16,6 +15,7 @@ from bn_ablate.config import load_study
 from bn_ablate.results import Store, open_results, verify
 from bn_ablate.results.files import sha256_of
 from tests.cli.command_line import Bn, run
+from tests.disk import Disk
 from tests.results.made_up import flip, listing
 
 
@@ -176,17 +176,16 @@ def test_the_manifest_says_where_the_results_come_from(original: Path) -> None:
 
 
 def test_a_full_disk_is_told_and_the_run_goes_on_once_there_is_space(
-    bn: Bn, config: Path, results: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+    bn: Bn, config: Path, results: Path, small_disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk is filled when training has ended, and the shard is to be stored."""
-    add_shard, filler = Store.add_shard, small_disk / "filler"
+    add_shard = Store.add_shard
 
     def on_a_full_disk(store: Store, name: str, tables: dict[str, pl.DataFrame]) -> None:
-        with pytest.raises(OSError, match="No space left"), filler.open("wb", buffering=0) as file:
-            file.writelines(itertools.repeat(bytes(4096)))
+        small_disk.fill()
         add_shard(store, name, tables)
 
-    args = ("run", config, "--results", small_disk, "--wandb", "disabled")
+    args = ("run", config, "--results", small_disk.path, "--wandb", "disabled")
     with monkeypatch.context() as patch:
         patch.setattr(Store, "add_shard", on_a_full_disk)
         done = bn(*args)
@@ -195,6 +194,8 @@ def test_a_full_disk_is_told_and_the_run_goes_on_once_there_is_space(
     again = bn(*args)
     assert again.status == 1
     assert "No space left" in again.err
-    filler.unlink()
-    study.run(load_study(config), small_disk)
-    assert (small_disk / "tiny" / "lanes.parquet").read_bytes() == (results / "tiny" / "lanes.parquet").read_bytes()
+    small_disk.free()
+    study.run(load_study(config), small_disk.path)
+    assert (small_disk.path / "tiny" / "lanes.parquet").read_bytes() == (
+        results / "tiny" / "lanes.parquet"
+    ).read_bytes()
