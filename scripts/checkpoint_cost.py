@@ -1,9 +1,10 @@
 """What checkpoints cost: a shard of a study trained with and without them, by turns.
 
-    .venv/bin/python scripts/checkpoint_cost.py [--config configs/ablate.toml] [--rounds 3]
+    .venv/bin/python scripts/checkpoint_cost.py [--config configs/ablate.toml] [--set train.steps=1200] [--rounds 3]
 
-The schedule is the default one. Medians over the rounds are of processor time, which other work on the machine does not
-add to, and of time by the clock; what writing took is measured besides.
+The schedule is the default one, under which a shard that takes less than half a minute has no checkpoint. Medians
+over the rounds are of processor time, which other work on the machine does not add to, and of time by the clock; what
+writing took is measured besides.
 """
 
 from __future__ import annotations
@@ -44,10 +45,11 @@ def main() -> None:
     """Train by turns, and print what it took."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", type=Path, default=Path("configs/ablate.toml"))
+    parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
     set_up("cpu")
-    plan = make_plan(load_study(args.config))
+    plan = make_plan(load_study(args.config, args.overrides))
     engine = Engine(load(plan.study.data.name))
     machine = engine.machine()
     shard = shards_of(plan, max_lanes=lambda settings: lanes_that_fit(settings, len(plan.seeds), machine))[0]

@@ -1,7 +1,7 @@
 """Data: whole image-classification sets as arrays, the seeded split of each, and the order of its batches."""
 
 from bn_ablate.data.batches import batch_indices
-from bn_ablate.data.catalog import available, load, prepare
+from bn_ablate.data.catalog import available, damage, load, prepare
 from bn_ablate.data.dataset import DataError, Dataset, DataSettingError
 from bn_ablate.data.splits import Split, draw_split, draw_splits
 from bn_ablate.data.standardize import moments
@@ -13,6 +13,7 @@ __all__ = [
     "Split",
     "available",
     "batch_indices",
+    "damage",
     "draw_split",
     "draw_splits",
     "load",

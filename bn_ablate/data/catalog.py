@@ -55,6 +55,18 @@ def prepare(name: str, data_dir: Path | None = None, manual_dir: Path | None = N
     return folder
 
 
+def damage(name: str, data_dir: Path | None = None) -> list[str]:
+    """A sentence where the data set `name` has its arrays on this machine, and they are damaged."""
+    try:
+        if (folder := _locate(name, data_dir)) and (folder / "arrays").is_dir():
+            open_arrays(folder)
+    except DataSettingError:
+        return []  # it is not there
+    except DataError as error:
+        return [str(error)]
+    return []
+
+
 def available(data_dir: Path | None = None) -> tuple[str, ...]:
     """The names `load` knows: those with a built-in builder, then what else is prepared on this machine."""
     prepared = {path.name for root in _roots(data_dir) if root.is_dir() for path in root.iterdir() if _versions(path)}

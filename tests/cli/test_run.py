@@ -12,6 +12,7 @@ import pytest
 
 from bn_ablate import study
 from bn_ablate.config import load_study
+from bn_ablate.data import prepare
 from bn_ablate.results import Store, open_results, verify
 from bn_ablate.results.files import sha256_of
 from tests.cli.command_line import Bn, run
@@ -109,6 +110,32 @@ def test_verify_passes_until_a_bit_is_flipped(bn: Bn, results: Path) -> None:
         f"{folder}: report.html: is missing",
         f"{folder}: history.parquet: its content has changed since it was written",
     ]
+
+
+def test_verify_finds_a_damaged_data_set(
+    bn: Bn, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied = tmp_path / "data" / "digits" / "1.0.0"
+    shutil.copytree(prepare("digits"), copied)
+    monkeypatch.setenv("BN_ABLATE_DATA_DIR", str(tmp_path / "data"))
+    assert bn("verify", results / "tiny").status == 0
+    flip(copied / "arrays" / "images.npy")
+    done = bn("verify", results / "tiny")
+    assert done.status == 1
+    assert f"{copied}/arrays/images.npy is damaged" in done.err
+
+
+@pytest.mark.parametrize(
+    "kind", ["*.parquet", "shards/*/*.parquet", "claims.json", "report.html", "figures/*", "tables/*"]
+)
+def test_verify_finds_a_flipped_bit_in_every_kind_of_file(bn: Bn, results: Path, kind: str) -> None:
+    files = sorted((results / "tiny").glob(kind))
+    assert files
+    for file in files:
+        flip(file, -1)
+    said = bn("verify", results / "tiny").err
+    for file in files:
+        assert f"tiny: {file.relative_to(results / 'tiny')}: its content has changed since it was written" in said
 
 
 def test_a_damaged_table_stops_the_report_until_a_run_has_mended_it(bn: Bn, config: Path, results: Path) -> None:
