@@ -16,26 +16,28 @@ _WHERE = {
     "Results": "results",
     "ResultsError": "results",
     "Study": "config",
-    "TrainedLane": "study",
+    "TrainedLane": "alone",
     "build_study": "config",
     "load_study": "config",
     "make_plan": "plan",
     "open_results": "results",
     "publish": "sinks",
-    "rerun": "study",
+    "rerun": "again",
     "run": "study",
-    "train_lane": "study",
+    "train_lane": "alone",
     "verify": "results",
     "write_report": "analysis",
 }
 
 if TYPE_CHECKING:
+    from bn_ablate.again import rerun
+    from bn_ablate.alone import TrainedLane, train_lane
     from bn_ablate.analysis import write_report
     from bn_ablate.config import ConfigError, Study, build_study, load_study
     from bn_ablate.plan import make_plan
     from bn_ablate.results import Results, ResultsError, open_results, verify
     from bn_ablate.sinks import publish
-    from bn_ablate.study import TrainedLane, rerun, run, train_lane
+    from bn_ablate.study import run
 
 __all__ = [
     "ConfigError",

@@ -1,22 +1,85 @@
-"""Random lanes of finished results, trained once more and held to what is stored: the check of a reviewer."""
+"""Lanes of a study, trained once more and held to what is stored: chosen ones, or random ones as a reviewer would."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bn_ablate.plan import make_plan, restrict
-from bn_ablate.study import Strategy, run
+from bn_ablate.config import Study
+from bn_ablate.plan import Plan, make_plan, restrict
+from bn_ablate.study import RunProgress, Strategy, run
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from bn_ablate.results import Results
+
 TOLERANCE = {"final_test_accuracy": 0.02, "final_train_accuracy": 0.02}
 """How far accuracies may lie from the stored ones where a machine computes otherwise: float32 rounds differently, and
 training enlarges that."""
+
+
+class Rerun(NamedTuple):
+    """Lanes of a study trained once more.
+
+    Attributes:
+        results: what came of it, in a results folder of its own.
+        stored: the results of the whole study; None where there are none.
+        differences: how the two differ, as `bn_ablate.results.compare` says; None where no lane is in both.
+    """
+
+    results: Results
+    stored: Results | None
+    differences: pl.DataFrame | None
+
+
+def rerun(
+    study: Study | Plan,
+    only: Mapping[str, Any],
+    results: str | Path = "results",
+    *,
+    strategy: Strategy = "auto",
+    at_once: int = 1,
+    memory: int | None = None,
+    data_dir: Path | None = None,
+    on_progress: Callable[[RunProgress], None] | None = None,
+) -> Rerun:
+    """Train some lanes of `study` anew, and hold their numbers to those that `results/<study>/` has of them.
+
+    `only` maps an axis, or `seed`, to a level or several: `{"placement": "pre", "seed": 3}`. Nothing that is stored
+    goes into it. The lanes get their programs from the whole study, so that on the same machine with the same strategy
+    their numbers are the same to the bit; with another they agree as far as float32 lets training agree. The results
+    go to a folder of their own beside that of the study, in place of what an earlier such call left there.
+
+    Raises:
+        ConfigError, DataError, ResultsError: as `run` does.
+    """
+    from bn_ablate.results import ResultsError, Store, compare, locked, open_results
+
+    whole = study if isinstance(study, Plan) else make_plan(study)
+    part = restrict(whole, only)
+    folder = Path(results) / part.study.name
+    if (folder / "manifest.json").is_file():
+        if open_results(folder).manifest.get("part_of") != whole.study.name:
+            raise ResultsError(f"{folder}: is there already, and is a study of its own; choose another --results")
+        with locked(folder):
+            Store(folder).clear()
+    again = run(
+        part,
+        results,
+        strategy=strategy,
+        at_once=at_once,
+        memory=memory,
+        data_dir=data_dir,
+        on_progress=on_progress,
+    )
+    stored = Path(results) / whole.study.name
+    if not (stored / "manifest.json").is_file():
+        return Rerun(again, None, None)
+    return Rerun(again, open_results(stored), compare(open_results(stored), again))
 
 
 class Again(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +14,7 @@ import tyro
 
 from bn_ablate import results_cli, signals, wandb_cli
 from bn_ablate.arguments import Config, Folder, Only, Overrides, ResultsRoot, fail
+from bn_ablate.faults import told
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -75,15 +77,15 @@ def run(
     With --quick, results go to a folder of their own too; what they say of the hypotheses means nothing.
     """
     from bn_ablate import engine
+    from bn_ablate.again import rerun
     from bn_ablate.config.only import parse_only
     from bn_ablate.memory import estimate_bytes
     from bn_ablate.plan import make_plan, restrict
     from bn_ablate.plan import quick as cut_down
-    from bn_ablate.study import rerun
     from bn_ablate.study import run as run_study
     from bn_ablate.terminal import clock, make_console, run_progress, show_plan, show_rerun
 
-    if memory is not None and not 0 < memory < math.inf:
+    if memory is not None and not 0 < memory * 2**30 < math.inf:
         fail(f"bn-ablate: --memory: {memory} is no number of GiB above 0", 2)
     if at_once < 1:
         fail(f"bn-ablate: --at-once: {at_once} is no number of lanes; 1 or more", 2)
@@ -167,6 +169,8 @@ def data(
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; return the exit status: 2 for what the user wrote wrongly, 1 for what went wrong."""
     signals.stop_at_once()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name of a file may be no text; Python prints it to stderr only
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         words = sys.argv[1:] if argv is None else argv
         words = _axes_as_only(words) if words[:1] == ["run"] else words
@@ -175,10 +179,10 @@ def main(argv: list[str] | None = None) -> int:
         print(f"\n{stopped}", file=sys.stderr)
         return stopped.status
     except Exception as error:
-        status = _status_of(error)
-        if status is None:
+        if (said := told(error)) is None:
             raise
-        print(f"bn-ablate: {error}", file=sys.stderr)
+        status, sentence = said
+        print(f"bn-ablate: {sentence}", file=sys.stderr)
         return status
     return 0
 
@@ -258,23 +262,6 @@ def _show_paths(console: Console, done: Results) -> None:
         f"results  {done.path} ({done.lanes.height} lanes; manifest.json, *.parquet, claims.json)",
     ):
         console.print(line, soft_wrap=True, markup=False)
-
-
-def _status_of(error: Exception) -> int | None:
-    """The exit status of an error that is meant for people, or None for a defect."""
-    from bn_ablate.config import ConfigError
-
-    if isinstance(error, ConfigError):
-        return 2
-    named = {
-        ("bn_ablate.data", "DataError"),
-        ("bn_ablate.engine", "DeviceError"),
-        ("bn_ablate.results", "ResultsError"),
-        ("bn_ablate.sinks", "SinkError"),
-    }
-    # only modules that were imported can have raised; asking sys.modules keeps the others from being imported now
-    known = tuple(getattr(sys.modules[module], name) for module, name in named if module in sys.modules)
-    return 1 if isinstance(error, known) else None
 
 
 if __name__ == "__main__":

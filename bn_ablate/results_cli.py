@@ -70,13 +70,18 @@ def verify(
         int, tyro.conf.arg(metavar="N", help="train N lanes drawn at random once more, and compare their numbers")
     ] = 0,
 ) -> None:
-    """Check every file of a results folder against the manifest; with --rerun, some of its lanes against training."""
+    """Check every file of a results folder, and its data, by their checksums; with --rerun, some lanes by training."""
+    from bn_ablate.data import damage
+    from bn_ablate.results import open_results
     from bn_ablate.results import verify as check
 
     if rerun < 0:
         fail(f"bn-ablate: --rerun: {rerun} is no number of lanes", 2)
-    if problems := check(results):
-        fail("\n".join(f"{results}: {problem}" for problem in problems), 1)
+    problems = [f"{results}: {problem}" for problem in check(results)]
+    if not problems:
+        problems = damage(open_results(results).study.data.name)
+    if problems:
+        fail("\n".join(problems), 1)
     print(f"{results}: complete, and every file is as it was written")
     if rerun:
         _verify_lanes(results, rerun)

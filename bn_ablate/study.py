@@ -1,36 +1,28 @@
-"""Everything the command line does, as calls for notebooks and scripts.
+"""A study from its file to data frames: what `bn-ablate run` does, as a call for notebooks and scripts.
 
-A study from its file to data frames, and then one of its networks alone:
+import bn_ablate as bn
 
-    import bn_ablate as bn
-
-    study = bn.load_study("configs/smoke.toml", ["seeds=3"])
-    results = bn.run(study, "results")
-    results.lanes  # a polars data frame
-    lane = bn.train_lane(study, {"placement": "pre", "activation": "relu"}, seed=0)
-    lane.state.params, lane.batch_indices, lane.noise(step=17)
+study = bn.load_study("configs/smoke.toml", ["seeds=3"])
+results = bn.run(study, "results")
+results.lanes  # a polars data frame
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from bn_ablate.config import LaneSettings, Study, base_settings
-from bn_ablate.plan import Cell, Plan, canonical_json, make_plan, restrict
+from bn_ablate.config import ConfigError, LaneSettings, Problem, Study, base_settings
+from bn_ablate.plan import Cell, Plan, canonical_json, make_plan
 
 if TYPE_CHECKING:
     import numpy as np
-    import polars as pl
 
-    from bn_ablate.data import Dataset, Split
+    from bn_ablate.data import Dataset
     from bn_ablate.engine import Engine, Shard
-    from bn_ablate.engine.program import Program
-    from bn_ablate.engine.train import TrainState
     from bn_ablate.results import Results, Store
 
 Strategy = Literal["auto", "vmap", "map"]
@@ -80,13 +72,12 @@ def run(
     With strategy `map`, `at_once` lanes go through a step together on each device.
 
     Raises:
-        ConfigError: the settings do not fit together.
-        DataError: the data set is not there, or cannot be divided as the study says.
+        ConfigError: the settings do not fit together, or the data set is unknown or cannot be divided as they say.
+        DataError: the data set cannot be had, or is damaged.
         ResultsError: the results folder cannot be written to, is at work for another process, or a finished shard is
             damaged.
         DeviceError: memory does not suffice for a single lane.
     """
-    from bn_ablate.data import load
     from bn_ablate.engine import Engine
     from bn_ablate.results import Store, locked, open_results
 
@@ -98,12 +89,30 @@ def run(
             with locked(store.path):
                 store.open()
         return published
-    dataset = load(plan.study.data.name, data_dir)
+    dataset = _data_of(plan, data_dir)
     manifest = _manifest(plan, dataset, store.path)
     with locked(store.path):
         store.open()
         _train(plan, store, Engine(dataset, strategy, at_once=at_once), memory, manifest, on_progress)
     return open_results(store.path)
+
+
+def _data_of(plan: Plan, data_dir: Path | None) -> Dataset:
+    """The data set of `plan`, which can be divided as each of its groups asks: found out before anything is written.
+
+    Raises:
+        ConfigError: there is none of that name, or it cannot be divided so.
+        DataError: it cannot be had, or is damaged.
+    """
+    from bn_ablate.data import DataSettingError, draw_split, load
+
+    try:
+        dataset = load(plan.study.data.name, data_dir)
+        for settings in dict.fromkeys(group.settings.data for group in plan.groups):
+            draw_split(dataset, settings, plan.seeds[0])
+    except DataSettingError as error:
+        raise ConfigError(plan.study.name, [Problem(error.key, str(error))]) from None
+    return dataset
 
 
 def _train(
@@ -191,148 +200,6 @@ def _halved(work: list[Shard], error: Exception) -> list[Shard]:
     alike = (first.group, first.room, first.seed_room, len(first.seeds))
     halves = ((s.halves if (s.group, s.room, s.seed_room, len(s.seeds)) == alike else (s,)) for s in work)
     return [shard for some in halves for shard in some]
-
-
-class Rerun(NamedTuple):
-    """Lanes of a study trained once more.
-
-    Attributes:
-        results: what came of it, in a results folder of its own.
-        stored: the results of the whole study; None where there are none.
-        differences: how the two differ, as `bn_ablate.results.compare` says; None where no lane is in both.
-    """
-
-    results: Results
-    stored: Results | None
-    differences: pl.DataFrame | None
-
-
-def rerun(
-    study: Study | Plan,
-    only: Mapping[str, Any],
-    results: str | Path = "results",
-    *,
-    strategy: Strategy = "auto",
-    at_once: int = 1,
-    memory: int | None = None,
-    data_dir: Path | None = None,
-    on_progress: Callable[[RunProgress], None] | None = None,
-) -> Rerun:
-    """Train some lanes of `study` anew, and hold their numbers to those that `results/<study>/` has of them.
-
-    `only` maps an axis, or `seed`, to a level or several: `{"placement": "pre", "seed": 3}`. Nothing that is stored
-    goes into it. The lanes get their programs from the whole study, so that on the same machine with the same strategy
-    their numbers are the same to the bit; with another they agree as far as float32 lets training agree. The results
-    go to a folder of their own beside that of the study, in place of what an earlier such call left there.
-
-    Raises:
-        ConfigError, DataError, ResultsError: as `run` does.
-    """
-    from bn_ablate.results import ResultsError, Store, compare, locked, open_results
-
-    whole = study if isinstance(study, Plan) else make_plan(study)
-    part = restrict(whole, only)
-    folder = Path(results) / part.study.name
-    if (folder / "manifest.json").is_file():
-        if open_results(folder).manifest.get("part_of") != whole.study.name:
-            raise ResultsError(f"{folder}: is there already, and is a study of its own; choose another --results")
-        with locked(folder):
-            Store(folder).clear()
-    again = run(
-        part,
-        results,
-        strategy=strategy,
-        at_once=at_once,
-        memory=memory,
-        data_dir=data_dir,
-        on_progress=on_progress,
-    )
-    stored = Path(results) / whole.study.name
-    if not (stored / "manifest.json").is_file():
-        return Rerun(again, None, None)
-    return Rerun(again, open_results(stored), compare(open_results(stored), again))
-
-
-@dataclass(frozen=True)
-class TrainedLane:
-    """One lane, trained alone, with all that is needed to rebuild it in another framework.
-
-    Attributes:
-        cell: its levels and settings.
-        seed: its seed.
-        state: parameters, moving statistics and optimizer state at the end.
-        initial: the same before the first step.
-        split: indices of its training, validation and test examples in the data set.
-        batch_indices: (steps, batch) positions into the training split.
-        tables: its `lanes`, `history`, `layers` and `histograms`.
-        program: the static settings of what trained it.
-    """
-
-    cell: Cell
-    seed: int
-    state: TrainState
-    initial: TrainState
-    split: Split
-    batch_indices: np.ndarray
-    tables: dict[str, pl.DataFrame]
-    program: Program
-
-    def noise(self, step: int) -> tuple[np.ndarray, ...]:
-        """The 16-bit random numbers behind the dropout masks of one step, block by block, shaped as the block's output.
-
-        Those of the network's input come last, where the lane drops some of it (site `ic`). A unit is kept where its
-        number reaches round(65536 · rate), and then divided by 1 − that share; `nn.dropout` says what uniform noise is.
-        """
-        import numpy as np
-
-        from bn_ablate.engine.randomness import dropout_bits
-
-        shapes = self.program.network.noise_shapes(self.program.batch_size, self.program.image_shape)
-        return tuple(np.asarray(bits) for bits in dropout_bits(self.seed, step, shapes))
-
-
-def train_lane(
-    study: Study,
-    levels: dict[str, Any] | None = None,
-    seed: int = 0,
-    *,
-    strategy: Strategy = "auto",
-    data_dir: Path | None = None,
-) -> TrainedLane:
-    """Train one lane of `study`, at `levels` of any factors (the study's own settings stand for the rest), by itself.
-
-    Raises:
-        ConfigError: a factor or a level is not one.
-        DataError: the data set is not there, or cannot be divided as the study says.
-    """
-    import jax
-
-    from bn_ablate.config import build_study
-    from bn_ablate.data import batch_indices, draw_split, load
-    from bn_ablate.engine import Engine, Shard
-    from bn_ablate.engine.train import init_state
-    from bn_ablate.nn import stack_factors
-    from bn_ablate.results.frames import tables_of
-
-    table = json.loads(study.model_dump_json(exclude={"axes", "exclude", "hypotheses"}))
-    alone = build_study(table | {"axes": {axis: [level] for axis, level in (levels or {}).items()}}, source=study.name)
-    (cell,) = make_plan(alone).cells
-    dataset = load(alone.data.name, data_dir)
-    engine, shard = Engine(dataset, strategy), Shard((cell,), (cell,), (seed,), 1)
-    outcome = engine.run(shard, keep_states=True)
-    program = engine.program(shard)
-    factors = jax.tree.map(lambda leaf: leaf[0], stack_factors([cell.settings], program.structure.activations))
-    split = draw_split(dataset, alone.data, seed)
-    return TrainedLane(
-        cell=cell,
-        seed=seed,
-        state=jax.tree.map(lambda leaf: leaf[0, 0], outcome.states),
-        initial=jax.jit(init_state, static_argnums=0)(program, seed, factors),
-        split=split,
-        batch_indices=batch_indices(len(split.train), program.batch_size, seed, 0, program.steps),
-        tables=tables_of(outcome),
-        program=program,
-    )
 
 
 def _published(path: Path, plan: Plan) -> Results | None:

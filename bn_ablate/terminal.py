@@ -10,25 +10,32 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.markup import escape
+from rich.markup import escape as without_markup
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
+
+from bn_ablate.config.errors import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import polars as pl
 
-    from bn_ablate.again import Again
+    from bn_ablate.again import Again, Rerun
     from bn_ablate.analysis.pairs import Beside
     from bn_ablate.plan import Plan
     from bn_ablate.results import Results
-    from bn_ablate.study import Rerun, RunProgress
+    from bn_ablate.study import RunProgress
 
 SECONDS_BETWEEN_LINES = 10.0
 """How often progress is printed where the output is not a terminal."""
 
 VERDICT_STYLES = {"supported": "green", "equivalent": "cyan", "contradicted": "red", "inconclusive": "yellow"}
+
+
+def escape(text: str) -> str:
+    """What a study says of itself, as plain text: neither markup nor codes that a terminal obeys."""
+    return without_markup(printable(text, keep="\n"))
 
 
 def make_console() -> Console:

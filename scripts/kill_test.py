@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 STUDY = """
@@ -52,6 +53,8 @@ WRITES = {
     "the manifest": ("*/killed/manifest.json", 4),
 }
 """What a kill may cut off: what its path looks like, and how many such writes to choose from."""
+
+MOMENTS = ("any moment", *WRITES)
 
 CHILD = """
 import fnmatch, os, signal, sys
@@ -108,7 +111,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=25)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    draw, kills, rounds = random.Random(args.seed), 0, 0
+    draw, rounds, killed = random.Random(args.seed), 0, Counter[str]()
     with tempfile.TemporaryDirectory() as scratch:
         begun = time.monotonic()
         whole = Path(scratch, "whole")
@@ -116,13 +119,14 @@ def main() -> None:
         finish(start(whole))
         seconds = time.monotonic() - begun
         expected = contents(whole)
-        while kills < args.kills:
+        while killed.total() < args.kills:
             rounds += 1
             folder = Path(scratch, f"round-{rounds}")
             folder.mkdir()
             status = -9
             while status:
-                what = draw.choice(["any moment", *WRITES]) if kills < args.kills else "none"
+                kills = killed.total()
+                what = MOMENTS[kills % len(MOMENTS)] if kills < args.kills else "none"
                 pattern, writes = WRITES.get(what, ("", 1))
                 process = start(folder, pattern, draw.randrange(writes))
                 if what == "any moment":
@@ -131,15 +135,16 @@ def main() -> None:
                     except subprocess.TimeoutExpired:
                         process.kill()
                 status = finish(process)
-                kills += status != 0
-                print(f"round {rounds}: {what}: {f'kill {kills}' if status else 'finished'}", flush=True)
+                killed[what] += status != 0
+                print(f"round {rounds}: {what}: {f'kill {kills + 1}' if status else 'finished'}", flush=True)
             if differing := [name for name, content in contents(folder).items() if content != expected[name]]:
                 sys.exit(f"round {rounds}: differs from the uninterrupted run: {', '.join(differing)}")
             names = (path.name for path in (folder / "killed").rglob("*"))
             left = [name for name in names if name.startswith(".writing") or name in ("checkpoints", "lock")]
             if left:
                 sys.exit(f"round {rounds}: left behind: {', '.join(left)}")
-    print(f"{kills} kills in {rounds} rounds; every run ended in the bytes of the uninterrupted one")
+    print("killed at or in: " + ", ".join(f"{what} ({killed[what]})" for what in MOMENTS))
+    print(f"{killed.total()} kills in {rounds} rounds; every run ended in the bytes of the uninterrupted one")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import hypothesis
 import pytest
 
 from bn_ablate.engine import set_up
+from tests.disk import Disk, kinds_of_disk, mounted
 
 # one folder for a test run, whether it has one process or several
 SHARED = Path(tempfile.gettempdir()) / f"bn_ablate-tests-{os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())}"
@@ -22,15 +23,15 @@ hypothesis.settings.register_profile("patient", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("patient")
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 512 KiB."""
+@pytest.fixture(params=kinds_of_disk())
+def small_disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Disk]:
+    """A disk that can be filled."""
     place = tmp_path / "disk"
     place.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(place)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("a small disk can only be mounted by root")
-    yield place
+    if request.param == "refusing":
+        with pytest.MonkeyPatch.context() as patch:
+            yield Disk(place, patch)
+        return
+    assert mounted(place)
+    yield Disk(place, None)
     subprocess.run(["umount", str(place)], check=True)

@@ -12,11 +12,11 @@ import pytest
 
 import bn_ablate as bn
 from bn_ablate import cli, engine
+from bn_ablate.again import Rerun
 from bn_ablate.config import ConfigError, build_study
 from bn_ablate.engine import shards_of
 from bn_ablate.plan import LONGEST_NAME, make_plan, restrict
 from bn_ablate.results import Results, compare, verify
-from bn_ablate.study import Rerun
 from bn_ablate.terminal import make_console, show_rerun
 from tests.cli.command_line import TINY
 from tests.results.made_up import listing

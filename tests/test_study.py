@@ -14,10 +14,10 @@ import polars as pl
 import pytest
 
 import bn_ablate as bn
+from bn_ablate.alone import TrainedLane
 from bn_ablate.data import load, moments
 from bn_ablate.engine import Engine, shards_of
 from bn_ablate.plan import make_plan
-from bn_ablate.study import TrainedLane
 from tests.engine import reference
 
 TABLE: dict[str, Any] = {

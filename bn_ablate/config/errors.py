@@ -21,8 +21,13 @@ class ConfigError(ValueError):
         self.source = source
         self.problems = tuple(problems)
         lines = [f"{source}: {len(self.problems)} problem{'s' if len(self.problems) != 1 else ''}"]
-        lines += [f"  {p.key}: {p.message}" if p.key else f"  {p.message}" for p in self.problems]
-        super().__init__("\n".join(lines))
+        lines += [f"{p.key}: {p.message}" if p.key else p.message for p in self.problems]
+        super().__init__("\n  ".join(map(printable, lines)))
+
+
+def printable(text: str, keep: str = "") -> str:
+    """`text` with escapes for what a terminal does not show but obeys, except the characters in `keep`."""
+    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
 
 
 def show(value: Any, limit: int = 80) -> str:

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from bn_ablate.config.errors import one_of
 from bn_ablate.config.names import METRICS, Metric
+from bn_ablate.config.text import Text
 
 Cells = Annotated[
     dict[str, Any],
@@ -59,7 +60,7 @@ class _Hypothesis(_Frozen):
     id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     claim: Literal["", "C1", "C2", "C3", "C4", "C5", "C6", "C7", "C8"] = ""
     primary: Annotated[bool, Field(description="the claim stands and falls with it; see docs/statistics.md")] = False
-    statement: Annotated[str, StringConstraints(min_length=1, max_length=500)]
+    statement: Annotated[Text, StringConstraints(min_length=1, max_length=500)]
     each: Annotated[
         tuple[str, ...], Field(description="axes: a hypothesis of its own for every combination of their levels")
     ] = ()

@@ -22,6 +22,8 @@ from bn_ablate.config.schema import Study
 
 MAX_LANES = 1_000_000
 MAX_FILE_BYTES = 1_000_000
+EMPTY = '""'
+"""A key that has no character, as TOML writes it."""
 
 
 def load_study(path: str | Path, overrides: Sequence[str] = ()) -> Study:
@@ -95,7 +97,7 @@ def _apply_override(table: dict[str, Any], override: str) -> list[Problem]:
     key, sign, text = override.partition("=")
     key = key.strip()
     if not sign or not key:
-        return [Problem(override, "is not of the form key=value, as in train.steps=500")]
+        return [Problem(override or EMPTY, "is not of the form key=value, as in train.steps=500")]
     try:
         parsed = tomllib.loads(f"value = {text}")
     except (ValueError, RecursionError):
@@ -159,7 +161,7 @@ def _key(location: Sequence[int | str]) -> str:
         if isinstance(part, int):
             key += f"[{part}]"
         elif (location[0], i) not in (("seeds", 1), ("hypotheses", 2)):
-            key += f".{part}" if key else part
+            key += f".{part or EMPTY}" if key else part or EMPTY
     return key
 
 

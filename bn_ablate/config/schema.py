@@ -37,6 +37,7 @@ from bn_ablate.config.names import (
     ScheduleName,
     Trainable,
 )
+from bn_ablate.config.text import Text
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Probability = Annotated[float, Field(ge=0.0, lt=1.0, allow_inf_nan=False)]
@@ -182,8 +183,8 @@ class Study(Section):
     """A study: base settings, axes, exclusions, seeds and hypotheses."""
 
     name: Name
-    title: Annotated[str, StringConstraints(max_length=200)] = ""
-    description: Annotated[str, StringConstraints(max_length=20000)] = ""
+    title: Annotated[Text, StringConstraints(max_length=200)] = ""
+    description: Annotated[Text, StringConstraints(max_length=20000)] = ""
     claim: Literal["", "C1", "C2", "C3", "C4", "C5", "C6", "C7", "C8"] = ""
     seeds: Seeds = Field(10, description="how many seeds (0, 1, …) or the list of them")
     data: Data = Data()

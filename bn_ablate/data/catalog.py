@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import platformdirs
 
-from bn_ablate.data.dataset import DataError, Dataset
+from bn_ablate.data.dataset import DataError, Dataset, DataSettingError
 from bn_ablate.data.records import open_arrays
 
 if TYPE_CHECKING:
@@ -53,6 +53,18 @@ def prepare(name: str, data_dir: Path | None = None, manual_dir: Path | None = N
     folder = _locate(name, data_dir) or _generate(name, data_dir, manual_dir)
     open_arrays(folder)
     return folder
+
+
+def damage(name: str, data_dir: Path | None = None) -> list[str]:
+    """A sentence where the data set `name` has its arrays on this machine, and they are damaged."""
+    try:
+        if (folder := _locate(name, data_dir)) and (folder / "arrays").is_dir():
+            open_arrays(folder)
+    except DataSettingError:
+        return []  # it is not there
+    except DataError as error:
+        return [str(error)]
+    return []
 
 
 def available(data_dir: Path | None = None) -> tuple[str, ...]:
@@ -100,10 +112,11 @@ def _locate(name: str, data_dir: Path | None) -> Path | None:
         )
     known = available(data_dir)
     nearest = difflib.get_close_matches(name, known, n=1)
-    raise DataError(
+    raise DataSettingError(
         f"no data set is called {name!r}{f'; perhaps you meant {nearest[0]!r}' if nearest else ''}. "
         f"Known are {', '.join(known)}, and any that TFDS has prepared as array_record in "
-        f"{' or '.join(map(str, _roots(data_dir)))}"
+        f"{' or '.join(map(str, _roots(data_dir)))}",
+        "data.name",
     )
 
 

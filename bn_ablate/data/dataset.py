@@ -13,6 +13,14 @@ class DataError(Exception):
     """A data set cannot be had as asked; the message says which, where, and what to do."""
 
 
+class DataSettingError(DataError):
+    """What a study says of its data cannot be, whatever the machine; `key` is the key that says it."""
+
+    def __init__(self, message: str, key: str = "data") -> None:
+        super().__init__(message)
+        self.key = key
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Every example of a data set: its own train examples first, then its own test examples.

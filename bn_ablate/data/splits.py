@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int32, Int64
 
 from bn_ablate.config.schema import Data
-from bn_ablate.data.dataset import DataError, Dataset
+from bn_ablate.data.dataset import Dataset, DataSettingError
 from bn_ablate.data.permutation import permutation
 
 
@@ -33,7 +33,7 @@ def draw_split(dataset: Dataset, settings: Data, seed: int) -> Split:
     draws validation and train from its own train examples.
 
     Raises:
-        DataError: The sizes do not fit, or `official` is asked of a data set that has no test split.
+        DataSettingError: The sizes do not fit, or `official` is asked of a data set that has no test split.
     """
     if settings.split == "official":
         return _draw_official(dataset, settings, seed)
@@ -71,8 +71,8 @@ def apportion(n: int, counts: Int64[np.ndarray, " classes"]) -> Int64[np.ndarray
 def _draw_official(dataset: Dataset, settings: Data, seed: int) -> Split:
     own_train, own_test = np.split(np.arange(len(dataset.labels)), [dataset.n_official_train])
     if not own_test.size:
-        raise DataError(
-            f'data.split = "official": {dataset.name} has no test split of its own; use "seeded" or "fixed"'
+        raise DataSettingError(
+            f'"official": {dataset.name} has no test split of its own; use "seeded" or "fixed"', "data.split"
         )
     n_test = settings.n_test or own_test.size
     n_validation = settings.n_validation or own_train.size // 6
@@ -85,12 +85,12 @@ def _draw_official(dataset: Dataset, settings: Data, seed: int) -> Split:
 
 
 def _check_sizes(dataset: Dataset, there: int, which: str = "", **sizes: int) -> None:
-    """Raise a `DataError` unless all sizes are at least 1 and `there` examples are enough for them together."""
+    """Raise a `DataSettingError` unless all sizes are at least 1 and `there` examples are enough for them together."""
     if min(sizes.values()) >= 1 and sum(sizes.values()) <= there:
         return
     asked = " and ".join(f"data.{key} = {size}" for key, size in sizes.items() if size >= 1)
     without = " and ".join(f"data.{key}" for key, size in sizes.items() if size < 1)
-    raise DataError(
+    raise DataSettingError(
         f"{dataset.name} has {there} {which}examples, but {asked} {f'leave none for {without}' if without else ''}"
         f"{'' if without else f'come to {sum(sizes.values())}'} (what is not given has its default); make them smaller"
     )

@@ -70,7 +70,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
 def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8, whole or not at all."""
     with whole_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="surrogateescape")  # a name of a file may be no text
 
 
 def write_bytes(path: Path, content: bytes | memoryview) -> None:
@@ -95,7 +95,7 @@ def sha256_of(path: Path) -> str:
 def sweep(folder: Path) -> None:
     """Remove what an interrupted write left behind in `folder`."""
     for left in folder.rglob(f"{TEMPORARY}*"):
-        if left.is_dir():
+        if left.is_dir() and not left.is_symlink():
             shutil.rmtree(left, ignore_errors=True)
         else:
             left.unlink(missing_ok=True)

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bn_ablate.results.files import ResultsError, sha256_of
-from bn_ablate.results.seal import read_manifest
+from bn_ablate.results.seal import read_manifest, refuse_links
 
 if TYPE_CHECKING:
     import polars as pl
 
     from bn_ablate.config.schema import Study
+
+
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+ID = r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,63}"
+"""What studies and hypotheses, expanded ones too, are called: files and macros of TeX get these names."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,10 @@ class Results:
         if not file.is_file():
             return []
         try:
-            return list(json.loads(file.read_text(encoding="utf-8"))["hypotheses"])
+            records = list(json.loads(file.read_text(encoding="utf-8"))["hypotheses"])
+            if strange := [record["id"] for record in records if not re.fullmatch(ID, record["id"])]:
+                raise ValueError(f"{strange[0]!r} is no id of a hypothesis")
+            return records
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ResultsError(f"{file}: cannot be read ({error}); `bn-ablate report` writes it again") from None
 
@@ -102,12 +111,15 @@ def open_results(path: str | Path) -> Results:
     """The results in the folder `path`.
 
     Raises:
-        ResultsError: it is not a results folder, or its manifest cannot be read.
+        ResultsError: it is not a results folder, a link is in it, or its manifest cannot be read.
     """
     path = Path(path)
     manifest = read_manifest(path)
+    refuse_links(path)
     if missing := {"study", "config", "seeds"} - manifest.keys():
         raise ResultsError(
             f"{path / 'manifest.json'}: says nothing of {', '.join(sorted(missing))}; `bn-ablate run` writes it again"
         )
+    if not (isinstance(manifest["study"], str) and re.fullmatch(NAME, manifest["study"])):
+        raise ResultsError(f"{path / 'manifest.json'}: {manifest['study']!r} is no name of a study")
     return Results(path, manifest)

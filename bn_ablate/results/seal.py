@@ -13,6 +13,9 @@ UNSEALED = ("manifest.json", "wandb", "checkpoints", "lock")
 """What the seal leaves out, by the first part of the path: itself, W&B's folder, and what exists while running."""
 
 
+LINKED = "is a symbolic link, and nothing within a results folder may be one; put what it leads to in its place"
+
+
 def seal(path: Path) -> None:
     """Write the SHA-256 of every file of the results folder `path` into its manifest.
 
@@ -37,14 +40,15 @@ def verify(path: Path) -> list[str]:
 
 
 def damage(path: Path) -> list[str]:
-    """A sentence for each file of the results folder `path` that is missing, changed or not listed in the manifest.
+    """A sentence for each file of the results folder `path` that is missing, changed, a link or not in the manifest.
 
     Raises:
         ResultsError: there is no readable manifest.
     """
     listed: dict[str, str] = read_manifest(path).get("files", {})
-    present = set(_files(path))
-    problems = [f"{name}: is missing" for name in sorted(listed.keys() - present)]
+    present, linked = set(_files(path)), set(links(path))
+    problems = [f"{name}: {LINKED}" for name in sorted(linked)]
+    problems += [f"{name}: is missing" for name in sorted(listed.keys() - present - linked)]
     problems += [f"{name}: is not listed in the manifest" for name in sorted(present - listed.keys())]
     for name in sorted(listed.keys() & present):
         if sha256_of(path / name) != listed[name]:
@@ -72,7 +76,23 @@ def read_manifest(path: Path) -> dict[str, Any]:
 
 def _files(path: Path) -> list[str]:
     """Every sealed file below `path`, as POSIX paths relative to it."""
-    names = (file.relative_to(path) for file in path.rglob("*") if file.is_file())
+    names = (file.relative_to(path) for file in path.rglob("*") if file.is_file() and not file.is_symlink())
     return sorted(
         n.as_posix() for n in names if n.parts[0] not in UNSEALED and not any(p.startswith(TEMPORARY) for p in n.parts)
     )
+
+
+def links(path: Path) -> list[str]:
+    """Every symbolic link below the results folder `path`, except within W&B's folder, which has its own."""
+    found = (entry.relative_to(path) for entry in path.rglob("*") if entry.is_symlink())
+    return sorted(name.as_posix() for name in found if name.parts[0] != "wandb" or len(name.parts) == 1)
+
+
+def refuse_links(path: Path) -> None:
+    """Do not read or write through what leads out of the results folder `path`, which itself may be a link.
+
+    Raises:
+        ResultsError: there is a link in it.
+    """
+    for name in links(path):
+        raise ResultsError(f"{path / name}: {LINKED}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bn_ablate.plan import Plan
 from bn_ablate.results.files import TEMPORARY, ResultsError, sha256_of, sweep, whole_folder, write_table, write_text
 from bn_ablate.results.lock import LOCK
-from bn_ablate.results.seal import seal
+from bn_ablate.results.seal import refuse_links, seal
 from bn_ablate.results.tables import PAIRED_METRICS, table_schemas
 
 if TYPE_CHECKING:
@@ -40,8 +40,9 @@ class Store:
         """Make the folder and remove what an interrupted run left half-written.
 
         Raises:
-            ResultsError: the folder cannot be made or written to.
+            ResultsError: the folder cannot be made or written to, or a link is in it.
         """
+        refuse_links(self.path)
         try:
             self.shards.mkdir(parents=True, exist_ok=True)
             sweep(self.path)

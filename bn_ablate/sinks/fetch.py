@@ -12,7 +12,8 @@ from bn_ablate.results import ResultsError, damage, open_results
 from bn_ablate.results.files import TEMPORARY
 from bn_ablate.results.seal import read_manifest
 from bn_ablate.sinks.errors import SinkError, reason_of
-from bn_ablate.sinks.session import ARTIFACT_TYPE, has_key, quiet_wandb
+from bn_ablate.sinks.session import ARTIFACT_TYPE
+from bn_ablate.sinks.setup import has_key, quiet_wandb
 
 API_TIMEOUT = 30
 """Seconds that W&B may take for an answer."""

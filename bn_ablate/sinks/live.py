@@ -24,7 +24,8 @@ from bn_ablate.plan import Cell, Plan
 from bn_ablate.sinks import names
 from bn_ablate.sinks.content import RunContent, finite, running_content
 from bn_ablate.sinks.errors import SinkError
-from bn_ablate.sinks.session import has_key, open_session, quiet_wandb
+from bn_ablate.sinks.session import open_session
+from bn_ablate.sinks.setup import has_key, quiet_wandb
 
 if TYPE_CHECKING:
     import numpy as np

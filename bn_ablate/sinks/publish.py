@@ -14,7 +14,8 @@ from bn_ablate.sinks.content import lane_contents, study_content
 from bn_ablate.sinks.errors import SinkError
 from bn_ablate.sinks.modes import Mode, asked_mode
 from bn_ablate.sinks.record import SentRecord
-from bn_ablate.sinks.session import Session, configured_mode, has_key, open_session, quiet_wandb
+from bn_ablate.sinks.session import Session, open_session
+from bn_ablate.sinks.setup import configured_mode, has_key, quiet_wandb
 from bn_ablate.sinks.transfer import Transfer, send_all
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,14 +13,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from bn_ablate.sinks.content import Artifact, RunContent
 from bn_ablate.sinks.errors import SinkError, failure
-from bn_ablate.sinks.modes import Mode
+from bn_ablate.sinks.setup import environment, own_settings, run_settings
 
 if TYPE_CHECKING:
     import wandb
-
-INIT_TIMEOUT = 30.0
-FINISH_TIMEOUT = 120.0
-"""Seconds that opening a run, and sending the last of its data, may take."""
 
 RUNS_AT_ONCE = 8
 """Runs whose last data are under way at the same time; most of an online run's time is waiting for answers."""
@@ -133,7 +128,7 @@ class Session:
                 config=content.config,
                 resume=None if self.mode == "offline" else "allow",
                 reinit="create_new",
-                settings=_settings(system_metrics),
+                settings=run_settings(system_metrics),
             )
 
     def _finish(self, run: wandb.Run, exit_code: int = 0) -> str:
@@ -177,9 +172,9 @@ def open_session(
     import wandb
     from wandb.sdk.wandb_setup import singleton
 
-    if _own_settings().sweep_id and not sweep:
+    if own_settings().sweep_id and not sweep:
         raise SinkError("Weights & Biases: a sweep would take every lane for its one run: unset WANDB_SWEEP_ID.")
-    project = project or _own_settings().project or DEFAULT_PROJECT
+    project = project or own_settings().project or DEFAULT_PROJECT
     try:
         with (
             TemporaryDirectory(ignore_cleanup_errors=True) as scratch,
@@ -193,113 +188,6 @@ def open_session(
             with suppress(Exception, SystemExit):  # it exits where its service has crashed
                 wandb.teardown()
         raise
-
-
-def configured_mode() -> Mode:
-    """The mode that W&B's settings files ask for (`wandb offline` writes it there); `auto` where they leave it open."""
-    mode = _own_settings().mode
-    return mode if mode == "offline" or mode == "disabled" else "auto"
-
-
-def own_project() -> str | None:
-    """The project that the environment or W&B's settings files name, if any."""
-    return _own_settings().project
-
-
-def has_key() -> bool:
-    """Whether there is an API key for the W&B server in use: environment, netrc or settings. It never asks for one.
-
-    `wandb.login` will not do: it answers no while the caller has a run open.
-
-    Raises:
-        SinkError: there is one, but it is malformed.
-    """
-    import wandb
-    from wandb.sdk.lib.wbauth import authenticate_session
-
-    host = _own_settings().base_url
-    try:
-        return authenticate_session(host=host, source="bn-ablate", prompt=False, update_session=False) is not None
-    except wandb.Error as error:
-        raise SinkError(f"Weights & Biases: the API key cannot be used: {error}") from error
-
-
-@contextmanager
-def quiet_wandb() -> Iterator[list[str]]:
-    """Keep wandb from printing, and from sending usage reports, which it does even offline; yield what it warns of."""
-    import wandb
-
-    settings = _own_settings()
-    messages = _Messages()
-    wandb.termsetup(wandb.Settings(silent=True), messages)
-    try:
-        with environment("WANDB_ERROR_REPORTING", os.environ.get("WANDB_ERROR_REPORTING", "false")):
-            yield messages.warnings
-    finally:
-        wandb.termsetup(settings, None)
-
-
-@contextmanager
-def environment(name: str, value: str) -> Iterator[None]:
-    """An environment variable set for a while: where W&B copies the files of tables to, for one, is told by such."""
-    before = os.environ.get(name)
-    os.environ[name] = value
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
-
-
-class _Messages:
-    """What wandb would have printed; warnings are kept."""
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def info(self, msg: str) -> None:
-        pass
-
-    def warning(self, msg: str) -> None:
-        self.warnings.append(msg)
-
-    error = warning
-
-
-def _own_settings() -> wandb.Settings:
-    """What the environment and W&B's settings files say; reading them starts nothing."""
-    from wandb.sdk.wandb_setup import singleton
-
-    return singleton().settings
-
-
-def _settings(system_metrics: bool) -> wandb.Settings:
-    """Settings of a run, without what W&B finds out about the machine: the manifest says it better, once."""
-    import wandb
-
-    return wandb.Settings(
-        console="off",
-        silent=True,
-        symlink=False,
-        use_dot_wandb=False,
-        save_code=False,
-        disable_code=True,
-        disable_git=True,
-        label_disable=True,
-        sagemaker_disable=True,
-        program="bn-ablate",
-        init_timeout=INIT_TIMEOUT,
-        finish_timeout=FINISH_TIMEOUT,
-        finish_timeout_raises=True,
-        stop_fn=lambda: None,  # wandb's own interrupts the main thread
-        x_disable_machine_info=True,
-        x_disable_meta=True,
-        x_disable_stats=not system_metrics,
-        x_disable_viewer=True,
-        x_save_requirements=False,
-    )
 
 
 def _fill(run: wandb.Run, content: RunContent) -> None:

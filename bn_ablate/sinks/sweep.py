@@ -13,7 +13,8 @@ from bn_ablate.results import Results, open_results
 from bn_ablate.sinks import names
 from bn_ablate.sinks.content import MAX_POINTS, RunContent, Table, finite, finite_or_none, settings_of, thinned
 from bn_ablate.sinks.errors import SinkError
-from bn_ablate.sinks.session import DEFAULT_PROJECT, open_session, quiet_wandb
+from bn_ablate.sinks.session import DEFAULT_PROJECT, open_session
+from bn_ablate.sinks.setup import quiet_wandb
 
 METRIC = "final_validation_accuracy"
 """What a sweep looks at: validation data select, test data only report."""

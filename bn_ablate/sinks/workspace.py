@@ -11,7 +11,8 @@ from bn_ablate.results import Results, open_results
 from bn_ablate.sinks import names
 from bn_ablate.sinks.errors import SinkError, reason_of
 from bn_ablate.sinks.fetch import API_TIMEOUT
-from bn_ablate.sinks.session import DEFAULT_PROJECT, has_key, own_project, quiet_wandb
+from bn_ablate.sinks.session import DEFAULT_PROJECT
+from bn_ablate.sinks.setup import has_key, own_project, quiet_wandb
 
 Kind = Literal["report", "view"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -83,17 +84,20 @@ def test_help_ends_with_0(bn: Bn, args: list[str]) -> None:
     assert "usage: bn-ablate" in done.out
 
 
-def test_an_unknown_data_set_ends_with_1_and_leaves_nothing(bn: Bn, config: Path, tmp_path: Path) -> None:
+def test_an_unknown_data_set_ends_with_2_and_leaves_nothing(bn: Bn, config: Path, tmp_path: Path) -> None:
     done = bn("run", config, "--results", tmp_path / "results", "--set", "data.name=digts", "--wandb", "disabled")
-    assert done.status == 1
-    assert "no data set is called 'digts'; perhaps you meant 'digits'" in done.err
+    assert done.status == 2
+    assert "tiny: 1 problem\n  data.name: no data set is called 'digts'; perhaps you meant 'digits'" in done.err
     assert list(tmp_path.iterdir()) == [config]
 
 
-def test_more_examples_than_there_are_end_with_1_and_leave_nothing(bn: Bn, config: Path, tmp_path: Path) -> None:
-    done = bn("run", config, "--results", tmp_path / "results", "--set", "data.n_train=5000", "--wandb", "disabled")
-    assert done.status == 1
-    assert "digits has 1797 examples, but data.n_train = 5000" in done.err
+@pytest.mark.parametrize("asked", ["data.n_train=5000", "axes.n_train=[100, 5000]"])
+def test_more_examples_than_there_are_end_with_2_and_leave_nothing(
+    bn: Bn, config: Path, tmp_path: Path, asked: str
+) -> None:
+    done = bn("run", config, "--results", tmp_path / "results", "--set", asked, "--wandb", "disabled")
+    assert done.status == 2
+    assert "tiny: 1 problem\n  data: digits has 1797 examples, but data.n_train = 5000" in done.err
     assert list(tmp_path.iterdir()) == [config]
 
 
@@ -133,6 +137,38 @@ def test_a_data_set_is_prepared(bn: Bn) -> None:
     done = bn("data", "digits")
     assert done.status == 0
     assert re.fullmatch(r"digits: prepared in .*digits/1\.0\.0\n", done.out)
+
+
+def test_paths_that_are_no_text_are_printed_and_used(original: Path, tmp_path: Path) -> None:
+    """A terminal of UTF-8, and a folder and a file whose names are none."""
+    folder, study = tmp_path / "caf\udce9", tmp_path / "tin\udcff.toml"
+    folder.mkdir()
+    study.write_text(TINY)
+    sweep, results = tmp_path / "sweep.yaml", folder / "tiny"
+    shutil.copytree(original / "results" / "tiny", results)
+    code = "import sys; from bn_ablate.cli import main; sys.exit(main())"
+    for words, telling in (
+        (("verify", results), r"caf\udce9/tiny: complete"),
+        (("plan", study), "4 lanes"),
+        (("sweep-config", study), r"tin\udcff.toml"),
+        (("sweep-config", study, "--output", sweep), "wandb sweep"),
+        (("verify", folder), r"caf\udce9: is not a results folder"),
+    ):
+        start = command("-c", code, *words)
+        start["env"] |= {"PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8:strict"}
+        done = subprocess.run(**start, capture_output=True, check=False, timeout=60)
+        assert telling in done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+    assert b"tin\xff.toml" in sweep.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "/proc/x", "/dev/null"])
+@pytest.mark.parametrize("flag", ["--results", "--output"])
+def test_a_place_that_the_system_refuses_ends_with_1(bn: Bn, config: Path, results: Path, flag: str, name: str) -> None:
+    words = ("run", config, "--wandb", "disabled") if flag == "--results" else ("sweep-config", config)
+    done = bn(*words, flag, f"{name}/y")
+    assert done.status == 1
+    assert name in done.err
 
 
 @pytest.mark.slow

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 import shutil
@@ -13,9 +12,11 @@ import pytest
 
 from bn_ablate import study
 from bn_ablate.config import load_study
+from bn_ablate.data import prepare
 from bn_ablate.results import Store, open_results, verify
 from bn_ablate.results.files import sha256_of
 from tests.cli.command_line import Bn, run
+from tests.disk import Disk
 from tests.results.made_up import flip, listing
 
 
@@ -111,6 +112,32 @@ def test_verify_passes_until_a_bit_is_flipped(bn: Bn, results: Path) -> None:
     ]
 
 
+def test_verify_finds_a_damaged_data_set(
+    bn: Bn, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied = tmp_path / "data" / "digits" / "1.0.0"
+    shutil.copytree(prepare("digits"), copied)
+    monkeypatch.setenv("BN_ABLATE_DATA_DIR", str(tmp_path / "data"))
+    assert bn("verify", results / "tiny").status == 0
+    flip(copied / "arrays" / "images.npy")
+    done = bn("verify", results / "tiny")
+    assert done.status == 1
+    assert f"{copied}/arrays/images.npy is damaged" in done.err
+
+
+@pytest.mark.parametrize(
+    "kind", ["*.parquet", "shards/*/*.parquet", "claims.json", "report.html", "figures/*", "tables/*"]
+)
+def test_verify_finds_a_flipped_bit_in_every_kind_of_file(bn: Bn, results: Path, kind: str) -> None:
+    files = sorted((results / "tiny").glob(kind))
+    assert files
+    for file in files:
+        flip(file, -1)
+    said = bn("verify", results / "tiny").err
+    for file in files:
+        assert f"tiny: {file.relative_to(results / 'tiny')}: its content has changed since it was written" in said
+
+
 def test_a_damaged_table_stops_the_report_until_a_run_has_mended_it(bn: Bn, config: Path, results: Path) -> None:
     file = results / "tiny" / "history.parquet"
     whole = file.read_bytes()
@@ -176,17 +203,16 @@ def test_the_manifest_says_where_the_results_come_from(original: Path) -> None:
 
 
 def test_a_full_disk_is_told_and_the_run_goes_on_once_there_is_space(
-    bn: Bn, config: Path, results: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+    bn: Bn, config: Path, results: Path, small_disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk is filled when training has ended, and the shard is to be stored."""
-    add_shard, filler = Store.add_shard, small_disk / "filler"
+    add_shard = Store.add_shard
 
     def on_a_full_disk(store: Store, name: str, tables: dict[str, pl.DataFrame]) -> None:
-        with pytest.raises(OSError, match="No space left"), filler.open("wb", buffering=0) as file:
-            file.writelines(itertools.repeat(bytes(4096)))
+        small_disk.fill()
         add_shard(store, name, tables)
 
-    args = ("run", config, "--results", small_disk, "--wandb", "disabled")
+    args = ("run", config, "--results", small_disk.path, "--wandb", "disabled")
     with monkeypatch.context() as patch:
         patch.setattr(Store, "add_shard", on_a_full_disk)
         done = bn(*args)
@@ -195,6 +221,8 @@ def test_a_full_disk_is_told_and_the_run_goes_on_once_there_is_space(
     again = bn(*args)
     assert again.status == 1
     assert "No space left" in again.err
-    filler.unlink()
-    study.run(load_study(config), small_disk)
-    assert (small_disk / "tiny" / "lanes.parquet").read_bytes() == (results / "tiny" / "lanes.parquet").read_bytes()
+    small_disk.free()
+    study.run(load_study(config), small_disk.path)
+    assert (small_disk.path / "tiny" / "lanes.parquet").read_bytes() == (
+        results / "tiny" / "lanes.parquet"
+    ).read_bytes()

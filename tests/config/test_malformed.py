@@ -103,6 +103,18 @@ MALFORMED = {
     ),
     "path for a study's name": ('name = "../elsewhere"', "name", ["is '../elsewhere'", "should match pattern"]),
     "path for a data set's name": ('[data]\nname = "a/b"', "data.name", ["is 'a/b'", "should match pattern"]),
+    "codes for a terminal": (
+        'title = "red \\u001b[31m"',
+        "title",
+        ["has a control character, U+001B, at position 4: leave it out"],
+    ),
+    "codes for a terminal in a hypothesis": (
+        contrast(statement='"\\u0007"'),
+        "hypotheses[0].statement",
+        ["has a control character, U+0007"],
+    ),
+    "codes for a terminal in a key": ('"\\u001b[31m" = 3', "\x1b[31m", ["there is no such key"]),
+    "a key of no characters": ('"" = 3', '""', ["there is no such key"]),
     "unknown claim": ('claim = "C9"', "claim", ["'C9' is none of", "C1", "C8"]),
     "warmup beyond the end": (
         "[train]\nsteps = 5\nwarmup_steps = 5",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 import random
@@ -20,6 +19,7 @@ from bn_ablate.results import ResultsError, Store, open_results
 from bn_ablate.results.files import TEMPORARY, sha256_of
 from bn_ablate.results.store import with_underfitting
 from bn_ablate.results.tables import table_schemas
+from tests.disk import Disk
 from tests.results.made_up import flip, listing, manifest_of, plan_of, published, stored, tables_of
 
 PUBLISHED = ("lanes.parquet", "history.parquet", "layers.parquet", "histograms.parquet")
@@ -268,24 +268,22 @@ def test_a_place_where_no_folder_can_be_is_told(tmp_path: Path) -> None:
         Store(tmp_path / "file" / "study").open()
 
 
-def test_a_full_disk_spoils_nothing(small_disk: Path) -> None:
+def test_a_full_disk_spoils_nothing(small_disk: Disk) -> None:
     plan = plan_of()
-    store = published(small_disk / "study", plan)
-    filler = small_disk / "filler"
-    with pytest.raises(OSError, match="No space left"), filler.open("wb", buffering=0) as file:
-        file.writelines(itertools.repeat(bytes(4096)))
-    before = listing(small_disk / "study")
+    store = published(small_disk.path / "study", plan)
+    small_disk.fill()
+    before = listing(store.path)
     larger = plan_of(seeds=[0, 1, 7])
     fresh = [lane for lane in larger.lanes if lane.seed == 7]
     with pytest.raises(ResultsError, match=r"cannot be written \(.*(No space left|os error 28)"):
         store.add_shard("more", tables_of(fresh))
     with pytest.raises(ResultsError, match=r"lanes\.parquet: cannot be written \(.*(No space left|os error 28)"):
         store.publish(larger, manifest_of(larger))
-    assert listing(small_disk / "study") == before
-    filler.unlink()
+    assert listing(store.path) == before
+    small_disk.free()
     store.add_shard("more", tables_of(fresh))
     store.publish(larger, manifest_of(larger))
-    assert open_results(small_disk / "study").lanes.height == 12
+    assert open_results(store.path).lanes.height == 12
 
 
 @given(st.lists(st.tuples(st.integers(0, 7), st.integers(1, 4)), max_size=6))

@@ -10,7 +10,7 @@ import pytest
 
 from bn_ablate import analysis, cli, engine
 from bn_ablate.results import Results, open_results, verify
-from bn_ablate.sinks import SinkError, publish, session, transfer
+from bn_ablate.sinks import SinkError, publish, session, setup, transfer
 from tests.cli.command_line import TINY
 from tests.sinks.conftest import KEY, STUDY
 from tests.sinks.reading import check_lane
@@ -60,8 +60,8 @@ def test_what_does_not_pass_is_told_and_a_later_sync_completes(
     results: Results, service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, status: int
 ) -> None:
     """From half-way on: when the third lane is about to be sent."""
-    monkeypatch.setattr(session, "INIT_TIMEOUT", 3.0)
-    monkeypatch.setattr(session, "FINISH_TIMEOUT", 3.0)
+    monkeypatch.setattr(setup, "INIT_TIMEOUT", 3.0)
+    monkeypatch.setattr(setup, "FINISH_TIMEOUT", 3.0)
     for module in (session, transfer):
         monkeypatch.setattr(module, "RUNS_AT_ONCE", 1)
     third = f"small-{results.lanes['lane_id'][2]}"

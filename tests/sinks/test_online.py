@@ -14,7 +14,7 @@ import pytest
 
 from bn_ablate.results import Results, seal, verify
 from bn_ablate.results.files import write_text
-from bn_ablate.sinks import SinkError, publish, session
+from bn_ablate.sinks import SinkError, publish, session, setup
 from tests.sinks.conftest import KEY
 from tests.sinks.reading import check_lane
 from tests.sinks.server import ENTITY, Service
@@ -124,7 +124,7 @@ def test_a_sync_that_broke_off_is_gone_on_with(
 def test_a_service_that_refuses_is_an_error_that_says_what_to_do(
     results: Results, service: Service, status: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(session, "INIT_TIMEOUT", 2.0)
+    monkeypatch.setattr(setup, "INIT_TIMEOUT", 2.0)
     before = {file: file.read_bytes() for file in results.path.rglob("*") if file.is_file()}
     service.fault = lambda name: status
     with pytest.raises(SinkError, match=rf"\b{status}\b|deadline") as error:
@@ -146,7 +146,7 @@ def test_a_service_that_refuses_is_an_error_that_says_what_to_do(
 def test_a_service_that_stops_answering_does_not_hold_the_caller(
     results: Results, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "FINISH_TIMEOUT", 2.0)
+    monkeypatch.setattr(setup, "FINISH_TIMEOUT", 2.0)
     service.fault = lambda name: 500 if name == "upload" else None
     with pytest.raises(SinkError, match="Timed out finishing run"):
         publish(results.path)

@@ -1,0 +1,109 @@
+"""One network of a study, trained alone, with all that another framework needs to rebuild it.
+
+import bn_ablate as bn
+
+study = bn.load_study("configs/smoke.toml")
+lane = bn.train_lane(study, {"placement": "pre", "activation": "relu"}, seed=0)
+lane.state.params, lane.batch_indices, lane.noise(step=17)
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bn_ablate.config import Study
+from bn_ablate.plan import Cell, make_plan
+from bn_ablate.study import Strategy
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+
+    from bn_ablate.data import Split
+    from bn_ablate.engine.program import Program
+    from bn_ablate.engine.train import TrainState
+
+
+@dataclass(frozen=True)
+class TrainedLane:
+    """One lane, trained alone, with all that is needed to rebuild it in another framework.
+
+    Attributes:
+        cell: its levels and settings.
+        seed: its seed.
+        state: parameters, moving statistics and optimizer state at the end.
+        initial: the same before the first step.
+        split: indices of its training, validation and test examples in the data set.
+        batch_indices: (steps, batch) positions into the training split.
+        tables: its `lanes`, `history`, `layers` and `histograms`.
+        program: the static settings of what trained it.
+    """
+
+    cell: Cell
+    seed: int
+    state: TrainState
+    initial: TrainState
+    split: Split
+    batch_indices: np.ndarray
+    tables: dict[str, pl.DataFrame]
+    program: Program
+
+    def noise(self, step: int) -> tuple[np.ndarray, ...]:
+        """The 16-bit random numbers behind the dropout masks of one step, block by block, shaped as the block's output.
+
+        Those of the network's input come last, where the lane drops some of it (site `ic`). A unit is kept where its
+        number reaches round(65536 · rate), and then divided by 1 − that share; `nn.dropout` says what uniform noise is.
+        """
+        import numpy as np
+
+        from bn_ablate.engine.randomness import dropout_bits
+
+        shapes = self.program.network.noise_shapes(self.program.batch_size, self.program.image_shape)
+        return tuple(np.asarray(bits) for bits in dropout_bits(self.seed, step, shapes))
+
+
+def train_lane(
+    study: Study,
+    levels: dict[str, Any] | None = None,
+    seed: int = 0,
+    *,
+    strategy: Strategy = "auto",
+    data_dir: Path | None = None,
+) -> TrainedLane:
+    """Train one lane of `study`, at `levels` of any factors (the study's own settings stand for the rest), by itself.
+
+    Raises:
+        ConfigError: a factor or a level is not one.
+        DataError: the data set is not there, or cannot be divided as the study says.
+    """
+    import jax
+
+    from bn_ablate.config import build_study
+    from bn_ablate.data import batch_indices, draw_split, load
+    from bn_ablate.engine import Engine, Shard
+    from bn_ablate.engine.train import init_state
+    from bn_ablate.nn import stack_factors
+    from bn_ablate.results.frames import tables_of
+
+    table = json.loads(study.model_dump_json(exclude={"axes", "exclude", "hypotheses"}))
+    alone = build_study(table | {"axes": {axis: [level] for axis, level in (levels or {}).items()}}, source=study.name)
+    (cell,) = make_plan(alone).cells
+    dataset = load(alone.data.name, data_dir)
+    engine, shard = Engine(dataset, strategy), Shard((cell,), (cell,), (seed,), 1)
+    outcome = engine.run(shard, keep_states=True)
+    program = engine.program(shard)
+    factors = jax.tree.map(lambda leaf: leaf[0], stack_factors([cell.settings], program.structure.activations))
+    split = draw_split(dataset, alone.data, seed)
+    return TrainedLane(
+        cell=cell,
+        seed=seed,
+        state=jax.tree.map(lambda leaf: leaf[0, 0], outcome.states),
+        initial=jax.jit(init_state, static_argnums=0)(program, seed, factors),
+        split=split,
+        batch_indices=batch_indices(len(split.train), program.batch_size, seed, 0, program.steps),
+        tables=tables_of(outcome),
+        program=program,
+    )
