@@ -43,6 +43,7 @@ def check_completed(folder: Path, done: Done, lanes: int, new: int) -> None:
     assert verify(folder) == []
 
 
+@pytest.mark.slow  # tests/cli/test_signals.py stops a smaller one
 def test_a_stopped_run_leaves_what_is_finished_and_goes_on(
     bn: Bn, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -101,7 +101,7 @@ def test_overrides_set_keys(overrides: list[str], path: str, expected: Any) -> N
     [
         ("train.steps", "train.steps", "is not of the form key=value, as in train.steps=500"),
         ("=500", "=500", "is not of the form key=value"),
-        ("", "", "is not of the form key=value"),
+        ("", '""', "is not of the form key=value"),
         ("name.first=x", "name.first", "cannot be set: 'name' is not a table"),
         ("train.steps.more=1", "train.steps.more", "cannot be set: 'steps' is not a table"),
         ("train.stesp=500", "train.stesp", "did you mean 'steps'?"),

@@ -153,6 +153,7 @@ def test_one_trace_and_one_program_for_every_traced_factor(monkeypatch: pytest.M
     assert engine.timing.lane_steps == plan.n_lanes * 2
 
 
+@pytest.mark.slow  # tests/engine/test_edges.py asks the same of a smaller program
 def test_a_lane_that_diverges_disturbs_no_other(tmp_path: Path) -> None:
     """At a learning rate of 10⁴ lanes without BN blow up; their neighbours end on the same bits as without them."""
     axes = {"placement": ["none", "pre"], "activation": ["relu"], "learning_rate": [0.01, 1e4]}

@@ -171,7 +171,10 @@ CASES: dict[str, tuple[Any, int, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize(("network", "depth", "levels"), CASES.values(), ids=CASES.keys())
+@pytest.mark.parametrize(
+    ("network", "depth", "levels"),
+    [pytest.param(*case, id=name, marks=[pytest.mark.slow] if "ghost" in name else []) for name, case in CASES.items()],
+)
 def test_every_block_is_what_the_factors_say(network: Any, depth: int, levels: dict[str, Any]) -> None:
     base = {"architecture": network.__name__, "depth": depth, "width": 2}
     lanes = small.random_lanes(40, base, activation=tuple(FUNCTIONS), **levels)

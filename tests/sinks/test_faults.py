@@ -81,7 +81,8 @@ def test_what_does_not_pass_is_told_and_a_later_sync_completes(
     check_complete(service, results)
 
 
-@pytest.mark.parametrize("seconds", [0.2, pytest.param(10.0, marks=pytest.mark.slow)], ids=["a little", "ten seconds"])
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [0.2, 10.0], ids=["a little", "ten seconds"])
 def test_a_slow_service_is_waited_for(results: Results, service: Service, seconds: float) -> None:
     """Ten seconds for every answer but those to streamed data, of which there are most."""
     service.delay = lambda name: seconds if name != "upload" else 0.0
