@@ -17,6 +17,7 @@ from typing import Any
 from bn_ablate.analysis import combine_claims
 from bn_ablate.analysis.figures import image
 from bn_ablate.analysis.figures.claims import claim_figure
+from bn_ablate.analysis.groups import groups
 from bn_ablate.analysis.shown import texts
 from bn_ablate.analysis.words import CLAIMS
 from bn_ablate.results import Results, open_results
@@ -32,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "results.md")
     arguments = parser.parse_args(argv)
     studies = [open_results(folder) for folder in arguments.folders]
-    blocks = {"board": board(combine_claims(arguments.folders))}
+    blocks = {"board": board(combine_claims(arguments.folders), studies)}
     for results in studies:
         blocks[results.name] = "\n\n".join([picture(results, arguments.page.parent), study_block(results)])
     text = arguments.page.read_text(encoding="utf-8")
@@ -56,14 +57,21 @@ def between(text: str, name: str, block: str) -> str:
     return f"{before}{begin}\n\n{block}\n\n{end}{after}"
 
 
-def board(said: dict[str, Any]) -> str:
+def board(said: dict[str, Any], studies: list[Results]) -> str:
     """A row per claim: its verdict over its primary hypotheses, adjusted together with those of all other claims."""
     rows = [
         f"| [{c['claim']}](#{c['claim'].lower()}) | BN {CLAIMS[c['claim']]} | **{c['verdict']}** | {_counts(c)} |"
         for c in said["claims"]
     ]
     head = ["| claim | | verdict | primary hypotheses |", "|---|---|---|---|"]
-    note = f"{said['family']} primary hypotheses, adjusted by Holm as one family."
+    networks = sum(study.manifest["lanes"]["finished"] for study in studies)
+    compiling, training = (
+        clock(sum(study.manifest["timing"][f"{part}_seconds"] for study in studies)) for part in ("compile", "train")
+    )
+    note = (
+        f"{said['family']} primary hypotheses, adjusted by Holm as one family; {networks:,} networks, "
+        f"{compiling} of compiling and {training} of training."
+    )
     return "\n".join([*head, *rows, "", note])
 
 
@@ -102,13 +110,18 @@ def study_block(results: Results) -> str:
 
 
 def table(records: list[dict[str, Any]]) -> str:
-    """A row per hypothesis."""
+    """A row per hypothesis; those that `each` made of one stand under what they state in common."""
     rows = ["| hypothesis | estimate | 95% interval | adjusted p | verdict |", "|---|--:|---|--:|---|"]
-    for record in records:
-        shown = texts(record)
-        p = "–" if record["p_adjusted"] is None else f"{record['p_adjusted']:.4f}"
-        estimate = f"{shown.estimate} {shown.unit}".strip()
-        rows.append(f"| {record['statement']} | {estimate} | {shown.low} … {shown.high} | {p} | {record['verdict']} |")
+    for group in groups(records):
+        alone = len(group.records) == 1
+        if not alone:
+            rows.append(f"| **{group.statement}** | | | | |")
+        for record, name in zip(group.records, group.names, strict=True):
+            shown = texts(record)
+            p = "–" if record["p_adjusted"] is None else f"{record['p_adjusted']:.4f}"
+            estimate = f"{shown.estimate} {shown.unit}".strip()
+            said = record["statement"] if alone else f"– {name}"
+            rows.append(f"| {said} | {estimate} | {shown.low} … {shown.high} | {p} | {record['verdict']} |")
     return "\n".join(rows)
 
 

@@ -42,3 +42,13 @@ def test_every_number_of_a_study_is_that_of_its_record(tmp_path: Path) -> None:
         shown = texts(record)
         assert f"{shown.low} … {shown.high}" in row
         assert row.endswith(f"| {record['verdict']} |")
+
+
+def test_rows_of_one_hypothesis_stand_under_what_they_state_in_common(tmp_path: Path) -> None:
+    (record, *_) = write_claims(write_results(tmp_path, ABLATION))
+    levels = {"tanh": "tanh", "hard_tanh": "hard tanh"}
+    records = [record | {"id": f"h.{level}", "statement": f"BN helps (activation {level})"} for level in levels]
+    rows = results_page.table(records).splitlines()[2:]
+    assert rows[0].startswith("| **BN helps** |")
+    assert [row.split(" | ")[0] for row in rows[1:]] == [f"| – {name}" for name in levels.values()]
+    assert all(f"{texts(record).low} … {texts(record).high}" in row for row in rows[1:])

@@ -25,7 +25,7 @@ from bn_ablate.results import Results, open_results, seal
 from bn_ablate.results.files import write_text
 from bn_ablate.results.tables import PARTS
 
-MOST_LANES = 2000
+MOST_LANES = 10_000
 """A study of more lanes shows its cells alone; the lanes are in `lanes.parquet`."""
 
 CELL_COLUMNS = ("final_test_accuracy", "final_test_loss", "final_train_loss", "gap", "underfitting")
