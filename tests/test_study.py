@@ -95,6 +95,7 @@ def test_run_gives_data_frames_and_runs_nothing_twice(tmp_path: Path) -> None:
     assert second.lanes.equals(first.lanes)
 
 
+@pytest.mark.slow  # tests/engine/test_lanes.py asks it of the engine
 def test_a_lane_alone_is_the_lane_of_the_study(tmp_path: Path) -> None:
     study = bn.build_study(TABLE | {"axes": {"placement": ["none", "pre", "post"], "activation": ["tanh", "relu"]}})
     results = bn.run(study, tmp_path)

@@ -30,7 +30,7 @@ def trained(engine: Engine, axes: dict[str, list[Any]] | None = None, **changes:
     return engine.run(shard, keep_states=True)
 
 
-@pytest.mark.parametrize("strategy", ["map", "vmap"])
+@pytest.mark.parametrize("strategy", ["map", pytest.param("vmap", marks=pytest.mark.slow)])
 def test_a_lane_that_diverges_changes_no_bit_of_another(strategy: Strategy) -> None:
     """Beside lanes that explode, and in the same program beside lanes that do not."""
     engine = Engine(load("digits"), strategy)

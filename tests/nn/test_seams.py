@@ -171,9 +171,12 @@ CASES: dict[str, tuple[Any, int, dict[str, Any]]] = {
 }
 
 
+LONG = ("cnn", "resnet, ghost batches")
+
+
 @pytest.mark.parametrize(
     ("network", "depth", "levels"),
-    [pytest.param(*case, id=name, marks=[pytest.mark.slow] if "ghost" in name else []) for name, case in CASES.items()],
+    [pytest.param(*case, id=name, marks=[pytest.mark.slow] if name in LONG else []) for name, case in CASES.items()],
 )
 def test_every_block_is_what_the_factors_say(network: Any, depth: int, levels: dict[str, Any]) -> None:
     base = {"architecture": network.__name__, "depth": depth, "width": 2}
