@@ -46,6 +46,7 @@ def rebuilt(
     return reference.train(settings, params, batches, noise)
 
 
+@pytest.mark.slow  # tests/engine/test_every_factor.py holds random lanes to the same NumPy
 def test_every_lane_rebuilt_in_numpy_ends_where_ours_does() -> None:
     """A grid trained at once, held to one lane alone for what it was given, and to NumPy for what came of it.
 

@@ -55,7 +55,8 @@ def test_what_passes_is_waited_out(results: Results, service: Service, fault: Fa
     check_complete(service, results)
 
 
-@pytest.mark.parametrize("status", [pytest.param(429, marks=pytest.mark.slow), BROKEN_OFF], ids=["429", "broken off"])
+@pytest.mark.slow
+@pytest.mark.parametrize("status", [429, BROKEN_OFF], ids=["429", "broken off"])
 def test_what_does_not_pass_is_told_and_a_later_sync_completes(
     results: Results, service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, status: int
 ) -> None:
