@@ -8,8 +8,6 @@ from typing import Annotated, NoReturn
 
 import tyro
 
-from bn_ablate.config.errors import printable
-
 Config = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CONFIG", help="a study, as a TOML file")]
 Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR", help="a results folder, as results/ablate")]
 ResultsRoot = Annotated[
@@ -30,5 +28,7 @@ Only = Annotated[
 
 def fail(message: str, status: int) -> NoReturn:
     """Say `message` on standard error; end with `status`, 2 for what the user wrote wrongly, 1 for what went wrong."""
+    from bn_ablate.config.errors import printable
+
     sys.stderr.write(printable(message, keep="\n") + "\n")
     raise SystemExit(status)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from bn_ablate.config.errors import printable
-
 NAMED = {
     "bn_ablate.data": "DataError",
     "bn_ablate.engine": "DeviceError",
@@ -26,6 +24,7 @@ def told(error: Exception) -> tuple[int, str] | None:
     None for a defect, whose traceback is wanted.
     """
     from bn_ablate.config import ConfigError
+    from bn_ablate.config.errors import printable
 
     if isinstance(error, ConfigError):
         return 2, str(error)

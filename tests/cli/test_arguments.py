@@ -26,6 +26,14 @@ def test_the_plan_runs_nothing_and_needs_no_jax(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_help_loads_no_more_than_the_command_line(tmp_path: Path) -> None:
+    code = "import sys; from bn_ablate.cli import app; print(*sys.modules)"
+    done = subprocess.run(**command("-c", code), capture_output=True, check=True, timeout=60, cwd=tmp_path)
+    loaded = set(done.stdout.split())
+    assert "bn_ablate.results_cli" in loaded
+    assert not loaded & {"bn_ablate.config", "pydantic", "numpy", "rich.console"}
+
+
 def test_overrides_reach_the_plan(bn: Bn, config: Path) -> None:
     done = bn("plan", config, "--set", "seeds=[3, 4, 9]", "--set", "axes.width=[8, 16]", "--set", "title=another")
     assert done.status == 0
