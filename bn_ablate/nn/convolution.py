@@ -1,7 +1,7 @@
 """3×3 convolutions, as XLA's own or in the parts of it and of matrix products that are the fastest on CPU.
 
-There XLA's convolution is quick forward, for images of enough channels, but its gradient of the kernel takes ten to
-fifty times as long as the same sum of products written as shifted slices and one matrix product; and its convolution of
+There XLA's convolution is quick forward, for images of enough channels, but its gradient of the kernel is slow
+beyond use beside the same sum of products written as shifted slices and one matrix product; and its convolution of
 many lanes at once is slow both ways. What is faster elsewhere is for `make bench` to say.
 """
 
