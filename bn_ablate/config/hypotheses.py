@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from bn_ablate.config.errors import one_of
-from bn_ablate.config.names import METRICS, Metric
+from bn_ablate.config.names import METRICS, NAME, Metric
 from bn_ablate.config.text import Text
 
 Cells = Annotated[
@@ -57,7 +57,7 @@ class Select(_Frozen):
 
 
 class _Hypothesis(_Frozen):
-    id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    id: Annotated[str, StringConstraints(pattern=f"^{NAME}$")]
     claim: Literal["", "C1", "C2", "C3", "C4", "C5", "C6", "C7", "C8"] = ""
     primary: Annotated[bool, Field(description="the claim stands and falls with it; see docs/statistics.md")] = False
     statement: Annotated[Text, StringConstraints(min_length=1, max_length=500)]

@@ -49,6 +49,10 @@ DropoutKind = Literal["bernoulli", "uniform"]
 DROPOUT_KINDS: tuple[str, ...] = get_args(DropoutKind)
 Trainable = Literal["all", "all_but_scale", "all_but_bias", "affine_only"]
 TRAINABLES: tuple[str, ...] = get_args(Trainable)
+
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+"""What a study or a hypothesis may be called: files get these names."""
+
 COVERAGES = ("all", "none", "first", "last", "every_other", "input")
 _COVERAGE_BY_BLOCK = re.compile(r"^(only|without)_(\d{1,3})$")
 

@@ -22,6 +22,7 @@ from pydantic import (
 from bn_ablate.config.hypotheses import Hypothesis
 from bn_ablate.config.names import (
     MEASURES,
+    NAME,
     ActivationName,
     Affine,
     Architecture,
@@ -39,7 +40,7 @@ from bn_ablate.config.names import (
 )
 from bn_ablate.config.text import Text
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Name = Annotated[str, StringConstraints(pattern=f"^{NAME}$")]
 Probability = Annotated[float, Field(ge=0.0, lt=1.0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -90,7 +91,8 @@ class Model(Section):
     kernel_init: InitializerName = "lecun_normal"
     convolution: Literal["auto", "matmul", "native"] = Field(
         "auto",
-        description="matmul: as matrix products, and those in the form that suits CPUs; native: XLA's own; "
+        description="matmul: with matrix products where XLA's own is slow on CPUs, "
+        "and those in the form that suits them; native: XLA's own; "
         "auto: matmul on CPU, else native",
     )
 

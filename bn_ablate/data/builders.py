@@ -5,6 +5,7 @@ Importing this module imports `tensorflow_datasets`; do it where a data set is p
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from os import PathLike
 from typing import Any
@@ -36,9 +37,9 @@ class _FromArrays(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # t
         """The files to download."""
         return ()
 
+    @abstractmethod
     def _read(self, paths: Paths) -> dict[str, Arrays]:
         """Images and labels of each split, from the downloaded file of each URL."""
-        raise NotImplementedError
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[Any]]:
         splits = self._read(dl_manager.download({url: url for url in self.urls}))

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bn_ablate.config.names import NAME
 from bn_ablate.results.files import ResultsError, sha256_of
 from bn_ablate.results.seal import read_manifest, refuse_links
 
@@ -18,9 +19,8 @@ if TYPE_CHECKING:
     from bn_ablate.config.schema import Study
 
 
-NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 ID = r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,63}"
-"""What studies and hypotheses, expanded ones too, are called: files and macros of TeX get these names."""
+"""What hypotheses are called, expanded ones too, whose levels may have a plus: macros of TeX get these names."""
 
 
 @dataclass(frozen=True)

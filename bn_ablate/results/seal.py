@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +78,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
 
 def _files(path: Path) -> list[str]:
     """Every sealed file below `path`, as POSIX paths relative to it."""
-    names = (file.relative_to(path) for file in path.rglob("*") if file.is_file() and not file.is_symlink())
+    names = (entry for entry in _entries(path) if (path / entry).is_file() and not (path / entry).is_symlink())
     return sorted(
         n.as_posix() for n in names if n.parts[0] not in UNSEALED and not any(p.startswith(TEMPORARY) for p in n.parts)
     )
@@ -84,8 +86,16 @@ def _files(path: Path) -> list[str]:
 
 def links(path: Path) -> list[str]:
     """Every symbolic link below the results folder `path`, except within W&B's folder, which has its own."""
-    found = (entry.relative_to(path) for entry in path.rglob("*") if entry.is_symlink())
-    return sorted(name.as_posix() for name in found if name.parts[0] != "wandb" or len(name.parts) == 1)
+    return sorted(entry.as_posix() for entry in _entries(path) if (path / entry).is_symlink())
+
+
+def _entries(path: Path) -> Iterator[Path]:
+    """All files and folders below `path`, relative to it; W&B's folder, with its many files, is not gone into."""
+    for folder, folders, files in os.walk(path):
+        here = Path(folder).relative_to(path)
+        yield from (here / name for name in (*folders, *files))
+        if here == Path() and "wandb" in folders:
+            folders.remove("wandb")
 
 
 def refuse_links(path: Path) -> None:
