@@ -15,6 +15,7 @@ from bn_ablate.config.lane import LaneSettings, base_settings
 from bn_ablate.config.names import FACTORS
 from bn_ablate.config.only import SEED, check_only
 from bn_ablate.config.schema import Study
+from bn_ablate.config.sides import check_sides
 
 LANE_FORMAT = 1
 """Raised when the same settings and seed no longer give the same lane, so that no old result passes for a new one."""
@@ -199,14 +200,17 @@ def _problems(study: Study, cells: tuple[Cell, ...]) -> list[Problem]:
     for hypothesis in study.hypotheses:
         axis = getattr(hypothesis, "axis", "")
         levels_by_side: list[set[Any]] = []
+        sides: dict[str, list[dict[str, Any]]] = {}
         for side, rule in hypothesis.sides.items():
             key = f"hypotheses.{hypothesis.id}.{side}"
-            members = [cell.levels for cell in cells if cell.matches(rule)]
+            sides[side] = members = [cell.levels for cell in cells if cell.matches(rule)]
             if not members:
                 found[key] = Problem(key, "matches no cell: the exclusions leave none of them")
             elif side in hypothesis.spanning:
                 found |= {problem.key: problem for problem in _gaps(key, members, axis)}
                 levels_by_side.append({levels[axis] for levels in members})
+        if all(sides.values()):
+            found |= {problem.key: problem for problem in check_sides(hypothesis, sides)}
         if hypothesis.kind == "optimum_shift" and any(levels != levels_by_side[0] for levels in levels_by_side):
             key = f"hypotheses.{hypothesis.id}"
             found[key] = Problem(key, f"has other levels of {axis!r} in a than in b: the best ones cannot be compared")

@@ -54,7 +54,8 @@ def test_the_plan(console: Console) -> None:
 
 
 def test_the_plan_of_several_programs_and_chosen_seeds(console: Console) -> None:
-    hypothesis = {"id": "h", "kind": "contrast", "statement": "s", "metric": "gap", "a": {}, "b": {}}
+    hypothesis: dict[str, Any] = {"id": "h", "kind": "contrast", "statement": "s", "metric": "gap"}
+    hypothesis |= {"a": {"width": 8}, "b": {"width": 16}}
     axes = {"steps": [2000, 1000], "width": [8, 16]}
     plan = make_plan(build_study({"name": "x", "seeds": [4, 7], "axes": axes, "hypotheses": [hypothesis]}))
     terminal.show_plan(console, plan, 2**30)

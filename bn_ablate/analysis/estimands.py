@@ -15,7 +15,7 @@ import numpy as np
 from bn_ablate.analysis import curves, stats
 from bn_ablate.analysis.scores import Scores
 from bn_ablate.analysis.stats import Interval, Vector
-from bn_ablate.config.hypotheses import Equivalence, EquivalentLevel, Hypothesis, OptimumShift, Slope
+from bn_ablate.config.hypotheses import SIGNS, Equivalence, EquivalentLevel, Hypothesis, OptimumShift, Slope
 from bn_ablate.config.hypothesis_checks import levels_in
 
 
@@ -59,12 +59,11 @@ def estimate(hypothesis: Hypothesis, scores: Scores, axes: dict[str, tuple[Any, 
             return _equivalent_level(hypothesis, scores, axes, resamples)
         case Slope():
             return _slope(hypothesis, scores, axes, resamples)
-    signs = {"a": 1.0, "b": -1.0, "c": -1.0, "d": 1.0}
     values = scores.of(hypothesis.metric)
     summary = getattr(hypothesis, "summary", "mean")
     sides = {side: scores.side(values, rule, hypothesis.select, summary) for side, rule in hypothesis.sides.items()}
     with np.errstate(invalid="ignore"):
-        d = np.sum([signs[side] * found.values for side, found in sides.items()], axis=0)
+        d = np.sum([SIGNS[side] * found.values for side, found in sides.items()], axis=0)
     return _mean_of(hypothesis, d, resamples, {side: [found.chosen] for side, found in sides.items()})
 
 

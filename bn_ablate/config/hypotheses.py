@@ -78,13 +78,17 @@ class _Hypothesis(_Frozen):
         return {}
 
 
-SIDES = ("a", "b", "c", "d")
+SIGNS = {"a": 1.0, "b": -1.0, "c": -1.0, "d": 1.0}
+"""Sides -> how they count in what is estimated, `(a - b) - (c - d)`."""
+
+SIDES = tuple(SIGNS)
 
 
 class Contrast(_Hypothesis):
     """Mean (or `spread`) of `metric` over the cells of `a` minus that over the cells of `b`, paired by seed.
 
-    `greater`: the difference lies above `margin`; `less`: it lies below `-margin`; `two-sided`: it is not zero.
+    `greater`: the difference lies above `margin`; `less`: it lies below `-margin`; `two-sided`: it is
+    not zero, and takes no margin.
     """
 
     kind: Literal["contrast"]

@@ -67,6 +67,7 @@ def expand_hypotheses(study: Study) -> tuple[Study, list[Problem]]:
 def _check(study: Study, hypothesis: Hypothesis) -> Iterator[Problem]:
     where = f"hypotheses.{hypothesis.id}"
     yield from _check_metric(study, hypothesis, f"{where}.metric")
+    yield from _check_keys(hypothesis, where)
     wrong = [p for side, rule in hypothesis.sides.items() for p in check_rule(study, f"{where}.{side}", rule)]
     yield from wrong
     if wrong:
@@ -84,6 +85,22 @@ def _check_metric(study: Study, hypothesis: Hypothesis, key: str) -> Iterator[Pr
         yield Problem(key, f"{metric!r} is only measured where measure.also lists {needed!r}")
     if metric in ("steps_to_loss", "reached_loss") and study.measure.loss_threshold is None:
         yield Problem(key, f"{metric!r} needs a measure.loss_threshold, the loss to be reached")
+
+
+def _check_keys(hypothesis: Hypothesis, where: str) -> Iterator[Problem]:
+    """A key that changes nothing is a question that is not asked."""
+    margin = getattr(hypothesis, "margin", 0.0)
+    if margin and getattr(hypothesis, "alternative", "") == "two-sided":
+        yield Problem(
+            f"{where}.margin",
+            f"= {margin:g} has no effect where alternative is 'two-sided', which asks whether there is any difference; "
+            f'set alternative = "greater" (above {margin:g}) or "less" (below {-margin:g}), or leave margin out'
+            + (f'; kind = "equivalence" asks whether it lies within ±{margin:g}' * (hypothesis.kind == "contrast")),
+        )
+    if hypothesis.primary and not hypothesis.claim:
+        yield Problem(
+            f"{where}.primary", 'is true, but there is no claim to stand or fall with it; add one, as claim = "C4"'
+        )
 
 
 def _check_axis(study: Study, hypothesis: Hypothesis, where: str) -> Iterator[Problem]:

@@ -1,0 +1,75 @@
+"""Whether the cells that a hypothesis compares can be compared: sides that share none, and something to choose from."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from bn_ablate.config.errors import Problem
+from bn_ablate.config.hypotheses import SIGNS, Hypothesis
+
+MOST_NAMED = 6
+"""A message names no more cells than that."""
+
+Levels = Mapping[str, Any]
+"""A cell: axis -> level."""
+
+
+def check_sides(hypothesis: Hypothesis, sides: Mapping[str, Sequence[Levels]]) -> Iterator[Problem]:
+    """What is wrong with the cells of each side, as the exclusions leave them: those in `sides`, none of them empty."""
+    where = f"hypotheses.{hypothesis.id}"
+    for one, other in itertools.combinations(sides, 2):
+        if SIGNS[one] != SIGNS[other]:
+            yield from _shared(hypothesis, one, other, sides)
+    select = hypothesis.select
+    chosen = select.axis if select else ""
+    networks = {side: _networks(cells, chosen) for side, cells in sides.items()}
+    if chosen and all(len(networks[side]) == len(cells) for side, cells in sides.items()):
+        yield Problem(
+            f"{where}.select.axis",
+            f"is {chosen!r}, but the exclusions leave every network one level of it: there is nothing to choose",
+        )
+    if getattr(hypothesis, "summary", "mean") == "spread":
+        for side, found in networks.items():
+            if len(found) < 2:
+                apart = f" that differ in more than {chosen!r}" if chosen else ""
+                yield Problem(
+                    f"{where}.{side}",
+                    f'has one network, whose spread is always 0; summary = "spread" needs two cells or more{apart}',
+                )
+
+
+def _shared(hypothesis: Hypothesis, one: str, other: str, sides: Mapping[str, Sequence[Levels]]) -> Iterator[Problem]:
+    """A problem where two sides, one of which is subtracted from the other, have cells in common."""
+    there = {tuple(cell.values()) for cell in sides[one]}
+    shared = [cell for cell in sides[other] if tuple(cell.values()) in there]
+    if not shared:
+        return
+    named = [" and ".join(f"{axis} {level}" for axis, level in cell.items()) or "the only one" for cell in shared]
+    more = f"; and {len(named) - MOST_NAMED:,} more" if len(named) > MOST_NAMED else ""
+    n = "a cell" if len(shared) == 1 else f"{len(shared):,} cells"
+    yield Problem(
+        f"hypotheses.{hypothesis.id}.{other}",
+        f"shares {n} with {one} ({'; '.join(named[:MOST_NAMED])}{more}), which it is compared with: what both hold "
+        f"is compared with itself; {_apart(hypothesis, one, other, sides)}",
+    )
+
+
+def _apart(hypothesis: Hypothesis, one: str, other: str, sides: Mapping[str, Sequence[Levels]]) -> str:
+    """How the wider of two sides can leave out what it shares with the other."""
+    for narrow, wide in ((one, other), (other, one)):
+        for axis in sides[one][0]:
+            taken = {cell[axis] for cell in sides[narrow]}
+            rest = [level for level in dict.fromkeys(cell[axis] for cell in sides[wide]) if level not in taken]
+            if rest and None not in rest:
+                rule = hypothesis.sides[wide] | {axis: rest if len(rest) > 1 else rest[0]}
+                said = ", ".join(f"{name} = {json.dumps(level)}" for name, level in rule.items())
+                return f"leave it out of {wide}, as {wide} = {{ {said} }}"
+    return f"name other cells in {one} or {other}"
+
+
+def _networks(cells: Sequence[Levels], chosen: str) -> set[tuple[Any, ...]]:
+    """The cells, those that differ on the axis `chosen` alone counted as one."""
+    return {tuple(level for axis, level in cell.items() if axis != chosen) for cell in cells}
