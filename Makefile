@@ -18,6 +18,9 @@ RUN         = $(BIN)/bn-ablate run "$(CONFIG)" --results "$(RESULTS)" --wandb $(
 STUDY       = $(RESULTS)/$(basename $(notdir $(CONFIG)))
 
 CLAIMS     := c1 c2 c3 c4 c5 c6 c7 c8
+# a quick study has a folder of its own
+OF_CLAIMS   = $(foreach study,$(basename $(notdir $(wildcard configs/c[1-8]_*.toml))),"$(RESULTS)/$(study)$(QUICK)")
+QUICK       = $(if $(filter --quick,$(ARGS)),-quick)
 
 .PHONY: help setup ablate $(CLAIMS) claims smoke report paper sync bench test test-all kill-test check lint types audit format clean
 
@@ -29,10 +32,9 @@ $(CLAIMS): CONFIG = $(wildcard configs/$@_*.toml)
 c1 c2 c3 c4 c5 c6 c7 c8: setup # put one of the eight claims to the test; ARGS=--quick to see that it goes through
 	$(RUN)
 
-claims: setup # all eight, one after the other, and then the verdicts over all of them
+claims: setup # all eight, one after the other, and then the verdicts over all of them; ARGS=--quick as well
 	@for claim in $(CLAIMS); do $(MAKE) $$claim || exit; done
-	$(BIN)/bn-ablate claims $(foreach study,$(notdir $(basename $(wildcard configs/c[1-8]_*.toml))),"$(RESULTS)/$(study)") \
-	    --output "$(RESULTS)/claims.json"
+	$(BIN)/bn-ablate claims $(OF_CLAIMS) --output "$(RESULTS)/claims$(QUICK).json"
 
 smoke: CONFIG = configs/smoke.toml
 smoke: setup # the same with a study of seconds
@@ -54,8 +56,10 @@ bench: setup # hold this project against other ways to train the same networks
 test: setup # run the fast tests
 	$(PYTEST) $(ARGS)
 
-test-all: setup # run the slow ones too
+test-all: setup # run the slow ones too, and the studies of the claims in their quick form
 	$(PYTEST) -m "" $(ARGS)
+	results=$$(mktemp -d) && trap 'rm -rf "$$results"' EXIT && \
+	    $(MAKE) claims ARGS=--quick RESULTS="$$results" WANDB=disabled
 
 kill-test: setup # kill a run 25 times, also in the middle of writes, and compare its end with that of one left alone
 	$(BIN)/python scripts/kill_test.py $(ARGS)

@@ -6,11 +6,13 @@ import hashlib
 import itertools
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from bn_ablate.config.errors import ConfigError, Problem
+from bn_ablate.config.hypotheses import Hypothesis
+from bn_ablate.config.hypothesis_checks import expand_hypotheses, levels_in
 from bn_ablate.config.lane import LaneSettings, base_settings
 from bn_ablate.config.names import FACTORS
 from bn_ablate.config.only import SEED, check_only
@@ -142,7 +144,7 @@ def restrict(plan: Plan, only: Mapping[str, Any]) -> Plan:
             "name": part_name(study.name, chosen),
             "seeds": chosen.get(SEED, plan.seeds),
             "axes": axes,
-            "exclude": tuple(_within(rule, axes) for rule in study.exclude if all(_within(rule, axes).values())),
+            "exclude": _narrowed(study.exclude, axes),
             "hypotheses": (),
         }
     )
@@ -157,23 +159,46 @@ QUICK_SEEDS, QUICK_STEPS, QUICK_PROGRAMS = 2, 12, 2
 def quick(study: Study) -> Study:
     """`study` cut down to seconds, to see that it goes through; called `<name>-quick`, since its verdicts say nothing.
 
-    Hypotheses stay as far as they still have their cells.
+    The axis `steps` is dropped, and every other static one is thinned to its first levels that have cells. Exclusions
+    and hypotheses are narrowed to what is left, so that the quick study is one that a file could hold. A hypothesis
+    stays if it still has its cells, and if it does not speak of `steps`.
     """
-    axes = {axis: levels if FACTORS[axis].traced else levels[:QUICK_PROGRAMS] for axis, levels in study.axes.items()}
+    cells, axes = [cell.levels for cell in cells_of(study)], dict(study.axes)
+    steps = axes.pop("steps", ())
+    for axis, levels in axes.items():
+        if not FACTORS[axis].traced:
+            there = [level for level in levels if any(cell[axis] == level for cell in cells)]
+            axes[axis] = tuple(there[:QUICK_PROGRAMS])
+            cells = [cell for cell in cells if cell[axis] in axes[axis]]
+    # what is left out at some of the steps only is there at others
+    always = [rule for rule in study.exclude if levels_in(rule, "steps", steps) == steps]
+    lasting = ({axis: levels for axis, levels in rule.items() if axis != "steps"} for rule in always)
     changes = {"steps": QUICK_STEPS, "warmup_steps": min(study.train.warmup_steps, QUICK_STEPS // 2)}
     short = study.model_copy(
         update={
             "name": f"{study.name[: LONGEST_NAME - 6]}-quick",
             "seeds": study.seed_list[:QUICK_SEEDS],
-            "axes": {axis: levels for axis, levels in axes.items() if axis != "steps"},
+            "axes": axes,
+            "exclude": _narrowed(lasting, axes),
             "train": study.train.model_copy(update=changes),
             "measure": study.measure.model_copy(update={"every": QUICK_STEPS // 2}),
             "hypotheses": (),
         }
     )
+    return short.model_copy(update={"hypotheses": tuple(_still_there(short, study.hypotheses))})
+
+
+def _still_there(short: Study, hypotheses: Iterable[Hypothesis]) -> Iterator[Hypothesis]:
+    """Those of `hypotheses` that can be put to the test in `short`, their sides narrowed to its levels."""
     cells = cells_of(short)
-    stay = (h for h in study.hypotheses if not _problems(short.model_copy(update={"hypotheses": (h,)}), cells))
-    return short.model_copy(update={"hypotheses": tuple(stay)})
+    for hypothesis in hypotheses:
+        sides = {
+            side: {axis: _left(levels, short.axes.get(axis, ())) for axis, levels in rule.items()}
+            for side, rule in hypothesis.sides.items()
+        }
+        asking = short.model_copy(update={"hypotheses": (hypothesis.model_copy(update=sides),)})
+        if not expand_hypotheses(asking)[1] and not _problems(asking, cells):
+            yield from asking.hypotheses
 
 
 def part_name(study: str, only: Mapping[str, tuple[Any, ...]]) -> str:
@@ -186,10 +211,15 @@ def part_name(study: str, only: Mapping[str, tuple[Any, ...]]) -> str:
     return f"{study[: LONGEST_NAME - 16]}.only-{digest}"
 
 
-def _within(rule: dict[str, Any], axes: dict[str, tuple[Any, ...]]) -> dict[str, list[Any]]:
-    """The exclusion `rule`, as far as it speaks of levels in `axes`."""
-    listed = {axis: levels if isinstance(levels, list | tuple) else (levels,) for axis, levels in rule.items()}
-    return {axis: [level for level in levels if level in axes[axis]] for axis, levels in listed.items()}
+def _narrowed(rules: Iterable[dict[str, Any]], axes: dict[str, tuple[Any, ...]]) -> tuple[dict[str, list[Any]], ...]:
+    """Exclusions as far as they speak of levels in `axes`; those that speak of others only are left out."""
+    within = ({axis: list(levels_in(rule, axis, axes[axis])) for axis in rule} for rule in rules)
+    return tuple(rule for rule in within if all(rule.values()))
+
+
+def _left(given: Any, levels: tuple[Any, ...]) -> Any:
+    """A level, or those of a list of them that are in `levels`."""
+    return [level for level in given if level in levels] if isinstance(given, list | tuple) else given
 
 
 def _problems(study: Study, cells: tuple[Cell, ...]) -> list[Problem]:

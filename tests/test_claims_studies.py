@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +15,7 @@ import bn_ablate as bn
 from bn_ablate.plan import quick
 
 ROOT = Path(__file__).resolve().parents[1]
+ALL = sorted((ROOT / "configs").glob("*.toml"))
 STUDIES = sorted((ROOT / "configs").glob("c[1-8]_*.toml"))
 
 
@@ -56,6 +61,75 @@ def test_a_quick_study_is_small_and_keeps_what_it_can(path: Path) -> None:
     for hypothesis in short.hypotheses:
         for rule in hypothesis.sides.values():
             assert any(cell.matches(rule) for cell in plan.cells)
+
+
+def read_back(study: bn.Study) -> bn.Study:
+    """`study` as its manifest says it, and as whoever opens its results reads it."""
+    return bn.build_study(json.loads(study.model_dump_json()))
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda path: path.stem)
+def test_every_study_is_planned_in_both_forms_and_read_back_as_it_was(path: Path) -> None:
+    study = bn.load_study(path)
+    for form in (study, quick(study)):
+        assert read_back(form) == form
+        assert bn.make_plan(read_back(form)) == bn.make_plan(form)
+
+
+def contrast(name: str, a: dict[str, Any], b: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"id": name, "kind": "contrast", "statement": "s", "metric": "gap", "a": a, "b": b} | more
+
+
+DEEP = {
+    "name": "deep",
+    "train": {"warmup_steps": 50},
+    "axes": {"steps": [100, 200], "depth": [2, 4, 8], "width": [8, 16, 32], "placement": ["none", "pre"]},
+    "exclude": [
+        {"depth": [2], "width": [8, 16, 32]},
+        {"depth": [4, 2], "width": 32, "placement": "pre"},
+        {"width": 8, "placement": ["pre", "none"], "steps": 100},
+        {"depth": 8, "placement": "pre", "steps": [200, 100]},
+        {"depth": 2, "steps": [100, 200]},
+    ],
+    "hypotheses": [
+        contrast("kept", {"placement": "pre", "depth": 4}, {"placement": "none", "depth": [2, 4]}),
+        contrast("by_width", {"width": 8}, {"width": 16}),
+        contrast("narrowed", {"width": [8, 16, 32], "placement": "pre"}, {"width": [8, 32], "placement": "none"}),
+        contrast("by_lost_width", {"width": 8}, {"width": 32}),
+        contrast("by_lost_depth", {"depth": [2]}, {"depth": 4}),
+        contrast("by_steps", {"steps": 100}, {"steps": 200}),
+        contrast("over_steps", {"placement": "pre"}, {"placement": "none"}, select={"axis": "steps"}),
+        contrast("over_width", {"placement": "pre", "depth": 4}, {"placement": "none"}, select={"axis": "width"}),
+        {"id": "slope", "kind": "slope", "statement": "s", "metric": "gap", "axis": "steps", "a": {}},
+        {"id": "trend", "kind": "slope", "statement": "s", "metric": "gap", "axis": "width", "a": {"depth": 4}},
+    ],
+}
+
+
+def test_a_quick_study_speaks_of_what_it_has_and_of_nothing_else() -> None:
+    """Depth 2 has no cells, so 4 and 8 are the first that have; a width is left out at some of the steps only."""
+    short = quick(bn.build_study(DEEP))
+    assert short.axes == {"depth": (4, 8), "width": (8, 16), "placement": ("none", "pre")}
+    assert (short.train.steps, short.train.warmup_steps) == (12, 6)
+    assert short.exclude == ({"depth": [8], "placement": ["pre"]},)
+    kept = {hypothesis.id: hypothesis for hypothesis in short.hypotheses}
+    assert list(kept) == ["kept", "by_width", "narrowed", "over_width", "trend"]
+    assert kept["kept"].sides == {"a": {"placement": "pre", "depth": 4}, "b": {"placement": "none", "depth": [4]}}
+    assert kept["narrowed"].sides["b"] == {"width": [8], "placement": "none"}
+    assert read_back(short) == short
+    assert len(bn.make_plan(short).cells) == 6
+
+
+@pytest.mark.parametrize("quickly", [True, False])
+def test_make_claims_judges_the_folders_that_its_runs_fill(quickly: bool) -> None:
+    words = ["make", "-n", "claims", "RESULTS=here", *(["ARGS=--quick"] if quickly else [])]
+    alone = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    said = subprocess.run(words, cwd=ROOT, env=alone, capture_output=True, text=True, check=True, timeout=60).stdout
+    (judging,) = (line for line in said.splitlines() if "bn-ablate claims" in line)
+    studies = [bn.load_study(path) for path in STUDIES]
+    names = [(quick(study) if quickly else study).name for study in studies]
+    assert re.findall(r'"here/(.*?)"', judging.partition("--output")[0]) == names
+    assert len(re.findall(r"bn-ablate run .* --quick$" if quickly else "bn-ablate run .*[^k]$", said, re.M)) == 8
 
 
 def test_a_quick_study_drops_hypotheses_that_lose_their_cells() -> None:
