@@ -64,6 +64,20 @@ def show_plan(console: Console, plan: Plan, memory_bytes: int) -> None:
     )
 
 
+def show_outlook(console: Console, plan: Plan) -> None:
+    """Print whether any outcome could decide the hypotheses of `plan`, and how many seeds would do."""
+    if not plan.study.hypotheses:
+        return
+    from bn_ablate.analysis.outlook import outlook
+    from bn_ablate.analysis.words import outlook_lines
+
+    decidable, warnings = outlook_lines(outlook(plan), len(plan.seeds))
+    for line in decidable:
+        console.print(line, soft_wrap=True, markup=False)
+    for line in warnings:
+        console.print(line, style="yellow", soft_wrap=True, markup=False)
+
+
 @contextmanager
 def run_progress(console: Console) -> Iterator[Callable[[RunProgress], None]]:
     """Show a bar with lanes, steps/s and time left; on anything but a terminal a line now and then."""
@@ -217,12 +231,13 @@ def _accuracy(row: dict[str, Any]) -> str:
 
 
 def show_verdicts(console: Console, claims: list[dict[str, Any]]) -> None:
-    """Print a line per hypothesis: estimate and interval with their unit, adjusted p, verdict."""
+    """Print a row per hypothesis: estimate and interval with their unit, adjusted p, verdict; then the reasons."""
     if not claims:
         return
     from bn_ablate.analysis.groups import groups
     from bn_ablate.analysis.metrics import p_text
     from bn_ablate.analysis.shown import interval_text, scale_of, texts
+    from bn_ablate.analysis.verdicts import floor_notes
 
     console.print("Hypotheses", style="table.title")
     table = Table("hypothesis", "where", "estimate", "95% interval", "adjusted p", "verdict")
@@ -244,6 +259,10 @@ def show_verdicts(console: Console, claims: list[dict[str, Any]]) -> None:
                 f"[{VERDICT_STYLES[record['verdict']]}]{record['verdict']}[/]",
             )
     console.print(table)
+    for record in claims:
+        console.print(escape(f"{record['id']}: {record['verdict']}. {record['reason']}"), soft_wrap=True)
+    for line in floor_notes(claims):
+        console.print(line, style="dim", markup=False)
 
 
 def show_claims(console: Console, said: dict[str, Any], file: Path) -> None:

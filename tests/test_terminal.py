@@ -201,6 +201,7 @@ CLAIM: dict[str, Any] = {
     "interval": [-0.2, -0.05],
     "p_adjusted": 0.0123,
     "verdict": "supported",
+    "reason": "It is clear.",
 }
 
 
@@ -225,6 +226,16 @@ def test_the_verdicts(console: Console) -> None:
         [f"nan {said}", "", "–", "[−∞, 0.000]", "0.012", "equivalent"],
         [f"off {said}", "", "> 0.8", "[+0.500, > 0.8]", "0.012", "supported"],
     ]
+
+
+def test_every_verdict_says_why(console: Console) -> None:
+    floor = {"p": 0.002, "smallest_p": 0.002, "p_adjusted": 0.004, "family": 2, "n_seeds": 10}
+    terminal.show_verdicts(console, [CLAIM | floor, CLAIM | floor | {"id": "C7[/]", "verdict": "inconclusive"}])
+    after = lines_of(console)[lines_of(console).index("C4-gap: supported. It is clear.") :]
+    assert after[1] == "C7[/]: inconclusive. It is clear."
+    assert " ".join(after[2:]).startswith(
+        "2 hypotheses have the same adjusted p, 0.004: each has the smallest p that 10"
+    )
 
 
 def test_rows_of_one_hypothesis_stand_together(console: Console) -> None:

@@ -13,6 +13,7 @@ from bn_ablate.analysis.figures.style import LOOKS
 from bn_ablate.analysis.groups import Group, groups
 from bn_ablate.analysis.report import VERDICTS, inline, render, shown_verdict
 from bn_ablate.analysis.shown import interval_text, scale_of, texts
+from bn_ablate.analysis.verdicts import floor_notes
 from bn_ablate.analysis.words import CLAIMS
 from bn_ablate.results import Results, open_results
 from bn_ablate.results.files import write_text
@@ -36,7 +37,11 @@ def write_board(folders: Iterable[Path], said: dict[str, Any], file: Path) -> No
         claim["groups"] = [_group(group) for group in groups(records)]
         claim["studies"] = sorted({hypothesis["study"] for hypothesis in claim["hypotheses"]})
     looks = [{"name": name, **look._asdict()} for name, look in LOOKS.items()]
-    write_text(file, render("board.html.j2", claims=claims, studies=studies, family=said["family"], looks=looks))
+    floors = floor_notes(said["hypotheses"])
+    write_text(
+        file,
+        render("board.html.j2", claims=claims, studies=studies, family=said["family"], floors=floors, looks=looks),
+    )
 
 
 def _group(group: Group) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def combine_claims(folders: Iterable[Path]) -> dict[str, Any]:
         records += [{"study": results.name} | record for record in results.claims if record["claim"]]
     family = _primary(records)
     adjusted = holm([1.0 if record["p"] is None else record["p"] for record in family])
-    judged = [_judged(record, p) for record, p in zip(family, adjusted, strict=True)]
+    judged = [_judged(record | {"family": len(family)}, p) for record, p in zip(family, adjusted, strict=True)]
     names = sorted({record["claim"] for record in judged})
     return {
         "alpha": ALPHA,

@@ -86,7 +86,7 @@ def _slope(hypothesis: Slope, scores: Scores, axes: dict[str, tuple[Any, ...]], 
     for sign, (side, rule) in zip((1.0, -1.0), hypothesis.sides.items(), strict=False):
         levels, columns, chosen[side] = _along(hypothesis, values, rule, scores, axes)
         with np.errstate(invalid="ignore"):
-            d = d + sign * columns @ curves.slope_weights(_x(hypothesis, levels, axes))
+            d = d + sign * columns @ curves.slope_weights(positions(hypothesis, levels, axes))
     return _mean_of(hypothesis, d, resamples, chosen)
 
 
@@ -96,7 +96,7 @@ def _optimum_shift(
     quality = scores.quality(hypothesis.metric)
     levels, a, of_a = _along(hypothesis, quality, hypothesis.a, scores, axes)
     _, b, of_b = _along(hypothesis, quality, hypothesis.b, scores, axes)  # the same levels: the plan sees to it
-    x, k = _x(hypothesis, levels, axes), len(levels)
+    x, k = positions(hypothesis, levels, axes), len(levels)
     columns = np.concatenate([a, b], axis=1)
     columns = columns[~np.isnan(columns).any(axis=1)]
     n_excluded = scores.n_seeds - len(columns)
@@ -134,7 +134,7 @@ def _equivalent_level(
     values = scores.of(hypothesis.metric)
     matched = scores.side(values, hypothesis.a, hypothesis.select)
     levels, curve, chosen = _along(hypothesis, values, hypothesis.b, scores, axes)
-    x = _x(hypothesis, levels, axes)
+    x = positions(hypothesis, levels, axes)
     columns = np.concatenate([matched.values[:, np.newaxis], curve], axis=1)
     columns = columns[np.isfinite(columns).all(axis=1)]
     n_excluded = scores.n_seeds - len(columns)
@@ -185,7 +185,7 @@ def _along(
     return levels, np.stack([side.values for side in sides], axis=1), [side.chosen for side in sides]
 
 
-def _x(
+def positions(
     hypothesis: OptimumShift | Slope | EquivalentLevel, levels: tuple[float, ...], axes: dict[str, tuple[Any, ...]]
 ) -> Vector:
     """Where `levels` stand on the axis: themselves, their log10, or their rank among all levels of the study's axis."""

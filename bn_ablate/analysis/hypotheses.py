@@ -35,7 +35,7 @@ def judge(study: Study, lanes: pl.DataFrame, resamples: int = stats.RESAMPLES) -
     found = [estimate(hypothesis, scores, study.axes, resamples) for hypothesis in study.hypotheses]
     adjusted = stats.holm([estimated.test.p if estimated.test else 1.0 for estimated in found])
     return [
-        _record(scores, hypothesis, estimated, p_adjusted, len(found))
+        record_of(scores, hypothesis, estimated, p_adjusted, len(found), resamples)
         for hypothesis, estimated, p_adjusted in zip(study.hypotheses, found, adjusted, strict=True)
     ]
 
@@ -49,9 +49,15 @@ def write_claims(results: Results) -> list[dict[str, Any]]:
     return records
 
 
-def _record(
-    scores: Scores, hypothesis: Hypothesis, estimated: Estimated, p_adjusted: float, family: int
+def record_of(
+    scores: Scores,
+    hypothesis: Hypothesis,
+    estimated: Estimated,
+    p_adjusted: float,
+    family: int,
+    resamples: int = stats.RESAMPLES,
 ) -> dict[str, Any]:
+    """The record of a hypothesis that is one of `family`, from its estimate and its p value as adjusted."""
     d, interval, test = estimated.d, estimated.interval, estimated.test
     bound = bound_of(hypothesis)
     bounds = (-hypothesis.margin, hypothesis.margin) if isinstance(hypothesis, Equivalence) else (bound, bound)
@@ -80,6 +86,8 @@ def _record(
         "effect_size": stats.effect_size(d),
         "p": test.p if test else None,
         "p_adjusted": p_adjusted if test else None,
+        "family": family,
+        "smallest_p": stats.smallest_p(len(d), resamples) if test and test.by_signs else None,
         "test": test.method if test else None,
         "n_seeds": len(d),
         "n_excluded": estimated.n_excluded,
@@ -117,8 +125,11 @@ def _within_axis(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _seeds_needed(hypothesis: Hypothesis, estimated: Estimated, family: int) -> int | None:
-    mean = float(estimated.d.mean())
+    """`stats.seeds_needed`, and more than there are, since these did not decide."""
+    mean, used = float(estimated.d.mean()), len(estimated.d) + estimated.n_excluded
     if isinstance(hypothesis, Equivalence):
         room = hypothesis.margin - abs(mean)
-        return stats.seeds_needed(estimated.d, abs(room), family, both_sides=room > 0)
-    return stats.seeds_needed(estimated.d, abs(mean - estimated.zero), family)
+        wanted = stats.seeds_needed(estimated.d, abs(room), family, both_sides=room > 0)
+    else:
+        wanted = stats.seeds_needed(estimated.d, abs(mean - estimated.zero), family)
+    return wanted and max(wanted, used + 1)

@@ -21,6 +21,7 @@ from bn_ablate.analysis.metrics import metric as describe
 from bn_ablate.analysis.metrics import p_text
 from bn_ablate.analysis.shown import texts
 from bn_ablate.analysis.tables import write_tables
+from bn_ablate.analysis.verdicts import floor_notes
 from bn_ablate.results import Results, open_results, seal
 from bn_ablate.results.files import write_text
 from bn_ablate.results.tables import PARTS
@@ -69,6 +70,7 @@ def html_page(results: Results, claims: list[dict[str, Any]], drawn: list[Chart]
         folder=results.path.name,
         looks=[{"name": name, **LOOKS[name]._asdict()} for name in levels_of(results, "placement")],
         verdicts=[shown_verdict(claim) for claim in claims],
+        floors=floor_notes(claims),
         counts=[(name, counts[name], VERDICTS[name]) for name in VERDICTS if counts[name]],
         design=_design(results),
         run=_run(results.manifest),
@@ -116,7 +118,11 @@ def shown_verdict(claim: dict[str, Any]) -> dict[str, Any]:
         ("Interval", claim["interval_method"]),
         ("Test", claim["test"] and f"{claim['test']}; p {p_text(claim['p'])}"),
         ("Standardized effect", None if claim["effect_size"] is None else f"{claim['effect_size']:.2f}"),
-        ("Seeds needed to decide", claim["seeds_needed"] and f"about {claim['seeds_needed']:,}"),
+        (
+            "Seeds needed to decide",
+            claim["seeds_needed"]
+            and f"about {claim['seeds_needed']:,}, were mean and spread of the differences as here",
+        ),
     ]
     return claim | {
         "icon": VERDICTS[claim["verdict"]],

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -44,10 +45,11 @@ class Interval(NamedTuple):
 
 
 class Test(NamedTuple):
-    """A p value, and what it comes from."""
+    """A p value, what it comes from, and whether it counts signs, so that few seeds give no small one."""
 
     p: float
     method: str
+    by_signs: bool = True
 
 
 def constant(d: Vector) -> bool:
@@ -156,7 +158,7 @@ def pseudo_values(columns: Vector, statistic: Statistic) -> Vector:
 def sign_flip_p(d: Vector, resamples: int = RESAMPLES) -> Test:
     """Two-sided p value of the mean of `d` under random signs: were `a` and `b` exchangeable, each sign were a coin.
 
-    Exact up to 14 seeds; the smallest p is then `2 / 2ⁿ`.
+    Exact up to 14 seeds; the smallest p (`smallest_p`) is then `2 / 2ⁿ`.
     """
     n = len(d)
     exact = n <= EXACT_SEEDS
@@ -170,6 +172,17 @@ def sign_flip_p(d: Vector, resamples: int = RESAMPLES) -> Test:
         rng=np.random.default_rng(_RANDOM_SEED),
     )
     return Test(float(result.pvalue), f"{'exact' if exact else 'Monte Carlo'} sign-flip, {assignments} assignments")
+
+
+@cache
+def smallest_p(n: int, resamples: int = RESAMPLES) -> float:
+    """The smallest p value that signs of `n` seeds can give: that of seeds which all agree."""
+    return sign_flip_p(np.ones(n), resamples).p
+
+
+def fewest_seeds(alpha: float) -> int | None:
+    """The fewest seeds of which `smallest_p` lies below `alpha`; None where no number of them does."""
+    return next((n for n in range(FEWEST_SEEDS, EXACT_SEEDS + 1) if smallest_p(n) < alpha), None)
 
 
 def swap_p(a: Vector, b: Vector, statistic: Statistic, resamples: int = RESAMPLES) -> Test:
@@ -217,9 +230,11 @@ def equivalence_p(d: Vector, margin: float, resamples: int = RESAMPLES) -> Test:
 def tost_p(d: Vector, margin: float) -> Test:
     """P value of two one-sided paired t tests: small when the mean of `d` lies within `±margin` (Schuirmann 1987)."""
     if constant(d):
-        return Test(float(abs(d.mean()) >= margin), "all seeds agree: the difference against the margin")
+        return Test(
+            float(abs(d.mean()) >= margin), "all seeds agree: the difference against the margin", by_signs=False
+        )
     p, _, _ = ttost_paired(d, np.zeros_like(d), -margin, margin)
-    return Test(float(p), f"two one-sided t tests, {len(d) - 1} degrees of freedom")
+    return Test(float(p), f"two one-sided t tests, {len(d) - 1} degrees of freedom", by_signs=False)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -242,15 +257,15 @@ def seeds_needed(d: Vector, distance: float, family: int, both_sides: bool = Fal
     Normal approximation: `((z(1 - α') + z(power)) · std / distance)²`, where `distance` is how far the mean lies from
     the bound it has to clear. α' is .05 / `family`, the hardest step of Holm, halved for a two-sided test. `both_sides`
     (equivalence) has two bounds to clear: α' is not halved, and the power is shared between them. A sign-flip test also
-    needs `2 / 2ⁿ` to lie below .05 / `family`. Nothing where no number of seeds up to a million would do.
+    needs its smallest p to lie below .05 / `family`. Nothing where no number of seeds up to a million would do.
     """
     if len(d) < 2 or constant(d) or distance <= 0:
         return None
     alpha = ALPHA / family
+    fewest: int | None = FEWEST_SEEDS
     if both_sides:
-        z, fewest = stats.norm.isf(alpha) + stats.norm.isf((1 - _POWER) / 2), FEWEST_SEEDS
+        z = stats.norm.isf(alpha) + stats.norm.isf((1 - _POWER) / 2)
     else:
-        z = stats.norm.isf(alpha / 2) + stats.norm.isf(1 - _POWER)
-        fewest = max(FEWEST_SEEDS, math.floor(math.log2(2 / alpha)) + 1)
+        z, fewest = stats.norm.isf(alpha / 2) + stats.norm.isf(1 - _POWER), fewest_seeds(alpha)
     wanted = (float(z) * float(d.std(ddof=1)) / distance) ** 2
-    return max(fewest, math.ceil(wanted)) if wanted <= _MOST_SEEDS else None
+    return max(fewest, math.ceil(wanted)) if fewest and wanted <= _MOST_SEEDS else None

@@ -20,7 +20,7 @@ A verdict is made of a record alone, so that it can be made again with another a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from bn_ablate.analysis.metrics import p_text
@@ -52,7 +52,8 @@ def too_thin(n_seeds: int, n_excluded: int) -> str | None:
             "there the metric of a lane is not finite or not measured."
         )
     if n_seeds < FEWEST_SEEDS:
-        return f"A verdict needs {FEWEST_SEEDS} seeds or more; {n_seeds} {'has' if n_seeds == 1 else 'have'} a value."
+        have = f"{n_seeds} {'has' if n_seeds == 1 else 'have'} a value"
+        return f"Fewer than {FEWEST_SEEDS} seeds carry no verdict, and {have}; `bn-ablate plan` says how many would do."
     return None
 
 
@@ -60,7 +61,7 @@ def decide(record: Mapping[str, Any], p_adjusted: float) -> Verdict:
     """The verdict on a record of `claims.json` by the rule of this module, with the adjusted p given."""
     if thin := too_thin(record["n_seeds"], record["n_excluded"]):
         return Verdict("inconclusive", thin)
-    p = f"the adjusted p {_is(p_text(p_adjusted))}"
+    p = f"the adjusted p {_is(p_text(p_adjusted))}{_floor(record, p_adjusted)}"
     if record["kind"] == "equivalence":
         return _equivalence(record, p_adjusted, p)
     shown, side = _bound_text(record), record["lies"]
@@ -86,6 +87,36 @@ def _equivalence(record: Mapping[str, Any], p_adjusted: float, p: str) -> Verdic
     if p_adjusted < ALPHA:
         return Verdict("equivalent", f"Two one-sided tests place the difference within {margin}; {p}.")
     return Verdict("inconclusive", f"Two one-sided tests do not place the difference within {margin}; {p}.")
+
+
+def _floor(record: Mapping[str, Any], p_adjusted: float) -> str:
+    """Where Holm makes too much of the smallest p of so many seeds: that no outcome would have been clearer."""
+    if p_adjusted < ALPHA or not at_floor(record):
+        return ""
+    return (
+        f": no p of {record['n_seeds']} seeds is below {record['smallest_p']:.4g}, of which Holm over "
+        f"{record['family']} hypotheses makes {p_text(p_adjusted)}"
+    )
+
+
+def at_floor(record: Mapping[str, Any]) -> bool:
+    """Whether the record's p, before its adjustment, is the smallest that so many seeds can give."""
+    return record.get("smallest_p") is not None and record["p"] <= record["smallest_p"]
+
+
+def floor_notes(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A sentence for each adjusted p that several records of a family share, since their p is the smallest there is."""
+    alike: dict[tuple[float, float, int], int] = {}
+    for record in filter(at_floor, records):
+        key = (record["p_adjusted"], record["smallest_p"], record["n_seeds"])
+        alike[key] = alike.get(key, 0) + 1
+    return [
+        f"{count} hypotheses have the same adjusted p, {p_text(adjusted)}: each has the smallest p that {seeds} seeds "
+        f"allow, {smallest:.4g}, and Holm over {records[0]['family']} hypotheses makes {p_text(adjusted)} of it. More "
+        "seeds would tell them apart."
+        for (adjusted, smallest, seeds), count in alike.items()
+        if count > 1
+    ]
 
 
 def _edges(record: Mapping[str, Any]) -> str:

@@ -89,7 +89,9 @@ def test_verdicts_that_stand_alone_may_fall_in_the_family(tmp_path: Path) -> Non
     assert {record["in_study"]["verdict"] for record in said["hypotheses"]} == {"supported"}
     assert {record["verdict"] for record in said["hypotheses"]} == {"inconclusive"}
     assert said["hypotheses"][0]["p_adjusted"] == pytest.approx(40 * 2 / 2**10)
-    assert said["hypotheses"][0]["reason"].endswith("but the adjusted p is 0.078.")
+    assert said["hypotheses"][0]["reason"].endswith(
+        "but the adjusted p is 0.078: no p of 10 seeds is below 0.001953, of which Holm over 40 hypotheses makes 0.078."
+    )
     assert {claim["verdict"] for claim in said["claims"]} == {"inconclusive"}
 
 

@@ -88,7 +88,10 @@ def test_holm_over_the_study(tmp_path: Path) -> None:
     assert records[0]["p"] == 2 / 2**SEEDS
     assert records[0]["p_adjusted"] == pytest.approx(30 * 2 / 2**SEEDS)
     assert {record["verdict"] for record in records} == {"inconclusive"}
-    assert records[0]["reason"] == "The 95% interval lies above 0, but the adjusted p is 0.059."
+    assert records[0]["reason"] == (
+        "The 95% interval lies above 0, but the adjusted p is 0.059: no p of 10 seeds is below 0.001953, of which Holm "
+        "over 30 hypotheses makes 0.059."
+    )
 
 
 @pytest.mark.parametrize(("lost", "verdict"), [(0, "supported"), (2, "supported"), (3, "inconclusive")])

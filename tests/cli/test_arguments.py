@@ -11,16 +11,20 @@ import pytest
 
 from tests.cli.command_line import ROOT, TINY, Bn, command
 
+HEAVY = {"jax", "flax", "tensorflow_datasets", "matplotlib", "wandb"}
+JUDGING = {"scipy", "polars"}
+"""What judges hypotheses, and so says of those of a plan whether they can be decided."""
 
-def test_the_plan_runs_nothing_and_needs_no_jax(tmp_path: Path) -> None:
-    code = (
-        "import sys; from bn_ablate.cli import main; main(['plan', sys.argv[1]]); print(*sys.modules, file=sys.stderr)"
-    )
-    start = command("-c", code, ROOT / "configs" / "ablate.toml")
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_the_plan_runs_nothing_and_needs_no_jax(tmp_path: Path, asks: bool) -> None:
+    code = "import sys, bn_ablate.cli as c; c.main(['plan', *sys.argv[1:]]); print(*sys.modules, file=sys.stderr)"
+    start = command("-c", code, ROOT / "configs" / "ablate.toml", *([] if asks else ["--set", "hypotheses=[]"]))
     done = subprocess.run(**start, capture_output=True, check=True, timeout=60, cwd=tmp_path)
     loaded = set(done.stderr.split())
     assert "bn_ablate.plan" in loaded
-    assert not loaded & {"jax", "flax", "tensorflow_datasets", "polars", "matplotlib", "wandb", "scipy"}
+    assert not loaded & (HEAVY if asks else HEAVY | JUDGING)
+    assert ("10 seeds can decide each of the 9 hypotheses; 9 would do" in done.stdout) == asks
     assert "72 cells × 10 seeds = 720 lanes" in done.stdout
     assert "1 compiled program;" in done.stdout
     assert list(tmp_path.iterdir()) == []
