@@ -17,7 +17,8 @@ from tests.disk import Disk, kinds_of_disk, mounted
 # one folder for a test run, whether it has one process or several
 SHARED = Path(tempfile.gettempdir()) / f"bn_ablate-tests-{os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())}"
 
-set_up("cpu", host_devices=2, cache=SHARED / "programs")
+# on two CPU devices, if not where this says: `scripts/gpu_check.sh` says "auto"
+set_up(os.environ.get("BN_ABLATE_TEST_DEVICE", "cpu"), host_devices=2, cache=SHARED / "programs")  # type: ignore[arg-type]
 os.environ["BN_ABLATE_DATA_DIR"] = str(SHARED / "data")
 hypothesis.settings.register_profile("patient", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("patient")

@@ -29,7 +29,8 @@ class WorkerError(RuntimeError):
 def environment() -> dict[str, str]:
     """That of the workers: the caller's, with the modules in reach, and without settings that favour or hinder."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(FOREIGN)}
-    return kept | {"PYTHONPATH": os.pathsep.join(map(str, (SCRIPTS, ROOT)))}
+    given = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    return kept | {"PYTHONPATH": os.pathsep.join([str(SCRIPTS), str(ROOT), *given])}
 
 
 def write_examples(case: Case, path: Path) -> None:

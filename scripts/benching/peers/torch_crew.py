@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import statistics
+import time
 from abc import ABC, abstractmethod
 from multiprocessing.connection import Connection
 
@@ -36,20 +37,41 @@ class Trainer(ABC):
 
 
 def batches_of(case: Case, path: str) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Every batch, cut beforehand: flat for an MLP, channels first for a CNN."""
+    """Every batch, cut beforehand and on the device: flat for an MLP, channels first for a CNN."""
+    device = torch.get_default_device()
     with np.load(path) as arrays:
-        x, y = torch.from_numpy(arrays["x"]), torch.from_numpy(arrays["y"]).long()
-        positions = torch.from_numpy(arrays["positions"]).long()
+        x, y = torch.from_numpy(arrays["x"]).to(device), torch.from_numpy(arrays["y"]).long().to(device)
+        positions = torch.from_numpy(arrays["positions"]).long().to(device)
     x = x.permute(0, 3, 1, 2) if case.architecture == "cnn" else x.flatten(1)
     return [(x[at].contiguous(), y[at]) for at in positions]
 
 
+def seconds_since(begun: float) -> float:
+    """Seconds since `begun`, once the device has done all that it was given."""
+    if torch.get_default_device().type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - begun
+
+
 class Crew(Peer):
-    """A case dealt out to so many processes, this one among them."""
+    """A case dealt out to so many processes, this one among them; or, by one process, to another device.
+
+    With `tf32` the float32 products of a GPU that has it are in tf32, which is JAX's default and not PyTorch's.
+    """
 
     def __init__(
-        self, kind: type[Trainer], case: Case, path: str, round_seconds: float, processes: int, threads: int
+        self,
+        kind: type[Trainer],
+        case: Case,
+        path: str,
+        round_seconds: float,
+        processes: int,
+        threads: int,
+        device: str = "cpu",
+        tf32: bool = False,
     ) -> None:
+        torch.set_default_device(device)
+        torch.set_float32_matmul_precision("high" if tf32 else "highest")
         self._case = case
         self._round_seconds = round_seconds
         self._n_steps = case.steps

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from benching.cases import Case, Lane
-from benching.peers.torch_crew import Crew, Trainer, batches_of
+from benching.peers.torch_crew import Crew, Trainer, batches_of, seconds_since
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "sigmoid": nn.Sigmoid,
@@ -76,7 +76,7 @@ class EagerTrainer(Trainer):
                 loss.backward()
                 tx.step()
                 total += loss.detach()
-        return time.perf_counter() - begun, float(total) / len(networks) / n_steps
+        return seconds_since(begun), float(total) / len(networks) / n_steps
 
     def _make(self, lane: Lane) -> nn.Module:
         torch.manual_seed(lane.seed)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 as everywhere
 
 from benching.cases import Case, Layer, Structure
-from benching.peers.torch_crew import Crew, Trainer, batches_of
+from benching.peers.torch_crew import Crew, Trainer, batches_of, seconds_since
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "sigmoid": torch.sigmoid,
@@ -162,7 +162,7 @@ class StackedTrainer(Trainer):
                 losses.sum().backward()
                 tx.step()
                 total += losses[sampled].detach()
-        return time.perf_counter() - begun, float(total) / len(networks) / n_steps
+        return seconds_since(begun), float(total) / len(networks) / n_steps
 
 
 def make(case: Case, examples: str, **options: Any) -> Crew:

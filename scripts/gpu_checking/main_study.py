@@ -1,0 +1,78 @@
+"""The main study, finished, through the public call: with the device's default products, and with float32 ones."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+from benching.workers import ROOT
+
+from gpu_checking.section import Section, set_up_jax
+
+METRICS = ("final_test_accuracy", "final_train_loss", "final_test_loss")
+TINY = ("seeds=2", "train.steps=20", "measure.every=10", "model.depth=2", "model.width=8")
+
+
+def run(section: Section) -> None:
+    """Report a run of each precision; what they differ in is for the table."""
+    set_up_jax(section)
+    section.attempt("default", lambda: _finished(section, None), 10)
+    if section.platform != "cpu" or section.tiny:
+        section.attempt("highest", lambda: _finished(section, "highest"), 20)
+
+
+def _finished(section: Section, precision: str | None) -> dict[str, Any]:
+    """The study from nothing to its tables: seconds, memory, final metrics by lane, and the verdicts."""
+    import jax
+
+    import bn_ablate as bn
+    from bn_ablate.engine.devices import peak_memory_bytes
+
+    study = bn.load_study(ROOT / "configs" / "ablate.toml", TINY if section.tiny else ())
+    jax.config.update("jax_default_matmul_precision", precision)
+    begun = time.perf_counter()
+    results = bn.run(study, section.folder / (precision or "default"))
+    seconds = time.perf_counter() - begun
+    manifest = results.manifest
+    return {
+        "lanes": results.lanes.height,
+        "steps": study.train.steps,
+        "finished_seconds": seconds,
+        "timing": manifest["timing"],
+        "strategy": manifest["strategy"],
+        "peak_bytes": peak_memory_bytes(),
+        "estimated_bytes": _estimate(study),
+        "lane_ids": results.lanes["lane_id"].to_list(),
+        "metrics": {name: [_plain(value) for value in results.lanes[name].to_list()] for name in METRICS},
+        "verdicts": _verdicts(results),
+    }
+
+
+def _estimate(study: Any) -> dict[str, int]:
+    """What was thought beforehand that the lanes and the process would need."""
+    from bn_ablate.engine import Engine
+    from bn_ablate.memory import PROGRAM_BYTES, shard_bytes
+    from bn_ablate.plan import make_plan
+    from bn_ablate.study import _data_of
+
+    plan = make_plan(study)
+    machine = Engine(_data_of(plan, None)).machine()
+    lanes = shard_bytes(plan.groups[0].settings, plan.n_lanes, len(plan.seeds), machine)
+    return {"lanes": lanes, "process": PROGRAM_BYTES}
+
+
+def _verdicts(results: Any) -> Any:
+    """Estimate, interval and verdict of each hypothesis."""
+    from bn_ablate.analysis import analyze
+
+    try:
+        records = analyze(results)
+    except Exception as error:  # the figures of speed are worth keeping all the same
+        return {"error": f"{type(error).__name__}: {error}"[:600]}
+    keys = ("id", "estimate", "interval", "verdict", "p_adjusted")
+    return [{key: _plain(record[key]) for key in keys if key in record} for record in records]
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
