@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from pathlib import Path
@@ -24,6 +25,7 @@ TINY_PATIENCE = 10.0
 def main(argv: list[str] | None = None) -> int:
     """Run the sections that were asked for, as far as time goes, and print the table."""
     arguments = _parser().parse_args(argv)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # ends the section too
     begun = time.monotonic()
     end = begun + 60.0 * arguments.minutes
     arguments.output.mkdir(parents=True, exist_ok=True)

@@ -33,7 +33,7 @@ SHARED_MEMORY = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
 SECTIONS = (
     Part("limits", "limits", 45),
-    Part("numerics", "numerics", 85, environment=SHARED_MEMORY, beside_tests=True),
+    Part("numerics", "numerics", 75, environment=SHARED_MEMORY, beside_tests=True),
     Part("lanes", "many_lanes", 80),
     Part("study", "main_study", 75),
     Part("rivals", "rivals", 110, 30),

@@ -152,9 +152,13 @@ class Job:
     def lower(self) -> Any:
         """Trace."""
         self.device = self.device or jax.devices()[0]
-        placed = jax.device_put((self.grid.arrays, self.grid.states), self.device)
+        there = jax.sharding.SingleDeviceSharding(self.device)
+        shapes = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=there),
+            (self.grid.arrays, self.grid.states),
+        )
         with jax.default_matmul_precision(self.precision):
-            return jax.jit(self.step, donate_argnums=1).lower(*placed, np.int32(1))
+            return jax.jit(self.step, donate_argnums=1).lower(*shapes, np.int32(1))
 
     def compile(self, lowered: Any) -> None:
         """Compile what `lower` gave."""
