@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bn_ablate.config import Study
     from bn_ablate.plan import Plan
     from bn_ablate.results import Results
+    from bn_ablate.sinks import Live
     from bn_ablate.study import RunProgress
 
 app = tyro.extras.SubcommandApp()
@@ -99,6 +100,7 @@ def run(
     show_plan(console, part, estimate_bytes(part))
     if not quick:
         show_outlook(console, part)
+    _check_wandb(wandb, sweep=bool(chosen))
     engine.set_up(device)
     trained = False
     budget = None if memory is None else int(memory * 2**30)
@@ -106,7 +108,7 @@ def run(
     with (
         signals.stopping_softly() as stop_if_asked,
         run_progress(console) as show_progress,
-        _streamed(console, part, results, wandb) as stream,
+        _live(part, results, wandb) as live,
     ):
 
         def on_progress(progress: RunProgress) -> None:
@@ -115,7 +117,8 @@ def run(
                 console.print(f"{progress.lanes} of {progress.lanes_planned} lanes are there already, and stay")
             trained = True
             show_progress(progress)
-            stream(progress)
+            if live:
+                live(progress)
             stop_if_asked()
 
         if chosen:
@@ -134,7 +137,7 @@ def run(
     )
     for note in done.manifest.get("notes", ()):
         console.print(f"note: {note}", style="yellow", soft_wrap=True, markup=False)
-    _finish(console, done, wandb)
+    _finish(console, done, wandb, live.message if live else "")
 
 
 @app.command
@@ -197,8 +200,24 @@ def _study(config: Path, overrides: tuple[str, ...]) -> Study:
     return load_study(config, overrides)
 
 
-def _finish(console: Console, done: Results, wandb: Wandb) -> None:
-    """What follows training: report, summary, verdicts, W&B, paths. A fault of W&B is told, and spoils nothing."""
+def _check_wandb(wandb: Wandb, *, sweep: bool) -> None:
+    """Find out before training whether W&B can be used, where that was asked for in so many words."""
+    from bn_ablate import sinks
+    from bn_ablate.sinks.sweep import in_sweep
+
+    if sweep:
+        if in_sweep():
+            sinks.check("online", sweep=True)
+    elif wandb != "auto":
+        sinks.check(wandb)
+
+
+def _finish(console: Console, done: Results, wandb: Wandb, not_streamed: str) -> None:
+    """What follows training: report, summary, verdicts, W&B, paths. A fault of W&B is reported, and spoils nothing.
+
+    It ends the command in an error where W&B was asked for in so many words. `not_streamed` says why no progress was
+    streamed, if so.
+    """
     from bn_ablate import sinks
     from bn_ablate.analysis import write_report
     from bn_ablate.results import open_results
@@ -214,29 +233,26 @@ def _finish(console: Console, done: Results, wandb: Wandb) -> None:
     try:
         with console.status("handing the results to W&B"):
             sent = sinks.publish(done.path, wandb)
-        console.print(sent.message, markup=False)
+        if not_streamed:
+            console.print(f"Weights & Biases: no progress was streamed: {not_streamed}", style="yellow", markup=False)
+        console.print(sent.message, soft_wrap=True, markup=False)
     except sinks.SinkError as error:
-        console.print(f"W&B: {error}", style="yellow", markup=False)
-        if wandb == "online":
+        if not_streamed:  # for the same reason, as a rule, which is said once
+            console.print("Weights & Biases: no progress was streamed", style="yellow")
+        if wandb != "auto":
             raise
+        console.print(str(error), style="yellow", soft_wrap=True, markup=False)
 
 
-@contextmanager
-def _streamed(console: Console, plan: Plan, results: Path, wandb: Wandb) -> Iterator[Callable[[RunProgress], None]]:
+def _live(plan: Plan, results: Path, wandb: Wandb) -> AbstractContextManager[Live | None]:
     """What streams progress to the study's run in W&B, where that was asked for."""
     from bn_ablate import sinks
 
     try:
         mode = sinks.asked_mode(wandb)
     except sinks.SinkError:
-        mode = wandb  # told when the results are handed over, and they are trained by then
-    if mode != "online" or plan.whole:
-        yield lambda progress: None
-        return
-    with sinks.Live(plan, results) as live:
-        yield live
-    if live.message:
-        console.print(f"Weights & Biases: no progress was streamed: {live.message}", style="yellow", markup=False)
+        mode = wandb  # said when the results are handed over, and they are trained by then
+    return sinks.Live(plan, results / plan.study.name) if mode == "online" and not plan.whole else nullcontext()
 
 
 def _show_in_sweep(console: Console, done: Results) -> None:

@@ -4,6 +4,6 @@ from bn_ablate.sinks.errors import SinkError
 from bn_ablate.sinks.fetch import Fetched, fetch
 from bn_ablate.sinks.live import Live
 from bn_ablate.sinks.modes import Mode, asked_mode
-from bn_ablate.sinks.publish import SyncReport, publish
+from bn_ablate.sinks.publish import SyncReport, check, publish
 
-__all__ = ["Fetched", "Live", "Mode", "SinkError", "SyncReport", "asked_mode", "fetch", "publish"]
+__all__ = ["Fetched", "Live", "Mode", "SinkError", "SyncReport", "asked_mode", "check", "fetch", "publish"]

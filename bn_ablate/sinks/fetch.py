@@ -11,9 +11,9 @@ from typing import NamedTuple
 from bn_ablate.results import ResultsError, damage, open_results
 from bn_ablate.results.files import TEMPORARY
 from bn_ablate.results.seal import read_manifest
-from bn_ablate.sinks.errors import SinkError, reason_of
+from bn_ablate.sinks.errors import SinkError, calling_wandb, unusable
 from bn_ablate.sinks.session import ARTIFACT_TYPE
-from bn_ablate.sinks.setup import has_key, quiet_wandb
+from bn_ablate.sinks.setup import quiet_wandb, require_key
 
 API_TIMEOUT = 30
 """Seconds that W&B may take for an answer."""
@@ -45,8 +45,7 @@ def fetch(name: str, results: str | Path = "results") -> Fetched:
     """
     results = Path(results)
     with quiet_wandb():
-        if not has_key():
-            raise SinkError("Weights & Biases: there is no API key: run `wandb login` or set WANDB_API_KEY.")
+        require_key()
         with _scratch(results) as scratch:
             full_name = _download(name, scratch)
             try:
@@ -69,16 +68,12 @@ def _download(name: str, folder: Path) -> str:
 
     if name.count("/") != 2:
         raise SinkError(f"{name!r} is not of the form ENTITY/PROJECT/ARTIFACT, as in me/bn_ablate/ablate-results")
-    try:
+    with calling_wandb(lambda error: unusable(error, f"{name} could not be fetched")):
         api = wandb.Api(overrides={"entity": name.partition("/")[0]}, timeout=API_TIMEOUT)
         artifact = api.artifact(name if ":" in name else f"{name}:latest")
         if artifact.type != ARTIFACT_TYPE:
             raise SinkError(f"Weights & Biases: {name} is of type {artifact.type!r}, not a study's {ARTIFACT_TYPE}")
         artifact.download(root=str(folder), skip_cache=True)
-    except SinkError:
-        raise
-    except Exception as error:
-        raise SinkError(f"Weights & Biases: {name} could not be fetched: {reason_of(error)}") from error
     return f"{name.partition(':')[0]}:{artifact.version}"
 
 

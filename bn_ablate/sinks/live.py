@@ -25,7 +25,7 @@ from bn_ablate.sinks import names
 from bn_ablate.sinks.content import RunContent, finite, running_content
 from bn_ablate.sinks.errors import SinkError
 from bn_ablate.sinks.session import open_session
-from bn_ablate.sinks.setup import has_key, quiet_wandb
+from bn_ablate.sinks.setup import quiet_wandb, require_key
 
 if TYPE_CHECKING:
     import numpy as np
@@ -172,8 +172,7 @@ def _stream(lines: IO[str]) -> None:
         raise _FailedError  # the training process is gone
 
     with quiet_wandb() as warnings:
-        if not has_key():
-            raise SinkError("there is no API key: run `wandb login` or set WANDB_API_KEY")
+        require_key()
         with open_session(Path(header["results"]), "online", header["project"], header["entity"], warnings) as session:
             try:
                 session.follow(content, points(), LIVE)
@@ -183,10 +182,10 @@ def _stream(lines: IO[str]) -> None:
 
 
 def main() -> int:
-    """Be the process that talks to W&B; what goes wrong is told in the last line of stderr."""
+    """Be the process that talks to W&B; what goes wrong is the last line of stderr."""
     try:
         _stream(sys.stdin)
     except SinkError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{error.reason}\n")
         return 1
     return 0

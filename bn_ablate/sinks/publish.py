@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,11 +12,11 @@ from typing import Any, Literal
 from bn_ablate.config.only import check_only
 from bn_ablate.results import Results, open_results
 from bn_ablate.sinks.content import lane_contents, study_content
-from bn_ablate.sinks.errors import SinkError
+from bn_ablate.sinks.errors import SinkError, sync_command
 from bn_ablate.sinks.modes import Mode, asked_mode
 from bn_ablate.sinks.record import SentRecord
 from bn_ablate.sinks.session import Session, open_session
-from bn_ablate.sinks.setup import configured_mode, has_key, quiet_wandb
+from bn_ablate.sinks.setup import configured_mode, has_key, quiet_wandb, refuse_sweep, require_key
 from bn_ablate.sinks.transfer import Transfer, send_all
 
 
@@ -40,6 +41,25 @@ class SyncReport:
     directory: Path | None
     url: str | None
     message: str
+
+
+def check(mode: Mode, *, sweep: bool = False) -> None:
+    """Find out, without asking the server, whether W&B can be used as `mode` says: before there is anything to send.
+
+    With `sweep` it is for the one run that a W&B agent has opened for this process.
+
+    Raises:
+        SinkError: there is no key for `online`, wandb does not take what the environment or its settings files say, or
+            `mode` is none.
+    """
+    wanted = asked_mode(mode)
+    if wanted == "disabled":
+        return
+    with quiet_wandb():
+        if not sweep:
+            refuse_sweep()
+        if wanted == "online":
+            require_key(", or choose --wandb offline.")
 
 
 def publish(
@@ -79,17 +99,14 @@ def publish(
     results = open_results(path)
     chosen = _chosen(results, only or {})
 
-    with quiet_wandb() as warnings:
+    with _kept(path), quiet_wandb() as warnings:
         if wanted == "auto":
             wanted = configured_mode()
         if wanted == "disabled":
             return _disabled()
         key = wanted != "offline" and has_key()
         if wanted == "online" and not key:
-            raise SinkError(
-                "Weights & Biases: there is no API key: run `wandb login` or set WANDB_API_KEY, or choose offline mode."
-                f" The results are in {path}, and `bn-ablate sync {path}` sends them later."
-            )
+            require_key(", or choose offline mode.")
         ids = chosen if lanes or (lanes is None and (key or wanted == "offline")) else set()
         study = study_content(results)
         with open_session(path, "online" if key else "offline", project, entity, warnings) as session:
@@ -100,13 +117,25 @@ def publish(
     return _report(session, done, study.id, url)
 
 
+@contextmanager
+def _kept(path: Path) -> Iterator[None]:
+    """Add to an error where the results are, and how they are sent later, unless it says so."""
+    try:
+        yield
+    except SinkError as error:
+        sync = sync_command(path)
+        if sync in str(error):
+            raise
+        raise SinkError(f"{error} The results are in {path}, and {sync} sends them later.", error.reason) from error
+
+
 def _report(session: Session, done: Transfer, study_id: str, url: str | None) -> SyncReport:
     lanes, unchanged = len(done.sent - {study_id}), len(done.unchanged - {study_id})
     new = ["the study's run"] * (study_id in done.sent) + [_count(lanes, "lane")] * (lanes > 0)
     what = " and ".join(new) or "nothing new"
     before = f" ({_count(len(done.unchanged), 'run')} unchanged)" if done.unchanged else ""
     directory = session.folder if session.mode == "offline" else None
-    sync = f"`bn-ablate sync {session.results}`"
+    sync = sync_command(session.results)
     if session.mode == "online":
         message = f"sent {what}{before}: {url}"
     elif lanes or unchanged:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 from bn_ablate.sinks.content import Artifact, RunContent
-from bn_ablate.sinks.errors import SinkError, failure
-from bn_ablate.sinks.setup import environment, own_settings, run_settings
+from bn_ablate.sinks.errors import SinkError, calling_wandb, failure
+from bn_ablate.sinks.setup import environment, own_project, refuse_sweep, run_settings
 
 if TYPE_CHECKING:
     import wandb
@@ -62,7 +62,7 @@ class Session:
         Online it opens that run: this shows, before anything else is sent, that the server answers and takes the key.
         """
         if self.mode == "offline":
-            with self._reporting():
+            with self._sending():
                 self.folder.mkdir(exist_ok=True)
             return f"offline {self.entity or ''}/{self.project}", None
         run = self._open(content)
@@ -84,7 +84,7 @@ class Session:
                 shutil.rmtree(old)
         run = self._open(content)
         try:
-            with self._reporting():
+            with self._sending():
                 _fill(run, content)
         except BaseException:
             self._finish(run, exit_code=1)
@@ -100,7 +100,7 @@ class Session:
         run = self._open(content, system_metrics=True)
         exit_code = 1
         try:
-            with self._reporting():
+            with self._sending():
                 run.define_metric(f"{live}lane_steps", hidden=True)
                 run.define_metric(f"{live}*", step_metric=f"{live}lane_steps")
                 run.summary.update(content.summary)
@@ -113,7 +113,7 @@ class Session:
     def _open(self, content: RunContent, *, system_metrics: bool = False) -> wandb.Run:
         import wandb
 
-        with self._reporting():
+        with self._sending():
             return wandb.init(
                 mode=self.mode,
                 project=self.project,
@@ -134,7 +134,7 @@ class Session:
     def _finish(self, run: wandb.Run, exit_code: int = 0) -> str:
         """Wait until all data of `run` have arrived; return the name of its offline folder, if any."""
         folder = Path(run.settings.sync_dir)
-        with self._reporting():
+        with self._sending():
             run.finish(exit_code)
         if failed := next((warning for warning in self.warnings if UPLOAD_FAILED in warning), None):
             raise failure(failed, self.results)
@@ -143,13 +143,9 @@ class Session:
         shutil.rmtree(folder, ignore_errors=True)
         return ""
 
-    @contextmanager
-    def _reporting(self) -> Iterator[None]:
-        """Whatever wandb raises becomes a `SinkError`."""
-        try:
-            yield
-        except Exception as error:
-            raise failure(error, self.results) from error
+    def _sending(self) -> AbstractContextManager[None]:
+        """The door to wandb, where what goes wrong means that not everything arrives."""
+        return calling_wandb(lambda error: failure(error, self.results))
 
 
 @contextmanager
@@ -172,9 +168,9 @@ def open_session(
     import wandb
     from wandb.sdk.wandb_setup import singleton
 
-    if own_settings().sweep_id and not sweep:
-        raise SinkError("Weights & Biases: a sweep would take every lane for its one run: unset WANDB_SWEEP_ID.")
-    project = project or own_settings().project or DEFAULT_PROJECT
+    if not sweep:
+        refuse_sweep()
+    project = project or own_project() or DEFAULT_PROJECT
     try:
         with (
             TemporaryDirectory(ignore_cleanup_errors=True) as scratch,

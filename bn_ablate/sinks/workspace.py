@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 from bn_ablate.results import Results, open_results
 from bn_ablate.sinks import names
-from bn_ablate.sinks.errors import SinkError, reason_of
+from bn_ablate.sinks.errors import SinkError, calling_wandb, unusable
 from bn_ablate.sinks.fetch import API_TIMEOUT
 from bn_ablate.sinks.session import DEFAULT_PROJECT
-from bn_ablate.sinks.setup import has_key, own_project, quiet_wandb
+from bn_ablate.sinks.setup import own_project, quiet_wandb, require_key
 
 Kind = Literal["report", "view"]
 
@@ -37,17 +37,14 @@ def save_workspace(path: str | Path, kind: Kind, *, project: str | None = None, 
     results = open_results(path)
     _library()
     with quiet_wandb():
-        if not has_key():
-            raise SinkError("Weights & Biases: there is no API key: run `wandb login` or set WANDB_API_KEY.")
-        try:
+        require_key()
+        with calling_wandb(lambda error: unusable(error, f"the {kind} was not saved")):
             import wandb
 
             owner = entity or wandb.Api(timeout=API_TIMEOUT).default_entity
             make = _report if kind == "report" else _view
             made = make(results, project or own_project() or DEFAULT_PROJECT, str(owner))
             made.save()
-        except Exception as error:
-            raise SinkError(f"Weights & Biases: the {kind} was not saved: {reason_of(error)}") from error
     return str(made.url)
 
 

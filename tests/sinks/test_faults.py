@@ -119,7 +119,10 @@ def test_a_study_finishes_whatever_the_service_does(
     said = capfd.readouterr()
     assert "no progress was streamed" in said.out
     assert f"`bn-ablate sync {results / 'tiny'}` sends the rest" in said.err.replace("\n", " ")
-    assert KEY not in said.out + said.err
+    both = said.out + said.err
+    assert both.count("bn-ablate sync") == both.count(f"bn-ablate sync {results / 'tiny'}") == 1
+    assert both.count("Failed to get resume status") == 1
+    assert KEY not in both
     assert verify(results / "tiny") == []
     assert service.runs == {}
 
