@@ -115,7 +115,7 @@ def other_values(model: type[BaseModel], field: str) -> Iterator[Any]:
     elif isinstance(default, int):
         yield default + 1
     else:
-        yield from (default / 2 if default else 0.25, default * 1.0001 if default else 1e-6)
+        yield from (default / 2 if default else 0.25, default * 1.0001 if default else 1e-4)
 
 
 SETTINGS = [(section, field) for section, model in SECTIONS.items() for field in model.model_fields]

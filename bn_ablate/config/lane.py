@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from bn_ablate.config.errors import Problem
 from bn_ablate.config.names import FACTORS, coverage_mask, residual_blocks
+from bn_ablate.config.precision import bfloat16
 from bn_ablate.config.schema import Data, Dropout, Measure, Model, Norm, Section, Study, Train
 
 SECTIONS: dict[str, type[Section]] = {
@@ -49,6 +51,10 @@ class LaneSettings(Section):
                 residual_blocks(self.model.depth)
             except ValueError as error:
                 found.append(Problem("model.depth", str(error)))
+        if self.train.precision == "bfloat16":
+            said = {"scale_init": self.norm.scale_init, "bias_init": self.norm.bias_init}
+            beyond = [name for name, value in said.items() if math.isinf(bfloat16(value))]
+            found += [Problem(f"norm.{name}", f"= {said[name]} is infinite in bfloat16") for name in beyond]
         size, batch = self.norm.batch_size, self.train.batch_size
         if size and batch % size:
             below = max(n for n in range(1, size + 1) if batch % n == 0)

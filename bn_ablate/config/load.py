@@ -18,6 +18,7 @@ from bn_ablate.config.hypotheses import KINDS
 from bn_ablate.config.hypothesis_checks import check_rule, expand_hypotheses
 from bn_ablate.config.lane import SECTIONS, base_settings
 from bn_ablate.config.names import FACTORS
+from bn_ablate.config.precision import used_as
 from bn_ablate.config.schema import Study
 
 MAX_LANES = 1_000_000
@@ -210,6 +211,8 @@ def _check_axes(study: Study) -> tuple[Study, list[Problem]]:
         twice = {str(level) for level, times in Counter(typed).items() if times > 1}
         if twice:
             problems.append(Problem(key, f"lists {', '.join(sorted(twice))} more than once"))
+        if used := used_as(SECTIONS[section], field):
+            problems += [Problem(key, f"lists {said}") for said in used.merged(typed)]
         axes[axis] = tuple(typed)
     lanes = math.prod(len(levels) for levels in axes.values()) * len(study.seed_list)
     if lanes > MAX_LANES:

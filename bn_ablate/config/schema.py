@@ -38,13 +38,12 @@ from bn_ablate.config.names import (
     ScheduleName,
     Trainable,
 )
+from bn_ablate.config.precision import Float32, Rate16, Share32
 from bn_ablate.config.text import Text
 
 Name = Annotated[str, StringConstraints(pattern=f"^{NAME}$")]
-Probability = Annotated[float, Field(ge=0.0, lt=1.0, allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+Positive = Annotated[Float32, Field(gt=0.0)]
+NonNegative = Annotated[Float32, Field(ge=0.0)]
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Seeds = Annotated[
@@ -104,12 +103,12 @@ class Norm(Section):
     residual: ResidualNorm = Field("before_add", description="for the resnet: BN before or after a shortcut is added")
     affine: Affine = Field("both", description="which of scale (gamma) and bias (beta) are there")
     coverage: Coverage = Field("all", description="the blocks that have BN, or the network's input alone")
-    momentum: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
+    momentum: Share32 = Field(
         0.9, description="decay of the moving statistics: ra = momentum * ra + (1 - momentum) * batch"
     )
     epsilon: Positive = Field(1e-5, description="added to the variance")
-    scale_init: Finite = Field(1.0, description="what every scale (gamma) starts from")
-    bias_init: Finite = Field(0.0, description="what every bias (beta) starts from")
+    scale_init: Float32 = Field(1.0, description="what every scale (gamma) starts from")
+    bias_init: Float32 = Field(0.0, description="what every bias (beta) starts from")
     batch_size: Count | None = Field(
         None, description="examples that share their statistics in training (ghost BN); the whole batch when absent"
     )
@@ -118,7 +117,7 @@ class Norm(Section):
 class Dropout(Section):
     """Dropout: how much, where, and of which kind."""
 
-    rate: Probability = Field(
+    rate: Rate16 = Field(
         0.0,
         description="bernoulli: probability of dropping a unit, resolved to 1/65536; uniform: half the noise's width",
     )
@@ -139,7 +138,7 @@ class Train(Section):
     batch_size: Count = 64
     optimizer: OptimizerName = "sgd"
     learning_rate: Positive = 0.1
-    momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(0.9, description="sgd and rmsprop; 0 switches it off")
+    momentum: Annotated[Share32, Field(lt=1.0)] = Field(0.9, description="sgd and rmsprop; 0 switches it off")
     nesterov: bool = False
     weight_decay: NonNegative = Field(
         0.0, description="on kernels only; coupled (L2) for sgd, adam and rmsprop, decoupled for adamw"
