@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bn_ablate.config import Study
+from bn_ablate.config.given import place, whole_number
 from bn_ablate.plan import Plan, make_plan, restrict
 from bn_ablate.study import RunProgress, Strategy, run
 
@@ -59,9 +60,9 @@ def rerun(
     """
     from bn_ablate.results import ResultsError, Store, compare, locked, open_results
 
-    whole = study if isinstance(study, Plan) else make_plan(study)
+    whole, results = study if isinstance(study, Plan) else make_plan(study), place(results)
     part = restrict(whole, only)
-    folder = Path(results) / part.study.name
+    folder = results / part.study.name
     if (folder / "manifest.json").is_file():
         if open_results(folder).manifest.get("part_of") != whole.study.name:
             raise ResultsError(f"{folder}: is there already, and is a study of its own; choose another --results")
@@ -76,7 +77,7 @@ def rerun(
         data_dir=data_dir,
         on_progress=on_progress,
     )
-    stored = Path(results) / whole.study.name
+    stored = results / whole.study.name
     if not (stored / "manifest.json").is_file():
         return Rerun(again, None, None)
     return Rerun(again, open_results(stored), compare(open_results(stored), again))
@@ -118,6 +119,7 @@ def verify_lanes(
     into `folder`.
 
     Raises:
+        ConfigError: `n` or `draw` is no whole number.
         ResultsError: `folder` holds no results, or no lane of the study.
         DataError: the data set is not there.
     """
@@ -125,6 +127,7 @@ def verify_lanes(
 
     from bn_ablate.results import ResultsError, compare, open_results
 
+    n, draw = whole_number("n", n, 0), None if draw is None else whole_number("draw", draw, 0)
     stored = open_results(folder)
     plan = make_plan(stored.study)
     there = set(stored.lanes["lane_id"])

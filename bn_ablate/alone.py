@@ -12,9 +12,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from bn_ablate.config import Study
+from bn_ablate.config.given import one_word
 from bn_ablate.plan import Cell, make_plan
 from bn_ablate.study import Strategy
 
@@ -76,7 +77,7 @@ def train_lane(
     """Train one lane of `study`, at `levels` of any factors (the study's own settings stand for the rest), by itself.
 
     Raises:
-        ConfigError: a factor or a level is not one.
+        ConfigError: a factor, a level or the seed is not one.
         DataError: the data set is not there, or cannot be divided as the study says.
     """
     import jax
@@ -88,9 +89,11 @@ def train_lane(
     from bn_ablate.nn import stack_factors
     from bn_ablate.results.frames import tables_of
 
+    one_word("strategy", strategy, get_args(Strategy))
     table = json.loads(study.model_dump_json(exclude={"axes", "exclude", "hypotheses"}))
-    alone = build_study(table | {"axes": {axis: [level] for axis, level in (levels or {}).items()}}, source=study.name)
-    (cell,) = make_plan(alone).cells
+    axes = {axis: [level] for axis, level in (levels or {}).items()}
+    alone = build_study(table | {"axes": axes, "seeds": [seed]}, source=study.name)
+    (cell,), (seed,) = make_plan(alone).cells, alone.seed_list
     dataset = load(alone.data.name, data_dir)
     engine, shard = Engine(dataset, strategy), Shard((cell,), (cell,), (seed,), 1)
     outcome = engine.run(shard, keep_states=True)

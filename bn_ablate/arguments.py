@@ -8,10 +8,31 @@ from typing import Annotated, NoReturn
 
 import tyro
 
-Config = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CONFIG", help="a study, as a TOML file")]
-Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR", help="a results folder, as results/ablate")]
+
+def _place(words: list[str]) -> Path:
+    from bn_ablate.config.given import place  # no sooner: what only helps does not wait for it
+
+    return place(words[0])
+
+
+Place = Annotated[
+    Path,
+    tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="PATH",
+        instance_from_str=_place,
+        is_instance=lambda given: isinstance(given, Path),
+        str_from_instance=lambda path: [str(path)],
+    ),
+]
+"""A path, in which `~` is expanded: shells leave it as it is in `--results=~/out`."""
+
+Config = Annotated[Place, tyro.conf.Positional, tyro.conf.arg(metavar="CONFIG", help="a study, as a TOML file")]
+Folder = Annotated[
+    Place, tyro.conf.Positional, tyro.conf.arg(metavar="DIR", help="a results folder, as results/ablate")
+]
 ResultsRoot = Annotated[
-    Path, tyro.conf.arg(help="the folder of all results; a study's are in a folder of its own there")
+    Place, tyro.conf.arg(help="the folder of all results; a study's are in a folder of its own there")
 ]
 Overrides = Annotated[
     tyro.conf.UseAppendAction[tuple[str, ...]],

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from bn_ablate import results_cli, signals, wandb_cli
-from bn_ablate.arguments import Config, Folder, Only, Overrides, ResultsRoot, fail
+from bn_ablate.arguments import Config, Folder, Only, Overrides, Place, ResultsRoot, fail
 from bn_ablate.faults import told
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def data(
         str | None, tyro.conf.Positional, tyro.conf.arg(metavar="NAME", help="the data set to prepare; none: list them")
     ] = None,
     manual_dir: Annotated[
-        Path | None, tyro.conf.arg(help="a folder that holds its files, where there is no network")
+        Place | None, tyro.conf.arg(help="a folder that holds its files, where there is no network")
     ] = None,
 ) -> None:
     """Prepare a data set for use, or list those known."""

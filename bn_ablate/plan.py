@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import operator
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -272,7 +273,11 @@ def lane_id(settings: LaneSettings, seed: int) -> str:
     when a default or what it means changes, `LANE_FORMAT` is raised. Which other levels or seeds the study has plays
     no part.
     """
-    said = {"format": LANE_FORMAT, "seed": seed, "settings": settings.model_dump(mode="json", exclude_defaults=True)}
+    said = {
+        "format": LANE_FORMAT,
+        "seed": operator.index(seed),
+        "settings": settings.model_dump(mode="json", exclude_defaults=True),
+    }
     return hashlib.sha256(canonical_json(said).encode()).hexdigest()[:16]
 
 

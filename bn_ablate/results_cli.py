@@ -7,16 +7,16 @@ from typing import Annotated, Literal
 
 import tyro
 
-from bn_ablate.arguments import Folder, fail
+from bn_ablate.arguments import Folder, Place, fail
 
 Folders = Annotated[
-    tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="DIR", help="results folders, as results/c1_*")
+    tuple[Place, ...], tyro.conf.Positional, tyro.conf.arg(metavar="DIR", help="results folders, as results/c1_*")
 ]
 
 
 def claims(
     results: Folders,
-    output: Annotated[Path, tyro.conf.arg(metavar="FILE", help="where the verdicts go")] = Path("results/claims.json"),
+    output: Annotated[Place, tyro.conf.arg(metavar="FILE", help="where the verdicts go")] = Path("results/claims.json"),
 ) -> None:
     """Judge the claims over several studies: their primary hypotheses, adjusted as one family."""
     from bn_ablate.analysis import write_board, write_combined_claims
@@ -37,7 +37,7 @@ def claims(
 
 def paper(
     results: Folders,
-    output: Annotated[Path, tyro.conf.arg(metavar="DIR", help="the folder to write into")] = Path("paper"),
+    output: Annotated[Place, tyro.conf.arg(metavar="DIR", help="the folder to write into")] = Path("paper"),
 ) -> None:
     """Write what a paper needs: tables, figures, every number as a macro, references, methods, a sample main.tex."""
     from bn_ablate.analysis import write_paper
@@ -49,8 +49,8 @@ def paper(
 
 
 def compare(
-    first: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="A", help="a results folder")],
-    second: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="B", help="another: of another machine, say")],
+    first: Annotated[Place, tyro.conf.Positional, tyro.conf.arg(metavar="A", help="a results folder")],
+    second: Annotated[Place, tyro.conf.Positional, tyro.conf.arg(metavar="B", help="another: of another machine, say")],
     form: Annotated[Literal["text", "markdown"], tyro.conf.arg(name="format", help="how to write it")] = "text",
 ) -> None:
     """Put two results folders side by side: what changed, and what each says of the same hypotheses."""

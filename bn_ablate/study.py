@@ -13,9 +13,10 @@ import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from bn_ablate.config import ConfigError, LaneSettings, Problem, Study, base_settings
+from bn_ablate.config.given import one_word, place, whole_number
 from bn_ablate.plan import Cell, Plan, canonical_json, make_plan
 
 if TYPE_CHECKING:
@@ -72,7 +73,8 @@ def run(
     With strategy `map`, `at_once` lanes go through a step together on each device.
 
     Raises:
-        ConfigError: the settings do not fit together, or the data set is unknown or cannot be divided as they say.
+        ConfigError: the settings do not fit together, the data set is unknown or cannot be divided as they say, or an
+            argument is not one.
         DataError: the data set cannot be had, or is damaged.
         ResultsError: the results folder cannot be written to, is at work for another process, or a finished shard is
             damaged.
@@ -82,7 +84,10 @@ def run(
     from bn_ablate.results import Store, locked, open_results
 
     plan = study if isinstance(study, Plan) else make_plan(study)
-    store = Store(Path(results) / plan.study.name)
+    one_word("strategy", strategy, get_args(Strategy))
+    at_once = whole_number("at_once", at_once)
+    memory = None if memory is None else whole_number("memory", memory)
+    store = Store(place(results) / plan.study.name)
     finished = store.finished()
     if finished.issuperset(lane.id for lane in plan.lanes) and (published := _published(store.path, plan)):
         if store.littered():

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from bn_ablate.arguments import Config, Folder, Only, Overrides, ResultsRoot
+from bn_ablate.arguments import Config, Folder, Only, Overrides, Place, ResultsRoot
 
 Project = Annotated[str | None, tyro.conf.arg(help="W&B project; bn_ablate when not given")]
 Entity = Annotated[str | None, tyro.conf.arg(help="W&B user or team; your own default when not given")]
@@ -60,7 +60,7 @@ def sweep_config(
     config: Config,
     overrides: Overrides = (),
     project: Project = None,
-    output: Annotated[Path | None, tyro.conf.arg(help="the file to write; the screen when not given")] = None,
+    output: Annotated[Place | None, tyro.conf.arg(help="the file to write; the screen when not given")] = None,
 ) -> None:
     """Write a W&B sweep over the cells of a study; each call of an agent trains one cell."""
     from bn_ablate.config import load_study

@@ -15,6 +15,7 @@ from bn_ablate.analysis.report import VERDICTS, inline, render, shown_verdict
 from bn_ablate.analysis.shown import interval_text, scale_of, texts
 from bn_ablate.analysis.verdicts import floor_notes
 from bn_ablate.analysis.words import CLAIMS
+from bn_ablate.config.given import place
 from bn_ablate.results import Results, open_results
 from bn_ablate.results.files import write_text
 
@@ -30,6 +31,7 @@ def write_board(folders: Iterable[Path], said: dict[str, Any], file: Path) -> No
     Raises:
         ResultsError: a folder holds no results.
     """
+    file = place(file)
     studies = [_study(open_results(folder), said, file.parent) for folder in folders]
     claims = [claim | {"says": CLAIMS[claim["claim"]], "icon": ICONS[claim["verdict"]]} for claim in said["claims"]]
     for claim in claims:

@@ -22,6 +22,7 @@ from typing import Any
 
 from bn_ablate.analysis.stats import ALPHA, holm
 from bn_ablate.analysis.verdicts import decide
+from bn_ablate.config.given import place
 from bn_ablate.results import ResultsError, open_results
 from bn_ablate.results.files import write_text
 
@@ -63,7 +64,7 @@ def combine_claims(folders: Iterable[Path]) -> dict[str, Any]:
 def write_combined_claims(folders: Iterable[Path], file: Path) -> dict[str, Any]:
     """Write what `combine_claims` says of `folders` to `file` as JSON, and return it."""
     said = combine_claims(folders)
-    write_text(file, json.dumps(said, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(place(file), json.dumps(said, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     return said
 
 

@@ -34,7 +34,7 @@ LANE_COLUMNS = ("final_test_accuracy", "best_test_accuracy", "final_test_loss", 
 VERDICTS = {"supported": "✓", "contradicted": "✕", "equivalent": "≈", "inconclusive": "?"}
 
 
-def write_report(path: Path) -> list[Path]:
+def write_report(path: str | Path) -> list[Path]:
     """Judge, draw, tabulate and write the report of the results folder `path`; return the files written.
 
     Writes `claims.json`, `figures/`, `tables/` and `report.html`, removes what an earlier report left in those two
@@ -44,6 +44,7 @@ def write_report(path: Path) -> list[Path]:
         ResultsError: it is not a results folder, or a table in it is missing or was changed.
     """
     results = open_results(path)
+    path = results.path
     claims = write_claims(results)
     drawn = list(charts(results))
     images = write_figures(drawn, path / "figures")

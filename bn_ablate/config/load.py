@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import math
 import tomllib
@@ -14,6 +13,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from bn_ablate.config.errors import ConfigError, Problem, nearest, one_of, show
+from bn_ablate.config.given import place, plain
 from bn_ablate.config.hypotheses import KINDS
 from bn_ablate.config.hypothesis_checks import check_rule, expand_hypotheses
 from bn_ablate.config.lane import SECTIONS, base_settings
@@ -33,7 +33,7 @@ def load_study(path: str | Path, overrides: Sequence[str] = ()) -> Study:
     Raises:
         ConfigError: the file cannot be read or says something that cannot be used; it lists every problem.
     """
-    path = Path(path)
+    path = place(path)
     source = str(path)
     try:
         with path.open("rb") as file:
@@ -63,14 +63,15 @@ def load_study(path: str | Path, overrides: Sequence[str] = ()) -> Study:
 def build_study(table: dict[str, Any], overrides: Sequence[str] = (), source: str = "study") -> Study:
     """The study that `table` describes, with `overrides` applied; `source` names it in messages.
 
+    Numbers and arrays of NumPy or JAX, and ranges, stand for what they hold. `table` itself stays as it is.
+
     Raises:
         ConfigError: something cannot be used; it lists every problem.
     """
     problems: list[Problem] = []
     try:
-        if overrides:
-            table = copy.deepcopy(table)  # the caller's stays as it is
-        for override in overrides:
+        table = plain(table)
+        for override in [overrides] if isinstance(overrides, str) else overrides:
             problems += _apply_override(table, override)
         problems += _unusable(table)
         text = "" if problems else json.dumps(table)
@@ -135,6 +136,8 @@ def _explain(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
     for item in error.errors(include_url=False):
         location = item["loc"]
         match item["type"]:
+            case "too_short" if item["input"]:
+                continue  # it counts the sound items alone, and the others have problems of their own
             case "extra_forbidden":
                 known = list(_model_at(model, location[:-1]).model_fields)
                 message = f"there is no such key (known here: {', '.join(known)}){nearest(location[-1], known)}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bn_ablate.config.errors import ConfigError, Problem, nearest, one_of
+from bn_ablate.config.errors import ConfigError, Problem, nearest, one_of, show
+from bn_ablate.config.given import plain
 from bn_ablate.config.hypothesis_checks import same_level
 from bn_ablate.config.schema import Study
 
@@ -44,8 +45,11 @@ def check_only(study: Study, only: Mapping[str, Any]) -> Only:
     known: dict[str, tuple[Any, ...]] = {**study.axes, SEED: study.seed_list}
     chosen: Only = {}
     problems = []
+    if not isinstance(only, Mapping):
+        raise ConfigError("only", [Problem("", f"is {show(only)}: it must map axes to levels, as {{'seed': 3}}")])
     for axis, given in only.items():
-        levels = given if isinstance(given, list | tuple) else [given]
+        some = plain(list(given) if isinstance(given, set | frozenset) else given)
+        levels = some if isinstance(some, list) else [some]
         if axis not in known:
             problems.append(
                 Problem(axis, f"is no axis of this study (it has {', '.join(known)}){nearest(axis, known)}")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import platformdirs
 
+from bn_ablate.config.given import place
 from bn_ablate.data.dataset import DataError, Dataset, DataSettingError
 from bn_ablate.data.records import open_arrays
 
@@ -77,7 +78,7 @@ def _roots(data_dir: Path | None) -> tuple[Path, Path]:
     """The folder of this package's data, then that of TFDS itself."""
     own = data_dir or os.environ.get("BN_ABLATE_DATA_DIR") or Path(platformdirs.user_cache_dir("bn_ablate"), "tfds")
     shared = os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-    return Path(own).expanduser().absolute(), Path(shared).expanduser().absolute()
+    return place(own).absolute(), place(shared).absolute()
 
 
 def _versions(folder: Path) -> list[Path]:
@@ -136,7 +137,7 @@ def _generate(name: str, data_dir: Path | None, manual_dir: Path | None) -> Path
     from bn_ablate.data.builders import BUILDERS
 
     root, _ = _roots(data_dir)
-    manual = Path(manual_dir or root / "manual").expanduser().absolute()
+    manual = place(manual_dir or root / "manual").absolute()
     config = tfds.download.DownloadConfig(manual_dir=manual, try_download_gcs=False, force_checksums_validation=True)
     builder = BUILDERS[name](data_dir=root)
     folder = Path(builder.data_dir)

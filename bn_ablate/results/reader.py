@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bn_ablate.config.given import place
 from bn_ablate.config.names import NAME
 from bn_ablate.results.files import ResultsError, sha256_of
 from bn_ablate.results.seal import read_manifest, refuse_links
@@ -113,7 +114,7 @@ def open_results(path: str | Path) -> Results:
     Raises:
         ResultsError: it is not a results folder, a link is in it, or its manifest cannot be read.
     """
-    path = Path(path)
+    path = place(path)
     manifest = read_manifest(path)
     refuse_links(path)
     if missing := {"study", "config", "seeds"} - manifest.keys():

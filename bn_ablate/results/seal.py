@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from bn_ablate.config.given import place
 from bn_ablate.results.checkpoints import damaged as damaged_checkpoints
 from bn_ablate.results.files import TEMPORARY, ResultsError, sha256_of, write_text
 
@@ -30,12 +31,13 @@ def seal(path: Path) -> None:
     write_text(path / "manifest.json", json.dumps(manifest, indent=1) + "\n")
 
 
-def verify(path: Path) -> list[str]:
+def verify(path: str | Path) -> list[str]:
     """What is wrong with the results folder `path`: that its run is not complete, damaged checkpoints, and `damage`.
 
     Raises:
         ResultsError: there is no readable manifest.
     """
+    path = place(path)
     status = read_manifest(path).get("status")
     unfinished = [f"the run is not complete: its status is {status!r}; `bn-ablate run` goes on with it"]
     return [*(unfinished if status != "complete" else []), *damage(path), *damaged_checkpoints(path)]

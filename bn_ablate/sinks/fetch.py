@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+from bn_ablate.config.given import place
 from bn_ablate.results import ResultsError, damage, open_results
 from bn_ablate.results.files import TEMPORARY
 from bn_ablate.results.seal import read_manifest
@@ -43,7 +44,7 @@ def fetch(name: str, results: str | Path = "results") -> Fetched:
         SinkError: W&B cannot be asked, has no such artifact, or what came is not a whole results folder.
         ResultsError: the folder cannot be written, or other results are there.
     """
-    results = Path(results)
+    results = place(results)
     with quiet_wandb():
         require_key()
         with _scratch(results) as scratch:

@@ -20,6 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
+from bn_ablate.config.given import place
 from bn_ablate.plan import Cell, Plan
 from bn_ablate.sinks import names
 from bn_ablate.sinks.content import RunContent, finite, running_content
@@ -85,7 +86,7 @@ class Live:
         self._process = subprocess.Popen(
             COMMAND, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._errors, start_new_session=True
         )
-        header = {"content": dataclasses.asdict(running_content(plan)), "results": str(Path(results).resolve())}
+        header = {"content": dataclasses.asdict(running_content(plan)), "results": str(place(results).resolve())}
         self._points.put(header | {"project": project, "entity": entity})
         self._writer = threading.Thread(target=self._write, daemon=True)
         self._writer.start()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from bn_ablate.config.given import place
 from bn_ablate.config.only import check_only
 from bn_ablate.results import Results, open_results
 from bn_ablate.sinks.content import lane_contents, study_content
@@ -92,7 +93,7 @@ def publish(
         ResultsError: `path` is not a results folder, or a table in it is missing or damaged.
         SinkError: there is no key for `online`, the server does not answer or refuses, or `mode` is none.
     """
-    path = Path(path)
+    path = place(path)
     wanted = asked_mode(mode)
     if wanted == "disabled":
         return _disabled()

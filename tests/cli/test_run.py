@@ -190,6 +190,26 @@ def test_brackets_in_a_path_are_no_markup(bn: Bn, original: Path, tmp_path: Path
     assert f"report   {folder / 'report.html'}\n" in done.out
 
 
+@pytest.mark.parametrize("beginning", ["~", "./~"])
+def test_a_home_that_the_shell_has_left_as_it_is(
+    bn: Bn, original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beginning: str
+) -> None:
+    """As in `--results=~/out`; and a folder that is called so. Both are the same place for all who read and write."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / ("home" if beginning == "~" else "~")
+    shutil.copytree(original / "results", folder / "out")
+    shutil.copy(original / "tiny.toml", folder)
+    done = bn("run", f"{beginning}/tiny.toml", f"--results={beginning}/out", "--wandb=disabled")
+    assert (done.status, done.err) == (0, "")
+    assert "nothing to train" in done.out
+    assert f"results  {folder / 'out' / 'tiny'} (4 lanes" in done.out
+    assert bn("verify", f"{beginning}/out/tiny").status == 0
+    assert bn("sweep-config", f"{beginning}/tiny.toml", f"--output={beginning}/sweep.yaml").status == 0
+    assert (folder / "sweep.yaml").is_file()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [folder.name]
+
+
 def test_the_manifest_says_where_the_results_come_from(original: Path) -> None:
     manifest = open_results(original / "results" / "tiny").manifest
     assert manifest["config"]["train"]["steps"] == 4

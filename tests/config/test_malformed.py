@@ -124,6 +124,8 @@ MALFORMED = {
     "seeds of another type": ('seeds = "ten"', "seeds", ["is 'ten'", "valid integer"]),
     "no seeds": ("seeds = 0", "seeds", ["is 0", "greater than or equal to 1"]),
     "empty list of seeds": ("seeds = []", "seeds", ["is []", "at least 1 item"]),
+    "a seed that is too large": ("seeds = [9223372036854775807]", "seeds[0]", ["less than 2147483648"]),
+    "seeds that are all wrong": ("seeds = [-1]", "seeds[0]", ["is -1", "greater than or equal to 0"]),
     "negative seed": ("seeds = [1, -1]", "seeds[1]", ["is -1", "greater than or equal to 0"]),
     "seed given twice": ("seeds = [4, 5, 4]", "seeds", ["a seed is listed twice"]),
     "unknown axis": (

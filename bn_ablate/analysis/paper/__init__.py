@@ -19,6 +19,7 @@ from bn_ablate.analysis.paper.macros import numbers_tex
 from bn_ablate.analysis.paper.methods import methods_md
 from bn_ablate.analysis.tables import tabular, tex, tex_row, verdicts_tex
 from bn_ablate.analysis.words import CLAIMS
+from bn_ablate.config.given import place
 from bn_ablate.results import Results, open_results
 from bn_ablate.results.files import sha256_of, write_bytes, write_text
 
@@ -75,7 +76,7 @@ def write_paper(folders: Iterable[Path], output: Path) -> list[Path]:
     Raises:
         ResultsError: a folder holds no results or no verdicts, or two hold the same study.
     """
-    folders = list(folders)
+    folders, output = list(folders), place(output)
     studies = [open_results(folder) for folder in folders]
     said = combine_claims(folders)
     texts: dict[str, str] = {
