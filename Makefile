@@ -7,12 +7,12 @@ RESULTS ?= results
 WANDB   ?= auto
 DEVICE  ?=
 ARGS    ?=
-# That of .venv comes first, so that a .venv made with another Python than the newest is kept.
-PYTHON  ?= $(shell for python in $(BIN)/python python3.13 python3.12 python3.11 python3 python; do \
-	"$$python" -c '$(NEW_ENOUGH)' 2>/dev/null && { echo "$$python"; break; }; done)
+PYTHON  ?=
 
-NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 BIN        := .venv/bin
+# That of .venv comes first, so that a .venv made with another Python than the newest is kept.
+PYTHONS    := $(BIN)/python python3.13 python3.12 python3.11 python3 python
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTEST     := $(BIN)/pytest -n auto --maxprocesses 4
 RUN         = $(BIN)/bn-ablate run "$(CONFIG)" --results "$(RESULTS)" --wandb $(WANDB) $(ARGS)
 STUDY       = $(RESULTS)/$(basename $(notdir $(CONFIG)))
@@ -22,7 +22,7 @@ CLAIMS     := c1 c2 c3 c4 c5 c6 c7 c8
 OF_CLAIMS   = $(foreach study,$(basename $(notdir $(wildcard configs/c[1-8]_*.toml))),"$(RESULTS)/$(study)$(QUICK)")
 QUICK       = $(if $(filter --quick,$(ARGS)),-quick)
 
-.PHONY: help setup ablate $(CLAIMS) claims smoke report paper sync bench test test-all kill-test check lint types audit format clean
+.PHONY: help setup ablate $(CLAIMS) claims smoke report paper sync bench test test-all test-matrix kill-test check lint types audit format clean
 
 ## Studies
 ablate: setup # train, test and report the main study, or another CONFIG
@@ -61,6 +61,9 @@ test-all: setup # run the slow ones too, and the studies of the claims in their 
 	results=$$(mktemp -d) && trap 'rm -rf "$$results"' EXIT && \
 	    $(MAKE) claims ARGS=--quick RESULTS="$$results" WANDB=disabled
 
+test-matrix: setup # run the fast tests on each Python that is found, with the oldest packages allowed and the newest
+	$(BIN)/python scripts/matrix.py $(ARGS)
+
 kill-test: setup # kill a run 25 times, also in the middle of writes, and compare its end with that of one left alone
 	$(BIN)/python scripts/kill_test.py $(ARGS)
 
@@ -84,25 +87,26 @@ format: setup # rewrite the code in the project's format
 
 ## Housekeeping
 setup: # make .venv from the lock of DEVICE; takes no time when it is there already
-	@python="$(PYTHON)"; "$${python:=python3}" -c '$(NEW_ENOUGH)' 2>/dev/null || { \
-	    echo "make: bn_ablate needs Python 3.11 or later; '$$python' is not: $$("$$python" -V 2>&1 | head -n 1)" >&2; \
-	    echo "      Install one, or say where it is: make PYTHON=/path/to/python3.12" >&2; exit 1; }; \
-	"$$python" scripts/setup.py $(addprefix --device ,$(DEVICE))
+	@for python in $(or $(if $(PYTHON),"$(PYTHON)"),$(PYTHONS)); do "$$python" -c '$(NEW_ENOUGH)' 2>/dev/null && \
+	    exec "$$python" scripts/setup.py $(addprefix --device ,$(DEVICE)) $(if $(PYTHON),--this-python); done; \
+	python="$(or $(PYTHON),python3)"; \
+	echo "make: bn_ablate needs Python 3.11 or later; '$$python' is not: $$("$$python" -V 2>&1 | head -n 1)" >&2; \
+	echo "      Install one, or say where it is: make PYTHON=/path/to/python3.12" >&2; exit 2
 
-clean: # remove .venv, caches and build output; results stay
-	rm -rf .venv build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+clean: # remove .venv, those of test-matrix, caches and build output; results stay
+	rm -rf .venv .venv-matrix build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: # this list
 	@bold= plain=; if [ -t 1 ] && [ -z "$$NO_COLOR" ]; then bold=$$(printf '\033[1m') plain=$$(printf '\033[0m'); fi; \
 	echo "make TARGET [NAME=value ...]"; \
 	awk -v b="$$bold" -v p="$$plain" 'BEGIN { FS = ":.*# " } /^## / { printf "\n%s%s%s\n", b, substr($$0, 4), p } \
-	    /^[a-z0-9 -]+:.*# / { sub("c2 .* c8", "to c8", $$1); printf "  %-11s%s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST)); \
+	    /^[a-z0-9 -]+:.*# / { sub("c2 .* c8", "to c8", $$1); printf "  %-12s%s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST)); \
 	printf '\n%sSettings%s\n' "$$bold" "$$plain"; \
-	printf '  %-11s%s\n' \
+	printf '  %-12s%s\n' \
 	    CONFIG= "the study [$(CONFIG)]" \
 	    RESULTS= "the folder that results go to, and come from [$(RESULTS)]" \
 	    WANDB= "auto, online, offline or disabled [$(WANDB)]" \
 	    DEVICE= "cpu, cuda or tpu [what .venv is set up for, at first cpu]" \
-	    PYTHON= "a Python of version 3.11 or later [found by itself]" \
+	    PYTHON= "a Python of version 3.11 or later, for cuda 3.12 [found by itself]" \
 	    ARGS= "further arguments of the command behind a target"

@@ -164,7 +164,7 @@ def sign_flip_p(d: Vector, resamples: int = RESAMPLES) -> Test:
     exact = n <= EXACT_SEEDS
     assignments = 2**n if exact else resamples
     result = stats.permutation_test(
-        d[np.newaxis],
+        (d,),
         np.mean,
         axis=-1,
         permutation_type="samples",
