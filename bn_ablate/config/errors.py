@@ -6,6 +6,14 @@ import difflib
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from bn_ablate.config.synonyms import ELSEWHERE, VALUES, spelled
+
+ALIKE = 0.6
+"""Names as alike as that are near each other."""
+MOST_NAMED = 30
+"""A message lists no more names than that, and of more only the nearest ones, `MOST_NEAR`."""
+MOST_NEAR = 5
+
 
 class Problem(NamedTuple):
     """One thing that is wrong: the dotted key, and a sentence."""
@@ -37,13 +45,43 @@ def show(value: Any, limit: int = 80) -> str:
 
 
 def nearest(name: Any, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?` for the known name nearest to `name`, the first of equally near ones, or nothing."""
-    likeness = {word: difflib.SequenceMatcher(None, word, str(name)).ratio() for word in known}
-    found = max(likeness, key=likeness.__getitem__, default="")
-    return f"; did you mean {found!r}?" if likeness.get(found, 0.0) >= 0.5 else ""
+    """`; did you mean 'x'?` for the known name that `name` stands for, or nothing.
+
+    What other frameworks call it comes first, then the nearest name, the first of equally near ones; no number is near
+    another, and nothing is near the name of a thing that is not here.
+    """
+    words, said = list(known), spelled(name)
+    if meant := [word for word in words if spelled(word) == said] or [w for w in VALUES.get(said, ()) if w in words]:
+        return did_you_mean(meant[0])
+    if said in ELSEWHERE or _is_number(name):
+        return ""
+    found = max(words, key=lambda word: likeness(name, word), default="")
+    return did_you_mean(found) if likeness(name, found) >= ALIKE and not _is_number(found) else ""
 
 
-def one_of(name: Any, known: Iterable[str]) -> str:
-    """The sentence for a name that is not among the known ones."""
+def did_you_mean(name: str) -> str:
+    """The hint at one name, to be put at the end of a message."""
+    return f"; did you mean {name!r}?"
+
+
+def likeness(name: Any, known: str) -> float:
+    """How alike two names are, from 0 to 1, whatever their capitals, hyphens and underscores."""
+    return difflib.SequenceMatcher(None, spelled(known), spelled(name)).ratio() if known else 0.0
+
+
+def one_of(name: Any, known: Iterable[str], where: str = "") -> str:
+    """The sentence for a name that is not among the known ones; `where`: what they are, and where, if they are many."""
     names = list(known)
-    return f"{show(name)} is none of {', '.join(names)}{nearest(name, names)}"
+    if len(names) <= MOST_NAMED:
+        return f"{show(name)} is none of {', '.join(names)}{nearest(name, names)}"
+    near = sorted(names, key=lambda word: -likeness(name, word))[:MOST_NEAR]
+    hint = nearest(name, names) or (f"; near it are {', '.join(near)}" if near and not _is_number(near[0]) else "")
+    return f"{show(name)} is none of the {len(names):,}{where or f' from {names[0]} to {names[-1]}'}{hint}"
+
+
+def _is_number(name: Any) -> bool:
+    try:
+        float(name)
+    except (TypeError, ValueError):
+        return False
+    return not isinstance(name, bool)

@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from bn_ablate.config.errors import Problem, nearest, one_of
+from bn_ablate.config.errors import Problem, one_of
+from bn_ablate.config.hints import axis_hint
 from bn_ablate.config.hypotheses import Hypothesis
 from bn_ablate.config.names import measure_needed
 from bn_ablate.config.schema import Study
@@ -202,7 +203,7 @@ def _common_levels(study: Study, hypothesis: Hypothesis, axis: str) -> list[Any]
 def _no_axis(study: Study, key: str, axis: str) -> Problem:
     name = axis or key.rpartition(".")[2]
     said = f"{axis!r} is" if axis else "is"
-    return Problem(key, f"{said} not an axis of this study{nearest(name, study.axes)}")
+    return Problem(key, f"{said} not an axis of this study{axis_hint(name, study.axes)}")
 
 
 def _numeric_axes(study: Study) -> str:

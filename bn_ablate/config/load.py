@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from bn_ablate.config.errors import ConfigError, Problem, nearest, one_of, show
 from bn_ablate.config.given import place, plain
+from bn_ablate.config.hints import factor_hint, key_hint
 from bn_ablate.config.hypotheses import KINDS
 from bn_ablate.config.hypothesis_checks import check_rule, expand_hypotheses
 from bn_ablate.config.lane import SECTIONS, base_settings
@@ -23,6 +24,8 @@ from bn_ablate.config.schema import Study
 
 MAX_LANES = 1_000_000
 MAX_FILE_BYTES = 1_000_000
+OF_METRICS = " metrics that docs/measurements.md defines"
+"""Where so many names are listed: no other key has as many."""
 EMPTY = '""'
 """A key that has no character, as TOML writes it."""
 
@@ -140,11 +143,12 @@ def _explain(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
                 continue  # it counts the sound items alone, and the others have problems of their own
             case "extra_forbidden":
                 known = list(_model_at(model, location[:-1]).model_fields)
-                message = f"there is no such key (known here: {', '.join(known)}){nearest(location[-1], known)}"
+                hint = key_hint(str(location[-1]), str(location[0]) if len(location) > 1 else "", known)
+                message = f"there is no such key (known here: {', '.join(known)}){hint}"
             case "missing":
                 message = "is missing"
             case "literal_error":
-                message = one_of(item["input"], _literals(item["ctx"]["expected"]))
+                message = one_of(item["input"], _literals(item["ctx"]["expected"]), OF_METRICS)
             case "value_error":
                 message = str(item["ctx"]["error"])
             case "union_tag_not_found":
@@ -194,9 +198,7 @@ def _check_axes(study: Study) -> tuple[Study, list[Problem]]:
     for axis, levels in study.axes.items():
         key = f"axes.{axis}"
         if axis not in FACTORS:
-            problems.append(
-                Problem(key, f"there is no such factor (known: {', '.join(FACTORS)}){nearest(axis, FACTORS)}")
-            )
+            problems.append(Problem(key, f"there is no such factor (known: {', '.join(FACTORS)}){factor_hint(axis)}"))
             continue
         if not levels:
             problems.append(Problem(key, "has no levels"))

@@ -11,6 +11,8 @@ from typing import Annotated, Literal, NamedTuple, get_args
 
 from pydantic import AfterValidator
 
+from bn_ablate.config.errors import one_of
+
 Architecture = Literal["mlp", "cnn", "resnet"]
 ARCHITECTURES: tuple[str, ...] = get_args(Architecture)
 Placement = Literal["none", "pre", "post"]
@@ -259,7 +261,7 @@ def residual_blocks(depth: int) -> list[tuple[int, int]]:
 
 def _known_coverage(value: str) -> str:
     if value not in COVERAGES and not _COVERAGE_BY_BLOCK.match(value):
-        raise ValueError(f"{value!r} is none of {', '.join(COVERAGES)}, only_K, without_K")
+        raise ValueError(one_of(value, (*COVERAGES, "only_K", "without_K")))
     return value
 
 

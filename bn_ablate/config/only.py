@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bn_ablate.config.errors import ConfigError, Problem, nearest, one_of, show
+from bn_ablate.config.errors import ConfigError, Problem, one_of, show
 from bn_ablate.config.given import plain
+from bn_ablate.config.hints import axis_hint
 from bn_ablate.config.hypothesis_checks import same_level
 from bn_ablate.config.schema import Study
 
 SEED = "seed"
-MOST_NAMED = 30
-"""A message names no more levels than that."""
-
 Only = dict[str, tuple[Any, ...]]
 """Axis, or `seed`, -> the levels chosen."""
 
@@ -52,11 +50,11 @@ def check_only(study: Study, only: Mapping[str, Any]) -> Only:
         levels = some if isinstance(some, list) else [some]
         if axis not in known:
             problems.append(
-                Problem(axis, f"is no axis of this study (it has {', '.join(known)}){nearest(axis, known)}")
+                Problem(axis, f"is no axis of this study (it has {', '.join(known)}){axis_hint(axis, known)}")
             )
             continue
         unknown = [level for level in levels if not any(_is(level, k) for k in known[axis])]
-        problems += [Problem(axis, _not_among(level, known[axis])) for level in unknown]
+        problems += [Problem(axis, one_of(level, map(str, known[axis]))) for level in unknown]
         if not levels:
             problems.append(Problem(axis, "names no level"))
         chosen[axis] = tuple(k for k in known[axis] if any(_is(level, k) for level in levels))
@@ -77,9 +75,3 @@ def _is(given: Any, level: Any) -> bool:
         return bool(float(given) == level)
     except ValueError:
         return False
-
-
-def _not_among(level: Any, known: tuple[Any, ...]) -> str:
-    if len(known) <= MOST_NAMED:
-        return one_of(level, map(str, known))
-    return f"{level!r} is none of the {len(known):,} from {known[0]} to {known[-1]}"

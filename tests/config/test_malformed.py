@@ -99,7 +99,7 @@ MALFORMED = {
     "unknown coverage": (
         '[norm]\ncoverage = "frist"',
         "norm.coverage",
-        [f"none of {', '.join(COVERAGES)}, only_K, without_K"],
+        [f"none of {', '.join(COVERAGES)}, only_K, without_K; did you mean 'first'?"],
     ),
     "path for a study's name": ('name = "../elsewhere"', "name", ["is '../elsewhere'", "should match pattern"]),
     "path for a data set's name": ('[data]\nname = "a/b"', "data.name", ["is 'a/b'", "should match pattern"]),
@@ -185,7 +185,7 @@ MALFORMED = {
     "hypothesis on an unknown metric": (
         contrast(metric="'gpa'"),
         "hypotheses[0].metric",
-        [f"none of {', '.join(METRICS)}", "mean 'gap'?"],
+        [f"none of the {len(METRICS)} metrics that docs/measurements.md defines; did you mean 'gap'?"],
     ),
     "hypothesis on no axis": (contrast(a="{ width = 3 }"), "hypotheses.h.a.width", ["is not an axis of this study"]),
     "hypothesis on an unknown level": (
