@@ -83,8 +83,7 @@ def run(
     from bn_ablate.again import rerun
     from bn_ablate.config.only import parse_only
     from bn_ablate.memory import estimate_bytes
-    from bn_ablate.plan import make_plan, restrict
-    from bn_ablate.plan import quick as cut_down
+    from bn_ablate.plan import make_plan, quick_plan, restrict
     from bn_ablate.study import run as run_study
     from bn_ablate.terminal import clock, make_console, run_progress, show_outlook, show_plan, show_rerun
 
@@ -94,7 +93,7 @@ def run(
         fail(f"bn-ablate: --at-once: {at_once} is no number of lanes; 1 or more", 2)
     console = make_console()
     study = _study(config, overrides)
-    made = make_plan(cut_down(study) if quick else study)
+    made = quick_plan(study) if quick else make_plan(study)
     chosen = parse_only(only)
     part = restrict(made, chosen) if chosen else made
     show_plan(console, part, estimate_bytes(part))
@@ -145,13 +144,14 @@ def report(results: Folder) -> None:
     """Judge the hypotheses again, and write figures, tables and report.html again, from stored results."""
     from bn_ablate.analysis import write_report
     from bn_ablate.results import open_results
-    from bn_ablate.terminal import make_console, show_summary, show_verdicts
+    from bn_ablate.terminal import make_console, show_caveats, show_summary, show_verdicts
 
     console = make_console()
     write_report(results)
     done = open_results(results)
     show_summary(console, done)
     show_verdicts(console, done.claims)
+    show_caveats(console, done.caveats)
     _show_paths(console, done)
 
 
@@ -221,7 +221,7 @@ def _finish(console: Console, done: Results, wandb: Wandb, not_streamed: str) ->
     from bn_ablate import sinks
     from bn_ablate.analysis import write_report
     from bn_ablate.results import open_results
-    from bn_ablate.terminal import show_summary, show_verdicts
+    from bn_ablate.terminal import show_caveats, show_summary, show_verdicts
 
     with console.status("writing the report"):
         write_report(done.path)
@@ -229,6 +229,7 @@ def _finish(console: Console, done: Results, wandb: Wandb, not_streamed: str) ->
     console.print()
     show_summary(console, done)
     show_verdicts(console, done.claims)
+    show_caveats(console, done.caveats)
     _show_paths(console, done)
     try:
         with console.status("handing the results to W&B"):

@@ -8,7 +8,7 @@ import json
 import operator
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from bn_ablate.config.errors import ConfigError, Problem
@@ -78,12 +78,14 @@ class Plan:
 
     Attributes:
         whole: the plan that this one is a part of, if it is one.
+        quick: whether it is cut down to seconds, so that its results mean nothing.
     """
 
     study: Study
     cells: tuple[Cell, ...]
     groups: tuple[Group, ...]
     whole: Plan | None = None
+    quick: bool = False
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -150,7 +152,7 @@ def restrict(plan: Plan, only: Mapping[str, Any]) -> Plan:
         }
     )
     groups = (Group(tuple(cell for cell in group.cells if cell.matches(levels)), group.kin) for group in plan.groups)
-    return Plan(part, cells, tuple(group for group in groups if group.cells), plan.whole or plan)
+    return Plan(part, cells, tuple(group for group in groups if group.cells), plan.whole or plan, plan.quick)
 
 
 QUICK_SEEDS, QUICK_STEPS, QUICK_PROGRAMS = 2, 12, 2
@@ -187,6 +189,15 @@ def quick(study: Study) -> Study:
         }
     )
     return short.model_copy(update={"hypotheses": tuple(_still_there(short, study.hypotheses))})
+
+
+def quick_plan(study: Study) -> Plan:
+    """The plan of `study`, cut down to seconds.
+
+    Raises:
+        ConfigError: as `make_plan` does.
+    """
+    return replace(make_plan(quick(study)), quick=True)
 
 
 def _still_there(short: Study, hypotheses: Iterable[Hypothesis]) -> Iterator[Hypothesis]:

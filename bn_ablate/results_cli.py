@@ -41,10 +41,13 @@ def paper(
 ) -> None:
     """Write what a paper needs: tables, figures, every number as a macro, references, methods, a sample main.tex."""
     from bn_ablate.analysis import write_paper
+    from bn_ablate.results import open_results
+    from bn_ablate.terminal import make_console, show_caveats
 
     if not results:
         fail("bn-ablate paper: needs the results of one study or more, as results/c1_steep_region", 2)
     written = write_paper(results, output)
+    show_caveats(make_console(), [f"{path}: {caveat}" for path in results for caveat in open_results(path).caveats])
     print(f"{len(written)} files in {output}; to typeset the sample: cd {output} && latexmk -pdf main")
 
 
@@ -74,6 +77,7 @@ def verify(
     from bn_ablate.data import damage
     from bn_ablate.results import open_results
     from bn_ablate.results import verify as check
+    from bn_ablate.terminal import make_console, show_caveats
 
     if rerun < 0:
         fail(f"bn-ablate: --rerun: {rerun} is no number of lanes", 2)
@@ -83,6 +87,7 @@ def verify(
     if problems:
         fail("\n".join(problems), 1)
     print(f"{results}: complete, and every file is as it was written")
+    show_caveats(make_console(), open_results(results).caveats)
     if rerun:
         _verify_lanes(results, rerun)
 

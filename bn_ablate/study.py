@@ -246,6 +246,7 @@ def _manifest(plan: Plan, dataset: Dataset, path: Path) -> dict[str, Any]:
             "programs": len(plan.groups),
         },
         **({"part_of": plan.whole.study.name} if plan.whole else {}),
+        **({"quick": True} if plan.quick else {}),
         "seeds": list(plan.seeds),
         "data": {
             "name": dataset.name,

@@ -265,6 +265,12 @@ def show_verdicts(console: Console, claims: list[dict[str, Any]]) -> None:
         console.print(line, style="dim", markup=False)
 
 
+def show_caveats(console: Console, caveats: list[str]) -> None:
+    """Print what is to be known of results before they are relied on."""
+    for caveat in caveats:
+        console.print(f"Caution: {caveat}.", style="bold yellow", soft_wrap=True, markup=False)
+
+
 def show_claims(console: Console, said: dict[str, Any], file: Path) -> None:
     """Print a line per claim, over all studies: its verdict, and how many of its hypotheses have which."""
     from bn_ablate.analysis.words import CLAIMS
@@ -279,6 +285,7 @@ def show_claims(console: Console, said: dict[str, Any], file: Path) -> None:
         style = VERDICT_STYLES.get(claim["verdict"], "yellow")
         table.add_row(claim["claim"], CLAIMS[claim["claim"]], f"[{style}]{claim['verdict']}[/]", counts)
     console.print(table)
+    show_caveats(console, said["caveats"])
     console.print(f"verdicts {escape(str(file))}", highlight=False)
 
 
@@ -317,6 +324,7 @@ def show_beside(console: Console, said: Beside) -> None:
         hypotheses.add_row(*map(escape, row), style="bold" if pair["verdict_changed"] else "")
     console.print(hypotheses)
     console.print(summary(said))
+    show_caveats(console, said.caveats)
 
 
 def clock(seconds: float) -> str:

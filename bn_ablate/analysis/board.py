@@ -42,7 +42,15 @@ def write_board(folders: Iterable[Path], said: dict[str, Any], file: Path) -> No
     floors = floor_notes(said["hypotheses"])
     write_text(
         file,
-        render("board.html.j2", claims=claims, studies=studies, family=said["family"], floors=floors, looks=looks),
+        render(
+            "board.html.j2",
+            claims=claims,
+            studies=studies,
+            family=said["family"],
+            floors=floors,
+            caveats=said["caveats"],
+            looks=looks,
+        ),
     )
 
 

@@ -32,15 +32,17 @@ _FOR = {"supported", "equivalent"}
 def combine_claims(folders: Iterable[Path]) -> dict[str, Any]:
     """The claims and their primary hypotheses over the results in `folders`, adjusted as one family.
 
-    Returns `alpha`; `family`, how many hypotheses it has; `claims`, a record each: verdict, counts of verdicts, reason,
-    and the hypotheses by study and id; `hypotheses`, the records of `claims.json` with the study's name, and with
-    `p_adjusted`, `verdict`, `reason` of this family (those of the study alone are under `in_study`).
+    Returns `alpha`; `caveats`, sentences on what is to be known before the verdicts are relied on; `family`, how many
+    hypotheses it has; `claims`, a record each: verdict, counts of verdicts, reason, and the hypotheses by study and id;
+    `hypotheses`, the records of `claims.json` with the study's name, and with `p_adjusted`, `verdict`, `reason` of this
+    family (those of the study alone are under `in_study`).
 
     Raises:
         ResultsError: a folder holds no results or no verdicts, or two hold the same study.
     """
     records: list[dict[str, Any]] = []
     studies: set[str] = set()
+    caveats: list[str] = []
     for folder in map(Path, folders):
         results = open_results(folder)
         if results.name in studies:
@@ -48,6 +50,7 @@ def combine_claims(folders: Iterable[Path]) -> dict[str, Any]:
         if not (folder / "claims.json").is_file():
             raise ResultsError(f"{folder}: has no claims.json; `bn-ablate report` writes it")
         studies.add(results.name)
+        caveats += [f"{results.name}: {caveat}" for caveat in results.caveats]
         records += [{"study": results.name} | record for record in results.claims if record["claim"]]
     family = _primary(records)
     adjusted = holm([1.0 if record["p"] is None else record["p"] for record in family])
@@ -55,6 +58,7 @@ def combine_claims(folders: Iterable[Path]) -> dict[str, Any]:
     names = sorted({record["claim"] for record in judged})
     return {
         "alpha": ALPHA,
+        "caveats": caveats,
         "family": len(judged),
         "claims": [_claim(name, [record for record in judged if record["claim"] == name]) for name in names],
         "hypotheses": judged,

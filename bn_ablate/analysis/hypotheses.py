@@ -43,10 +43,15 @@ def judge(study: Study, lanes: pl.DataFrame, resamples: int = stats.RESAMPLES) -
 def write_claims(results: Results) -> list[dict[str, Any]]:
     """Judge every hypothesis, write `claims.json` into the results folder, and seal it."""
     records = analyze(results)
-    said = {"study": results.name, "alpha": stats.ALPHA, "hypotheses": records}
-    write_text(results.path / "claims.json", json.dumps(said, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(results.path / "claims.json", claims_text(results, records))
     seal(results.path)
     return records
+
+
+def claims_text(results: Results, records: list[dict[str, Any]]) -> str:
+    """`claims.json`: the records, and what they are verdicts on."""
+    said = {"study": results.name, "alpha": stats.ALPHA, "judged": results.judged, "hypotheses": records}
+    return json.dumps(said, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def record_of(

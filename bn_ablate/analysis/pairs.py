@@ -31,6 +31,7 @@ class Beside(NamedTuple):
             is missing), `verdict_changed`, and whether the intervals `overlap` (None where one has none).
         lanes: how many lanes both hold, by their id.
         numbers, differing: values compared in those lanes, and how many of them differ.
+        caveats: what is to be known of either before it is relied on.
     """
 
     names: tuple[str, str]
@@ -39,6 +40,7 @@ class Beside(NamedTuple):
     lanes: int
     numbers: int
     differing: int
+    caveats: list[str]
 
 
 def beside(first: str | Path, second: str | Path) -> Beside:
@@ -60,6 +62,7 @@ def beside(first: str | Path, second: str | Path) -> Beside:
         0 if differences is None else int(differences["lanes"].max() or 0),  # type: ignore[arg-type]
         0 if differences is None else int(differences["values"].sum()),
         0 if differences is None else int(differences["differing"].sum()),
+        [f"{folder}: {caveat}" for folder, results in ((first, a), (second, b)) for caveat in results.caveats],
     )
 
 
@@ -96,6 +99,7 @@ def markdown(said: Beside) -> str:
             [
                 f"# {said.names[0]} (A) and {said.names[1]} (B)",
                 summary(said),
+                *(f"**Caution: {caveat}.**" for caveat in said.caveats),
                 "## What changed",
                 changes if said.changes else "Nothing that the manifests tell.",
                 "## Hypotheses",

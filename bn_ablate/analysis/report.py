@@ -13,17 +13,18 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from bn_ablate.analysis.cells import cell_table
-from bn_ablate.analysis.figures import Chart, charts, write_figures
+from bn_ablate.analysis.figures import Chart, charts, images
 from bn_ablate.analysis.figures.style import LOOKS, THEME
-from bn_ablate.analysis.hypotheses import write_claims
+from bn_ablate.analysis.hypotheses import analyze, claims_text
 from bn_ablate.analysis.lanes import PLACEMENT_LABELS, axes_in_order, axis_label, level_label, levels_of
 from bn_ablate.analysis.metrics import metric as describe
 from bn_ablate.analysis.metrics import p_text
 from bn_ablate.analysis.shown import texts
-from bn_ablate.analysis.tables import write_tables
+from bn_ablate.analysis.tables import tables
 from bn_ablate.analysis.verdicts import floor_notes
-from bn_ablate.results import Results, open_results, seal
-from bn_ablate.results.files import write_text
+from bn_ablate.results import Results, locked, open_results, seal
+from bn_ablate.results.files import write_bytes, write_text
+from bn_ablate.results.standing import QUICK
 from bn_ablate.results.tables import PARTS
 
 MOST_LANES = 10_000
@@ -38,27 +39,38 @@ def write_report(path: str | Path) -> list[Path]:
     """Judge, draw, tabulate and write the report of the results folder `path`; return the files written.
 
     Writes `claims.json`, `figures/`, `tables/` and `report.html`, removes what an earlier report left in those two
-    folders, and seals the results. The same results give the same bytes.
+    folders, and seals the results. The same results give the same bytes. All is made before anything is written, and
+    while it is written the folder is locked.
 
     Raises:
-        ResultsError: it is not a results folder, or a table in it is missing or was changed.
+        ResultsError: it is not a results folder, a run is at work on it or has not written its tables, or a table in it
+            is missing or was changed.
     """
     results = open_results(path)
-    path = results.path
-    claims = write_claims(results)
-    drawn = list(charts(results))
-    images = write_figures(drawn, path / "figures")
-    tables = write_tables(results, claims, path / "tables")
-    report = path / "report.html"
-    svgs = [images[path / "figures" / f"{chart.name}.svg"].decode() for chart in drawn]
-    write_text(report, html_page(results, claims, drawn, svgs))
-    written = [path / "claims.json", *images, *tables, report]
-    for folder in ("figures", "tables"):
-        for file in (path / folder).glob("*"):
-            if file.is_file() and file not in written:
-                file.unlink()
-    seal(path)
-    return written
+    path, _ = results.path, results.lanes  # what is no results folder, or has none, gets no lock
+    with locked(path):
+        results = open_results(path)
+        results = results.with_claims(analyze(results))
+        drawn = list(charts(results))
+        figures = images(drawn)
+        page = html_page(results, results.claims, drawn, [figures[f"{chart.name}.svg"].decode() for chart in drawn])
+        files: dict[str, bytes | str] = {
+            "claims.json": claims_text(results, results.claims),
+            **{f"figures/{name}": content for name, content in figures.items()},
+            **{f"tables/{name}": text for name, text in tables(results).items()},
+            "report.html": page,
+        }
+        for name, content in files.items():
+            if isinstance(content, str):
+                write_text(path / name, content)
+            else:
+                write_bytes(path / name, content)
+        for folder in ("figures", "tables"):
+            for file in (path / folder).glob("*"):
+                if file.is_file() and f"{folder}/{file.name}" not in files:
+                    file.unlink()
+        seal(path)
+    return [path / name for name in files]
 
 
 def html_page(results: Results, claims: list[dict[str, Any]], drawn: list[Chart], svgs: list[str]) -> str:
@@ -69,6 +81,7 @@ def html_page(results: Results, claims: list[dict[str, Any]], drawn: list[Chart]
         study=results.study,
         manifest=results.manifest,
         folder=results.path.name,
+        quick=QUICK if results.manifest.get("quick") else None,
         looks=[{"name": name, **LOOKS[name]._asdict()} for name in levels_of(results, "placement")],
         verdicts=[shown_verdict(claim) for claim in claims],
         floors=floor_notes(claims),

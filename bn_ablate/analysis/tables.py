@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
@@ -14,7 +14,7 @@ from bn_ablate.analysis.lanes import PLACEMENT_LABELS, axes_in_order, axis_label
 from bn_ablate.analysis.metrics import p_text
 from bn_ablate.analysis.shown import interval_text, scale_of, texts
 from bn_ablate.results import Results
-from bn_ablate.results.files import write_text
+from bn_ablate.results.standing import caveats
 
 MOST_ROWS = 45
 """More rows than this do not fit a page, and become a `longtable`."""
@@ -50,15 +50,16 @@ def tex(text: str) -> str:
     return " ".join(text.split()).translate(_TEX)
 
 
-def write_tables(results: Results, claims: list[dict[str, Any]], folder: Path) -> list[Path]:
-    """Write `cells` and, where the study has hypotheses, `verdicts`, each as CSV and as LaTeX; return the files."""
-    cells = cell_table(results)
+def tables(results: Results) -> dict[str, str]:
+    """`cells` and, where the study has hypotheses, `verdicts`, each as CSV and as LaTeX: names of files, and text."""
+    cells, claims = cell_table(results), results.claims
     texts = {"cells.csv": cells.write_csv(), "cells.tex": cells_tex(results, cells)}
     if claims:
-        texts |= {"verdicts.csv": verdict_table(claims).write_csv(), "verdicts.tex": verdicts_tex(claims)}
-    for name, text in texts.items():
-        write_text(folder / name, text)
-    return [folder / name for name in texts]
+        texts |= {
+            "verdicts.csv": verdict_table(claims).write_csv(),
+            "verdicts.tex": verdicts_tex(claims, caveats(results.manifest)),
+        }
+    return texts
 
 
 def verdict_table(claims: list[dict[str, Any]]) -> pl.DataFrame:
@@ -75,8 +76,11 @@ def verdict_table(claims: list[dict[str, Any]]) -> pl.DataFrame:
     return pl.DataFrame(rows, infer_schema_length=None)
 
 
-def verdicts_tex(claims: list[dict[str, Any]]) -> str:
-    """The verdicts as a LaTeX table: what hypotheses state in common on a line of its own, with the unit, then each."""
+def verdicts_tex(claims: list[dict[str, Any]], caveats: Sequence[str] = ()) -> str:
+    """The verdicts as a LaTeX table: what hypotheses state in common on a line of its own, with the unit, then each.
+
+    Below it stand the `caveats`.
+    """
     rows: list[str] = []
     for group in groups(claims):
         first = group.records[0]
@@ -89,7 +93,15 @@ def verdicts_tex(claims: list[dict[str, Any]]) -> str:
             cells = (shown.estimate, interval_text(shown), p_text(record["p_adjusted"]), record["verdict"])
             rows.append(tex_row(rf"\quad {tex(name)}", *map(tex, cells)))
     head = tex_row("Hypothesis", "Estimate", r"95\% interval", r"$p_\mathrm{Holm}$", "Verdict")
-    return tabular(r"@{}lrlrl@{}", head, rows)
+    return tabular(r"@{}lrlrl@{}", head, rows, caveats_tex(caveats, columns=5))
+
+
+def caveats_tex(caveats: Sequence[str], columns: int) -> str:
+    """What is to be known of a table of so many columns, as rows below it."""
+    return "\n".join(
+        rf"\multicolumn{{{columns}}}{{@{{}}p{{0.92\linewidth}}@{{}}}}{{\textbf{{{tex(f'Caution: {caveat}.')}}}}} \\"
+        for caveat in caveats
+    )
 
 
 def cells_tex(results: Results, cells: pl.DataFrame) -> str:

@@ -1,9 +1,10 @@
-"""One run at a time on a results folder."""
+"""One process at a time that writes to a results folder."""
 
 from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,8 @@ from pathlib import Path
 from bn_ablate.results.files import ResultsError
 
 LOCK = "lock"
+PATIENCE = 3
+"""How often the lock is tried again."""
 
 
 @contextmanager
@@ -28,7 +31,7 @@ def locked(folder: Path) -> Iterator[None]:
         handle = _lock(file)
     except BlockingIOError:
         raise ResultsError(
-            f"{folder}: {_holder(file)} is at work on it; wait for its end, or choose another folder with --results"
+            f"{folder}: {_holder(file)} is at work on it; wait for its end (a run may have another folder, --results)"
         ) from None
     except OSError as error:
         raise ResultsError(
@@ -41,8 +44,25 @@ def locked(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
+def holder_of(folder: Path) -> str | None:
+    """Who is at work on the results folder `folder`, in words; None where nobody is. Leaves no trace."""
+    file = folder / LOCK
+    try:
+        handle = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return _holder(file)
+    finally:
+        os.close(handle)
+    return None
+
+
 def _lock(file: Path) -> int:
     """An open handle of `file` that holds its lock."""
+    patience = PATIENCE
     while True:
         handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         try:
@@ -51,6 +71,13 @@ def _lock(file: Path) -> int:
                 os.truncate(handle, 0)
                 os.write(handle, f"{os.getpid()} on {os.uname().nodename}\n".encode())
                 return handle
+        except BlockingIOError:
+            os.close(handle)
+            if not patience:
+                raise
+            patience -= 1  # a reader that asks who is at work holds the lock for a moment
+            time.sleep(0.02)
+            continue
         except BaseException:
             os.close(handle)
             raise

@@ -13,6 +13,7 @@ from bn_ablate.config.given import place
 from bn_ablate.config.names import NAME
 from bn_ablate.results.files import ResultsError, sha256_of
 from bn_ablate.results.seal import read_manifest, refuse_links
+from bn_ablate.results.standing import at_work, caveats
 
 if TYPE_CHECKING:
     import polars as pl
@@ -42,6 +43,11 @@ class Results:
         from bn_ablate.config import build_study
 
         return build_study(json.loads(json.dumps(self.manifest["config"])), source=str(self.path / "manifest.json"))
+
+    @property
+    def caveats(self) -> list[str]:
+        """What whoever is shown these results has to know: see `bn_ablate.results.standing`."""
+        return [*at_work(self.path), *caveats(self.manifest)]
 
     @property
     def axes(self) -> dict[str, tuple[Any, ...]]:
@@ -76,17 +82,49 @@ class Results:
 
     @cached_property
     def claims(self) -> list[dict[str, Any]]:
-        """A record per hypothesis; empty before the analysis has run."""
+        """A record per hypothesis; empty before the analysis has run.
+
+        Raises:
+            ResultsError: they cannot be read, or are verdicts on other lanes or another study than what is here now.
+        """
         file = self.path / "claims.json"
         if not file.is_file():
             return []
         try:
-            records = list(json.loads(file.read_text(encoding="utf-8"))["hypotheses"])
+            said = json.loads(file.read_text(encoding="utf-8"))
+            records = list(said["hypotheses"])
             if strange := [record["id"] for record in records if not re.fullmatch(ID, record["id"])]:
                 raise ValueError(f"{strange[0]!r} is no id of a hypothesis")
-            return records
+            judged = said.get("judged")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ResultsError(f"{file}: cannot be read ({error}); `bn-ablate report` writes it again") from None
+        if self._outdated:
+            raise ResultsError(f"{file}: {self._outdated}")
+        if judged and "files" in self.manifest and judged != self.judged:
+            raise ResultsError(
+                f"{file}: has verdicts on other lanes, or of another study, than are here now; "
+                f"`bn-ablate report {self.path}` judges again"
+            )
+        return records
+
+    @property
+    def judged(self) -> dict[str, str | None]:
+        """What verdicts on these results are verdicts on: hashes of the study and of its lanes."""
+        lanes = self.manifest.get("files", {}).get("lanes.parquet")
+        return {"config_sha256": self.manifest.get("config_sha256"), "lanes_sha256": lanes}
+
+    def with_claims(self, claims: list[dict[str, Any]]) -> Results:
+        """The same results, with these records in place of those in `claims.json`."""
+        same = Results(self.path, self.manifest)
+        vars(same).update(vars(self) | {"claims": claims})
+        return same
+
+    @property
+    def _outdated(self) -> str:
+        """What is wrong with every file here, where a run has begun anew and has not written its tables yet."""
+        if "files" in self.manifest or self.manifest.get("status") == "complete":
+            return ""
+        return f"is of an earlier run than the manifest is: {'; '.join(self.caveats)}"
 
     def _table(self, name: str) -> pl.DataFrame:
         import polars as pl
@@ -101,6 +139,8 @@ class Results:
         """The file of a table, which is there and as the seal says."""
         file = self.path / f"{name}.parquet"
         sealed = self.manifest.get("files", {}).get(file.name)
+        if self._outdated:
+            raise ResultsError(f"{file}: {self._outdated}")
         if not file.is_file():
             raise ResultsError(f"{file}: is missing; `bn-ablate run` writes it again from the finished shards")
         if sealed is not None and sha256_of(file) != sealed:

@@ -11,6 +11,7 @@ from typing import Any
 from bn_ablate.config.given import place
 from bn_ablate.results.checkpoints import damaged as damaged_checkpoints
 from bn_ablate.results.files import TEMPORARY, ResultsError, sha256_of, write_text
+from bn_ablate.results.standing import at_work, unfinished
 
 UNSEALED = ("manifest.json", "wandb", "checkpoints", "lock")
 """What the seal leaves out, by the first part of the path: itself, W&B's folder, and what exists while running."""
@@ -32,15 +33,14 @@ def seal(path: Path) -> None:
 
 
 def verify(path: str | Path) -> list[str]:
-    """What is wrong with the results folder `path`: that its run is not complete, damaged checkpoints, and `damage`.
+    """What is wrong with the results folder `path`: a run that is at work or not complete, `damage`, and checkpoints.
 
     Raises:
         ResultsError: there is no readable manifest.
     """
     path = place(path)
-    status = read_manifest(path).get("status")
-    unfinished = [f"the run is not complete: its status is {status!r}; `bn-ablate run` goes on with it"]
-    return [*(unfinished if status != "complete" else []), *damage(path), *damaged_checkpoints(path)]
+    manifest = read_manifest(path)
+    return [*at_work(path), *unfinished(manifest), *damage(path), *damaged_checkpoints(path)]
 
 
 def damage(path: Path) -> list[str]:

@@ -15,6 +15,7 @@ from bn_ablate.config import Study, base_settings
 from bn_ablate.plan import Plan, canonical_json
 from bn_ablate.results import Results
 from bn_ablate.results.files import sha256_of
+from bn_ablate.results.standing import caveats, unfinished
 from bn_ablate.sinks import names
 
 if TYPE_CHECKING:
@@ -145,6 +146,7 @@ def study_content(results: Results) -> RunContent:
     from bn_ablate.analysis import cell_table
 
     study, manifest, claims = results.study, results.manifest, results.claims
+    known = caveats(manifest)
     lanes = results.lanes
     cells = cell_table(results)
     tables = {"cells": Table(cells.columns, [finite_or_none(row) for row in cells.iter_rows()])}
@@ -157,7 +159,7 @@ def study_content(results: Results) -> RunContent:
         group=results.name,
         job_type="study",
         tags=_tags(results),
-        notes=study.description or study.title,
+        notes="\n\n".join([*(f"Caution: {caveat}." for caveat in known), study.description or study.title]),
         config={key: manifest[key] for key in manifest if key != "files"},
         summary=finite(
             {
@@ -165,6 +167,7 @@ def study_content(results: Results) -> RunContent:
                 "lanes/planned": manifest.get("lanes", {}).get("planned"),
                 "lanes/finished": lanes.height,
                 "lanes/diverged": int((lanes["status"] == "diverged").sum()),
+                "caveat": "; ".join(known) or None,
             }
         )
         | {f"verdicts/{claim['id']}": claim["verdict"] for claim in claims},
@@ -183,7 +186,7 @@ def running_content(plan: Plan) -> RunContent:
         name=study.name,
         group=study.name,
         job_type="study",
-        tags=names.tags((study.name, study.claim, study.data.name)),
+        tags=names.tags((study.name, study.claim, study.data.name, "quick" if plan.quick else "")),
         notes=study.description or study.title,
         config={"study": study.name, "config": study.model_dump(mode="json"), "seeds": list(plan.seeds)},
         summary={"status": "running", "lanes/planned": plan.n_lanes},
@@ -242,7 +245,8 @@ def _verdict_row(claim: dict[str, Any]) -> list[Any]:
 
 def _tags(results: Results) -> tuple[str, ...]:
     device = results.manifest.get("device", {}).get("kind", "")
-    return names.tags((results.name, results.study.claim, results.study.data.name, device))
+    standing = ("quick" * bool(results.manifest.get("quick")), "incomplete" * bool(unfinished(results.manifest)))
+    return names.tags((results.name, results.study.claim, results.study.data.name, device, *standing))
 
 
 class _Rows:

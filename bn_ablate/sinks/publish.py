@@ -32,7 +32,7 @@ class SyncReport:
         study_run: whether this call wrote or sent the study's run.
         directory: where offline runs lie.
         url: the address of the study's run.
-        message: what to tell the user, with how to send lanes later.
+        message: what to tell the user, with how to send lanes later, and what is to be known of the results.
     """
 
     mode: Literal["online", "offline", "disabled"]
@@ -115,7 +115,7 @@ def publish(
             record = SentRecord(session.folder / "sent.json", destination)
             contents = itertools.chain([study], lane_contents(results, ids))
             done = send_all(session, record, contents, lambda n: progress and progress(n, 1 + len(ids)))
-    return _report(session, done, study.id, url)
+    return _report(session, done, study.id, url, results.caveats)
 
 
 @contextmanager
@@ -130,7 +130,7 @@ def _kept(path: Path) -> Iterator[None]:
         raise SinkError(f"{error} The results are in {path}, and {sync} sends them later.", error.reason) from error
 
 
-def _report(session: Session, done: Transfer, study_id: str, url: str | None) -> SyncReport:
+def _report(session: Session, done: Transfer, study_id: str, url: str | None, caveats: list[str]) -> SyncReport:
     lanes, unchanged = len(done.sent - {study_id}), len(done.unchanged - {study_id})
     new = ["the study's run"] * (study_id in done.sent) + [_count(lanes, "lane")] * (lanes > 0)
     what = " and ".join(new) or "nothing new"
@@ -143,9 +143,8 @@ def _report(session: Session, done: Transfer, study_id: str, url: str | None) ->
         message = f"wrote {what}{before} to {directory}; {sync} sends it all."
     else:
         message = f"wrote {what}{before} to {directory}; `wandb login`, then {sync} sends it with every lane."
-    return SyncReport(
-        session.mode, lanes, unchanged, study_id in done.sent, directory, url, f"Weights & Biases: {message}"
-    )
+    said = "\n".join([f"Weights & Biases: {message}", *(f"Caution: {caveat}." for caveat in caveats)])
+    return SyncReport(session.mode, lanes, unchanged, study_id in done.sent, directory, url, said)
 
 
 def _count(n: int, noun: str) -> str:

@@ -84,6 +84,7 @@ def _report(results: Results, project: str, entity: str) -> Any:
     )
     study = wr.Runset(entity=entity, project=project, name="study", filters=f"{of_study} and JobType = 'study'")
     blocks: list[Any] = [wr.TableOfContents()]
+    blocks += [wr.MarkdownBlock(text=f"**Caution: {caveat}.**") for caveat in results.caveats]
     if results.claims:
         blocks += [wr.H1("Verdicts"), wr.MarkdownBlock(text=_verdicts(results))]
     for name, panels in _panels(wr, results).items():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from io import BytesIO
-from pathlib import Path
 
 from bn_ablate.analysis.figures.against import against, numeric_axes
 from bn_ablate.analysis.figures.aggregates import aggregates
@@ -16,9 +15,8 @@ from bn_ablate.analysis.figures.overview import overview
 from bn_ablate.analysis.figures.steep_region import steep_region
 from bn_ablate.analysis.figures.style import Chart, styled
 from bn_ablate.results import Results
-from bn_ablate.results.files import write_bytes
 
-__all__ = ["Chart", "charts", "image", "write_figures"]
+__all__ = ["Chart", "charts", "image", "images"]
 
 FORMATS = ("pdf", "svg", "png")
 
@@ -51,12 +49,9 @@ def image(chart: Chart, form: str) -> bytes:
 
 
 @styled
-def write_figures(drawn: list[Chart], folder: Path) -> dict[Path, bytes]:
-    """Write every chart in every format into `folder`; return the files with their content."""
+def images(drawn: list[Chart]) -> dict[str, bytes]:
+    """Every chart in every format: names of files, and their content."""
     for chart in drawn:
         chart.figure.draw_without_rendering()
         chart.figure.set_layout_engine("none")
-    files = {folder / f"{chart.name}.{form}": image(chart, form) for chart in drawn for form in FORMATS}
-    for file, content in files.items():
-        write_bytes(file, content)
-    return files
+    return {f"{chart.name}.{form}": image(chart, form) for chart in drawn for form in FORMATS}

@@ -17,7 +17,7 @@ from bn_ablate.analysis.figures.forest import forest
 from bn_ablate.analysis.figures.overview import overview
 from bn_ablate.analysis.paper.macros import numbers_tex
 from bn_ablate.analysis.paper.methods import methods_md
-from bn_ablate.analysis.tables import tabular, tex, tex_row, verdicts_tex
+from bn_ablate.analysis.tables import caveats_tex, tabular, tex, tex_row, verdicts_tex
 from bn_ablate.analysis.words import CLAIMS
 from bn_ablate.config.given import place
 from bn_ablate.results import Results, open_results
@@ -69,7 +69,11 @@ def write_paper(folders: Iterable[Path], output: Path) -> list[Path]:
     - `results.bib`: software, data sets, and what each claim cites; `METHODS.md`: the protocol as paragraphs;
     - `main.tex`: a sample that uses them all, written where there is none yet;
     - `PROVENANCE.json`: of every study the code's git commit, the lock its packages come from (null where they do not
-      come from one), data, device, seeds and the hashes of its results; and a SHA-256 of every file of the kit.
+      come from one), data, device, seeds, status, caveats and the hashes of its results; and a SHA-256 of every file of
+      the kit.
+
+    What is to be known before the results are relied on, as that a run is not complete, stands below the tables, in
+    `METHODS.md`, and under `study/caveat` in `numbers.tex`.
 
     The same results give the same bytes.
 
@@ -82,12 +86,12 @@ def write_paper(folders: Iterable[Path], output: Path) -> list[Path]:
     texts: dict[str, str] = {
         "claims.tex": _claims_tex(said),
         "numbers.tex": numbers_tex(studies, said),
-        "METHODS.md": methods_md(studies, said["family"]),
+        "METHODS.md": methods_md(studies, said["family"], said["caveats"]),
         "results.bib": _references(studies),
     }
     written = {}
     for results in studies:
-        texts[f"tables/{results.name}.tex"] = verdicts_tex(results.claims)
+        texts[f"tables/{results.name}.tex"] = verdicts_tex(results.claims, results.caveats)
         for chart in (draw(results) for draw in (claim_figure, forest, overview, aggregates)):
             if chart is not None:
                 written[output / "figures" / f"{results.name}-{chart.name}.pdf"] = image(chart, "pdf")
@@ -118,7 +122,8 @@ def _claims_tex(said: dict[str, Any]) -> str:
         says = rf"{tex(CLAIMS[claim['claim']])}~\cite{{{CITES[claim['claim']]}}}"
         rows.append(tex_row(claim["claim"], says, tex(claim["verdict"]), tex(counts)))
     head = tex_row("Claim", "Batch Normalization \\ldots", "Verdict", "Primary hypotheses")
-    return tabular(r"@{}lp{0.35\linewidth}lp{0.37\linewidth}@{}", head, rows)
+    note = caveats_tex(said["caveats"], columns=4)
+    return tabular(r"@{}lp{0.35\linewidth}lp{0.37\linewidth}@{}", head, rows, note)
 
 
 def _study_tex(results: Results, output: Path, drawn: dict[Path, bytes]) -> str:
@@ -158,6 +163,7 @@ def _software(studies: list[Results]) -> str:
 
 def _provenance(results: Results) -> dict[str, Any]:
     known = ("git", "lock", "packages", "python", "system", "config_sha256", "data", "device", "strategy", "seeds")
-    return {key: results.manifest.get(key) for key in (*known, "finished")} | {
-        "results_sha256": results.manifest.get("files", {})
+    return {key: results.manifest.get(key) for key in (*known, "finished", "status")} | {
+        "caveats": results.caveats,
+        "results_sha256": results.manifest.get("files", {}),
     }

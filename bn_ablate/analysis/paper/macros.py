@@ -40,6 +40,7 @@ def numbers(studies: list[Results], said: dict[str, Any]) -> Iterator[tuple[str,
     family = {(record["study"], record["id"]): record for record in said["hypotheses"]}
     for results in studies:
         study = results.name
+        yield f"{study}/caveat", "; ".join(results.caveats)
         yield f"{study}/lanes", f"{results.lanes.height:,}"
         yield f"{study}/diverged", str(results.lanes.filter(status="diverged").height)
         yield f"{study}/seeds", str(len(results.study.seed_list))

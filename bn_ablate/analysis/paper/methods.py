@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bn_ablate.analysis.lanes import axes_in_order, axis_label, level_label
 from bn_ablate.results import Results
 
@@ -13,9 +15,9 @@ of the {family} primary hypotheses are adjusted together by Holm. Hypotheses are
 data choose nothing; a learning rate that is chosen is the best one on validation data, seed by seed."""
 
 
-def methods_md(studies: list[Results], family: int) -> str:
-    """`METHODS.md`: a paragraph on what all share, and one for each study."""
-    parts = ["# Methods", STATISTICS.format(family=family)]
+def methods_md(studies: list[Results], family: int, caveats: Sequence[str] = ()) -> str:
+    """`METHODS.md`: what is to be minded, a paragraph on what all share, and one for each study."""
+    parts = ["# Methods", *(f"**Caution: {caveat}.**" for caveat in caveats), STATISTICS.format(family=family)]
     return "\n\n".join([*parts, *(f"## {r.study.title or r.name}\n\n{_paragraph(r)}" for r in studies)]) + "\n"
 
 

@@ -1,0 +1,29 @@
+"""What is to be known of results before they are relied on: a run that is not complete, or at work, or a quick one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bn_ablate.results.lock import holder_of
+
+QUICK = "this is a --quick run, of 2 seeds and a few steps: its numbers and verdicts mean nothing"
+
+
+def unfinished(manifest: Mapping[str, Any]) -> list[str]:
+    """A sentence on a run that is under way or was stopped; none where it is complete."""
+    status = manifest.get("status")
+    said = f"the run is not complete: its status is {status!r}; `bn-ablate run` goes on with it"
+    return [said] if status != "complete" else []
+
+
+def caveats(manifest: Mapping[str, Any]) -> list[str]:
+    """Sentences on what a manifest says of its results that whoever is shown them has to know; none, as a rule."""
+    return [*unfinished(manifest), *([QUICK] if manifest.get("quick") else [])]
+
+
+def at_work(path: Path) -> list[str]:
+    """A sentence on who writes to the results folder `path` at this moment; none where nobody does."""
+    holder = holder_of(path)
+    return [f"{holder} is at work on it: what is here may change at any moment"] if holder else []
