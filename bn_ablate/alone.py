@@ -98,7 +98,7 @@ def train_lane(
     engine, shard = Engine(dataset, strategy), Shard((cell,), (cell,), (seed,), 1)
     outcome = engine.run(shard, keep_states=True)
     program = engine.program(shard)
-    factors = jax.tree.map(lambda leaf: leaf[0], stack_factors([cell.settings], program.structure.activations))
+    factors = jax.tree.map(lambda leaf: leaf[0], stack_factors([cell.settings], program.structure))
     split = draw_split(dataset, alone.data, seed)
     return TrainedLane(
         cell=cell,

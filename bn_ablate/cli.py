@@ -266,7 +266,7 @@ def _show_in_sweep(console: Console, done: Results) -> None:
 
 def _axes_as_only(argv: Sequence[str]) -> list[str]:
     """The arguments of `run`, where `--placement=pre`, as a W&B agent writes it, stands for `--only placement=pre`."""
-    from bn_ablate.config.names import FACTORS
+    from bn_ablate.config.factors import FACTORS
 
     said: list[str] = []
     for word in argv:
@@ -280,7 +280,7 @@ def _show_paths(console: Console, done: Results) -> None:
     for line in (
         f"report   {done.path / 'report.html'}",
         f"figures  {done.path / 'figures'}, tables {done.path / 'tables'}",
-        f"results  {done.path} ({done.lanes.height} lanes; manifest.json, *.parquet, claims.json)",
+        f"results  {done.path} ({done.networks.height} lanes; manifest.json, *.parquet, claims.json)",
     ):
         console.print(line, soft_wrap=True, markup=False)
 

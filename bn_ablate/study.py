@@ -215,7 +215,7 @@ def _published(path: Path, plan: Plan) -> Results | None:
         results = open_results(path)
         same = results.manifest["config"] == _config(plan) and results.manifest["status"] == "complete"
         whole = all(table.height for table in (results.history, results.layers, results.histograms))
-        return results if same and whole and results.lanes.height == plan.n_lanes else None
+        return results if same and whole and results.lanes.height == plan.n_rows else None
     except (ResultsError, KeyError):
         return None
 

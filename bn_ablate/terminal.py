@@ -56,8 +56,9 @@ def show_plan(console: Console, plan: Plan, memory_bytes: int) -> None:
     table.add_row("seed", _ranges(plan.seeds))
     console.print(table)
     steps = {cell.settings.train.steps for cell in plan.cells}
+    alike = "" if plan.n_lanes == plan.n_rows else f"{plan.n_rows:,}, of which the same networks are one lane: "
     console.print(
-        f"{len(plan.cells):,} cells × {len(plan.seeds):,} seeds = [bold]{plan.n_lanes:,} lanes[/], "
+        f"{len(plan.cells):,} cells × {len(plan.seeds):,} seeds = {alike}[bold]{plan.n_lanes:,} lanes[/], "
         f"{' or '.join(f'{n:,}' for n in sorted(steps))} steps each; "
         f"{_count(len(plan.groups), 'compiled program')}; about {memory_bytes / 2**20:,.0f} MiB of memory; "
         f"{_count(len(study.hypotheses), 'hypothesis', 'hypotheses')}"
@@ -170,7 +171,7 @@ MOST_LANES = 20
 
 def show_rerun(console: Console, again: Rerun) -> None:
     """Print lanes that were trained anew beside what is stored of them, and whether any number differs."""
-    new, stored, differences = again.results.lanes, again.stored, again.differences
+    new, stored, differences = again.results.networks, again.stored, again.differences
     old = {} if stored is None else {row["lane_id"]: row for row in stored.lanes.iter_rows(named=True)}
     if new.height <= MOST_LANES:
         table = Table(title="Trained anew (stored)" if old else "Trained", title_justify="left")
@@ -212,7 +213,7 @@ def _sameness(again: Results, stored: Results, differences: pl.DataFrame) -> str
     """What a comparison of lanes trained twice amounts to, as a sentence."""
     values, differing = int(differences["values"].sum()), int(differences["differing"].sum())
     compared = max(differences["lanes"].to_list())
-    what = f"{compared} of {_count(again.lanes.height, 'lane')}: {values:,} numbers held to {stored.path}"
+    what = f"{compared} of {_count(again.networks.height, 'lane')}: {values:,} numbers held to {stored.path}"
     if not differing:
         return f"{what}: the same, bit for bit"
     worst = differences.sort("largest", descending=True, nulls_last=True).row(0, named=True)
@@ -302,9 +303,9 @@ def show_times(console: Console, studies: list[Results]) -> None:
         total = {key: value + timing[key] for key, value in total.items()}
         spent = (clock(timing[key]) for key in total)
         kind = f"{device['count']} × {device['kind']}" if device else ""
-        table.add_row(escape(results.name), f"{results.lanes.height:,}", *spent, escape(kind))
+        table.add_row(escape(results.name), f"{results.networks.height:,}", *spent, escape(kind))
     table.add_section()
-    networks = sum(results.lanes.height for results in studies)
+    networks = sum(results.networks.height for results in studies)
     table.add_row("all", f"{networks:,}", *map(clock, total.values()), f"{clock(sum(total.values()))} in all")
     console.print(table)
 

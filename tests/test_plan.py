@@ -7,15 +7,16 @@ from collections.abc import Iterator
 from typing import Any, get_args
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from bn_ablate.config import LaneSettings, build_study
-from bn_ablate.config.lane import SECTIONS
-from bn_ablate.config.names import FACTORS, MEASURES
+from bn_ablate.config.factors import FACTORS, SECTIONS
+from bn_ablate.config.names import MEASURES
 from bn_ablate.engine.shards import shards_of
-from bn_ablate.plan import Plan, lane_id, make_plan
+from bn_ablate.plan import Plan, cells_of, lane_id, make_plan
+from bn_ablate.plan.sameness import idle_axes
 from tests.config import levels
 
 TABLE: dict[str, Any] = {
@@ -41,7 +42,15 @@ def plan_of(**changes: Any) -> Plan:
 
 def ids(plan: Plan) -> dict[tuple[Any, ...], str]:
     """Lane ids by levels (in the order of the axes' names) and seed."""
-    return {(*(level for _, level in sorted(lane.cell.levels.items())), lane.seed): lane.id for lane in plan.lanes}
+    return {(*(level for _, level in sorted(row.cell.levels.items())), row.seed): row.id for row in plan.rows}
+
+
+def grid(axes: dict[str, list[Any]], **changes: Any) -> Plan:
+    """The plan of a grid in which every axis makes a difference."""
+    study = build_study({"name": "x", **levels.ACTING, "axes": axes} | changes)
+    if any(idle_axes(study, cells_of(study))):
+        reject()
+    return make_plan(study)
 
 
 @pytest.mark.parametrize(
@@ -95,13 +104,12 @@ def test_a_change_of_the_study_leaves_its_lanes_alone(changes: dict[str, Any]) -
     assert all(before[lane] == after[lane] for lane in shared)
 
 
-def other_values(model: type[BaseModel], field: str) -> Iterator[Any]:
-    """Values of `field` other than its default: every other name, or a number nearby."""
-    info = model.model_fields[field]
-    default = info.default
-    names = get_args(info.annotation)
+def other_values(section: BaseModel, field: str) -> Iterator[Any]:
+    """Values of `field` other than that of `section`: every other name, or a number nearby."""
+    default = getattr(section, field)
+    names = get_args(type(section).model_fields[field].annotation)
     if field == "coverage":
-        yield from ("none", "first", "only_0")
+        yield from ("none", "first", "only_1")
     elif field == "name":
         yield "mnist"
     elif default is None:
@@ -123,11 +131,11 @@ SETTINGS = [(section, field) for section, model in SECTIONS.items() for field in
 
 @pytest.mark.parametrize(("section", "field"), SETTINGS, ids=[".".join(setting) for setting in SETTINGS])
 def test_any_change_of_a_setting_makes_another_lane(section: str, field: str) -> None:
-    model = SECTIONS[section]
-    changed = [{field: value} for value in other_values(model, field)]
+    acting = {name: SECTIONS[name](**levels.ACTING.get(name, {})) for name in SECTIONS}
+    changed = [{field: value} for value in other_values(acting[section], field)]
     assert changed
-    found = {lane_id(LaneSettings(**{section: model(**change)}), 0) for change in changed}
-    assert len(found | {lane_id(LaneSettings(), 0)}) == len(changed) + 1
+    all_of_them = [acting, *(acting | {section: acting[section].model_copy(update=change)} for change in changed)]
+    assert len({lane_id(LaneSettings(**sections).canonical, 0) for sections in all_of_them}) == len(changed) + 1
 
 
 def test_another_seed_is_another_lane() -> None:
@@ -138,30 +146,27 @@ def test_another_seed_is_another_lane() -> None:
 @settings(max_examples=100)
 def test_a_grid_is_the_product_of_its_axes(axes: dict[str, list[Any]], data: st.DataObject) -> None:
     seeds = data.draw(st.lists(st.integers(0, 99), min_size=1, max_size=3, unique=True))
-    plan = make_plan(build_study({"name": "x", "seeds": seeds, "axes": axes}))
+    plan = grid(axes, seeds=seeds)
     n_cells = 1
     for some in axes.values():
         n_cells *= len(some)
-    assert plan.n_lanes == len(plan.lanes) == n_cells * len(seeds)
-    assert len({lane.id for lane in plan.lanes}) == plan.n_lanes
-    assert [lane.seed for lane in plan.lanes] == seeds * n_cells
+    assert plan.n_rows == len(plan.rows) == n_cells * len(seeds)
+    assert [row.seed for row in plan.rows] == seeds * n_cells
     for cell in plan.cells:
         for axis, level in cell.levels.items():
-            section, field = FACTORS[axis].path.split(".")
-            assert getattr(getattr(cell.settings, section), field) == level
-    assert sorted(cell.lane_id(0) for group in plan.groups for cell in group.cells) == sorted(
-        cell.lane_id(0) for cell in plan.cells
-    )
+            assert FACTORS[axis].level(cell.stated) == level
+    assert plan.n_lanes == len(plan.lanes) == len({row.id for row in plan.rows})
+    assert list(dict.fromkeys(row.id for row in plan.rows)) == [lane.id for lane in plan.lanes]
+    trained = [cell.lane_id(0) for group in plan.groups for cell in group.cells]
+    assert len(trained) == len(set(trained))
+    assert set(trained) == {cell.lane_id(0) for cell in plan.cells}
 
 
 @given(levels.axes(), st.randoms(use_true_random=False))
 @settings(max_examples=100)
 def test_ids_do_not_depend_on_order(axes: dict[str, list[Any]], order: random.Random) -> None:
     shuffled = {axis: order.sample(axes[axis], len(axes[axis])) for axis in order.sample(list(axes), len(axes))}
-    table = {"name": "x", "seeds": 2}
-    assert ids(make_plan(build_study(table | {"axes": axes}))) == ids(
-        make_plan(build_study(table | {"axes": shuffled}))
-    )
+    assert ids(grid(axes, seeds=2)) == ids(grid(shuffled, seeds=2))
 
 
 @given(levels.axes(), st.data())
@@ -171,8 +176,8 @@ def test_exclusions_leave_out_what_they_name_and_nothing_else(axes: dict[str, li
     named = data.draw(st.lists(st.sampled_from(sorted(axes)), min_size=1, unique=True))
     rule = {axis: data.draw(levels.some_of(tuple(axes[axis]))) for axis in named}
     assume(any(set(rule[axis]) != set(axes[axis]) for axis in named))
-    whole = ids(make_plan(build_study({"name": "x", "seeds": 1, "axes": axes})))
-    left = make_plan(build_study({"name": "x", "seeds": 1, "axes": axes, "exclude": [rule]}))
+    whole = ids(grid(axes, seeds=1))
+    left = grid(axes, seeds=1, exclude=[rule])
     out = [lane for lane in whole if all(lane[sorted(axes).index(axis)] in rule[axis] for axis in named)]
     assert ids(left) == {lane: name for lane, name in whole.items() if lane not in out}
     assert not any(cell.matches(rule) for cell in left.cells)
@@ -180,7 +185,7 @@ def test_exclusions_leave_out_what_they_name_and_nothing_else(axes: dict[str, li
 
 @pytest.mark.parametrize("factor", FACTORS)
 def test_traced_factors_share_a_program_and_static_ones_do_not(factor: str) -> None:
-    plan = make_plan(build_study({"name": "x", "axes": {factor: list(levels.LEVELS[factor])}}))
+    plan = make_plan(build_study({"name": "x", **levels.ACTING, "axes": {factor: list(levels.LEVELS[factor])}}))
     assert len(plan.groups) == (1 if FACTORS[factor].traced else len(levels.LEVELS[factor]))
 
 
@@ -188,7 +193,7 @@ def test_the_whole_main_grid_is_one_group() -> None:
     traced = {name: list(levels.LEVELS[name]) for name, factor in FACTORS.items() if factor.traced}
     few = ("bn_momentum", "bn_epsilon", "learning_rate", "scale_init", "bias_init", "dropout_kind", "trainable")
     traced |= {name: traced[name][:1] for name in few}
-    assert len(make_plan(build_study({"name": "x", "axes": traced})).groups) == 1
+    assert len(make_plan(build_study({"name": "x", **levels.ACTING, "axes": traced})).groups) == 1
 
 
 def test_static_factors_multiply() -> None:
@@ -206,7 +211,7 @@ def test_static_factors_multiply() -> None:
 def test_shards_cover_exactly_what_is_missing(
     axes: dict[str, list[Any]], seeds: int, max_lanes: int, data: st.DataObject
 ) -> None:
-    plan = make_plan(build_study({"name": "x", "seeds": seeds, "axes": axes}))
+    plan = grid(axes, seeds=seeds)
     every = [lane.id for lane in plan.lanes]
     finished = set(data.draw(st.lists(st.sampled_from(every), unique=True))) | {"of another study"}
     shards = shards_of(plan, finished, max_lanes)

@@ -88,6 +88,6 @@ def _study(results: Results, said: dict[str, Any], beside: Path) -> dict[str, An
             for group in groups([record for record in said["hypotheses"] if record["study"] == results.name])
         ],
         "report": Path(os.path.relpath(report, beside)).as_posix() if report.is_file() else None,
-        "design": f"{results.lanes.height:,} networks, {len(results.study.seed_list)} seeds, "
+        "design": f"{results.networks.height:,} networks, {len(results.study.seed_list)} seeds, "
         f"{results.manifest.get('data', {}).get('name', results.study.data.name)}",
     }

@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from bn_ablate.analysis.lanes import PLACEMENT_LABELS, axis_label, level_label
-from bn_ablate.config.names import FACTORS
+from bn_ablate.config.factors import FACTORS
 
 _WHOLE = {
     "standardize": {"channel": "standardized inputs", "none": "raw inputs"},

@@ -9,22 +9,18 @@ import polars as pl
 
 from bn_ablate.analysis.metrics import metric
 from bn_ablate.analysis.stats import t_quantile
-from bn_ablate.config import base_settings
-from bn_ablate.config.names import FACTORS, PLACEMENTS
+from bn_ablate.config import LaneSettings, base_settings
+from bn_ablate.config.factors import FACTORS
+from bn_ablate.config.names import PLACEMENTS
 from bn_ablate.config.schema import Study
 from bn_ablate.results import Results
 
 PLACEMENT_LABELS = {"none": "no BN", "pre": "BN before", "post": "BN after"}
 
-BN_ONLY = (
-    "affine",
-    "coverage",
-    "residual_norm",
-    "bn_momentum",
-    "bn_epsilon",
-    "scale_init",
-    "bias_init",
-    "norm_batch_size",
+_WITH_BN = LaneSettings().at({"architecture": "resnet"})
+_WITHOUT = _WITH_BN.at({"placement": "none"})
+BN_ONLY = tuple(
+    name for name, factor in FACTORS.items() if factor.acts.holds(_WITH_BN) and not factor.acts.holds(_WITHOUT)
 )
 """Factors that mean nothing to a network without BN."""
 
@@ -52,8 +48,7 @@ def levels_of(results: Results, factor: str) -> tuple[Any, ...]:
 
 def base_level(study: Study, factor: str) -> Any:
     """Where `factor` stands in the study's base settings."""
-    section, field = FACTORS[factor].path.split(".")
-    return getattr(getattr(base_settings(study), section), field)
+    return FACTORS[factor].level(base_settings(study))
 
 
 class Held(NamedTuple):
@@ -107,9 +102,9 @@ def tuned(results: Results, lanes: pl.DataFrame) -> Tuned:
         return Tuned(lanes, "")
     alike = [name for name in (*axes_in_order(results), "seed") if name != axis]
     ranked = lanes.sort(pl.when(loss.is_finite()).then(loss).otherwise(float("inf")), maintain_order=True)
-    kept = ranked.unique(alike, keep="first", maintain_order=True)["lane_id"]
+    kept = ranked.unique(alike, keep="first", maintain_order=True).select(*alike, axis)
     said = "Every network at the learning rate that is best on its validation data."
-    return Tuned(lanes.filter(pl.col("lane_id").is_in(kept.implode())), said)
+    return Tuned(lanes.join(kept, on=kept.columns, how="semi", nulls_equal=True, maintain_order="left"), said)
 
 
 def summarize(table: pl.DataFrame, by: Sequence[str], value: str, log: bool = False) -> pl.DataFrame:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bn_ablate.config.errors import did_you_mean, nearest
-from bn_ablate.config.lane import SECTIONS
-from bn_ablate.config.names import FACTORS
+from bn_ablate.config.factors import FACTORS, SECTIONS
 from bn_ablate.config.schema import Study
 from bn_ablate.config.synonyms import KEYS, NOTES, spelled
 

@@ -5,19 +5,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from bn_ablate.config.acting import ALWAYS
 from bn_ablate.config.errors import Problem
-from bn_ablate.config.names import FACTORS, coverage_mask, residual_blocks
+from bn_ablate.config.factors import FACTORS, SECTIONS
+from bn_ablate.config.names import coverage_mask, residual_blocks
 from bn_ablate.config.precision import bfloat16
 from bn_ablate.config.schema import Data, Dropout, Measure, Model, Norm, Section, Study, Train
 
-SECTIONS: dict[str, type[Section]] = {
-    "data": Data,
-    "model": Model,
-    "norm": Norm,
-    "dropout": Dropout,
-    "train": Train,
-    "measure": Measure,
-}
+MERGING = {name: factor for name, factor in FACTORS.items() if factor.acts is not ALWAYS or factor.alike}
+"""The factors of which different levels can make the same network."""
 
 
 class LaneSettings(Section):
@@ -34,10 +30,55 @@ class LaneSettings(Section):
         """These settings with each axis of `levels` set to its level."""
         changes: dict[str, dict[str, Any]] = {}
         for axis, level in levels.items():
-            section, field = FACTORS[axis].path.split(".")
-            changes.setdefault(section, {})[field] = level
+            section, key = FACTORS[axis].place
+            changes.setdefault(section, {})[key] = level
         sections = {name: getattr(self, name).model_copy(update=change) for name, change in changes.items()}
         return self.model_copy(update=sections)
+
+    @property
+    def canonical(self) -> LaneSettings:
+        """The settings that stand for all those that make the same network: what does not act is at its default.
+
+        Settings are the same network if, and only if, their canonical forms are equal.
+        """
+        acting = {name: (factor.level(self), factor.canonical_level(self)) for name, factor in MERGING.items()}
+        changes = {name: same for name, (level, same) in acting.items() if level != same}
+        return self.at(changes) if changes else self
+
+    @property
+    def normed_blocks(self) -> tuple[bool, ...]:
+        """Which hidden blocks have BN."""
+        covered = coverage_mask(self.norm.coverage, self.model.depth)
+        return covered if self.norm.placement != "none" else (False,) * len(covered)
+
+    @property
+    def input_normed(self) -> bool:
+        """Whether BN stands before the first linear map.
+
+        It does for coverage `input`, and for dropout site `ic` unless coverage is `none`.
+        """
+        covered = self.norm.coverage == "input" or (self.dropout.site == "ic" and self.norm.coverage != "none")
+        return covered and self.norm.placement != "none"
+
+    @property
+    def has_bn(self) -> bool:
+        """Whether the network has BN anywhere."""
+        return self.input_normed or any(self.normed_blocks)
+
+    @property
+    def has_scale(self) -> bool:
+        """Whether the network has γ."""
+        return self.has_bn and self.norm.affine in ("scale", "both")
+
+    @property
+    def has_bias(self) -> bool:
+        """Whether the network has β."""
+        return self.has_bn and self.norm.affine in ("bias", "both")
+
+    @property
+    def trains_something(self) -> bool:
+        """Whether any parameter is trained."""
+        return self.train.trainable != "affine_only" or self.has_scale or self.has_bias
 
     def problems(self) -> list[Problem]:
         """What only the combination of settings can get wrong."""

@@ -13,12 +13,12 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from bn_ablate.config.errors import ConfigError, Problem, nearest, one_of, show
+from bn_ablate.config.factors import FACTORS, SECTIONS
 from bn_ablate.config.given import place, plain
 from bn_ablate.config.hints import factor_hint, key_hint
 from bn_ablate.config.hypotheses import KINDS
 from bn_ablate.config.hypothesis_checks import check_rule, expand_hypotheses
-from bn_ablate.config.lane import SECTIONS, base_settings
-from bn_ablate.config.names import FACTORS
+from bn_ablate.config.lane import base_settings
 from bn_ablate.config.precision import used_as
 from bn_ablate.config.schema import Study
 

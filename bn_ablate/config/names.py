@@ -1,4 +1,4 @@
-"""The closed sets of names that a study may use, and the factors that may span its grid.
+"""The closed sets of names that a study may use.
 
 This module is the one place that knows which words exist. `nn` and `engine` map each name to what it does, and a test
 holds the two together.
@@ -7,7 +7,8 @@ holds the two together.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal, NamedTuple, get_args
+from functools import lru_cache
+from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator
 
@@ -58,43 +59,6 @@ NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 COVERAGES = ("all", "none", "first", "last", "every_other", "input")
 _COVERAGE_BY_BLOCK = re.compile(r"^(only|without)_(\d{1,3})$")
 
-
-class Factor(NamedTuple):
-    """A setting that may be an axis: where it stands, and whether one compiled program serves all its levels."""
-
-    path: str
-    traced: bool
-
-
-FACTORS = {
-    "placement": Factor("norm.placement", traced=True),
-    "residual_norm": Factor("norm.residual", traced=True),
-    "affine": Factor("norm.affine", traced=True),
-    "coverage": Factor("norm.coverage", traced=True),
-    "bn_momentum": Factor("norm.momentum", traced=True),
-    "bn_epsilon": Factor("norm.epsilon", traced=True),
-    "scale_init": Factor("norm.scale_init", traced=True),
-    "bias_init": Factor("norm.bias_init", traced=True),
-    "activation": Factor("model.activation", traced=True),
-    "dropout_rate": Factor("dropout.rate", traced=True),
-    "dropout_site": Factor("dropout.site", traced=True),
-    "dropout_kind": Factor("dropout.kind", traced=True),
-    "learning_rate": Factor("train.learning_rate", traced=True),
-    "weight_decay": Factor("train.weight_decay", traced=True),
-    "trainable": Factor("train.trainable", traced=True),
-    "architecture": Factor("model.architecture", traced=False),
-    "depth": Factor("model.depth", traced=False),
-    "width": Factor("model.width", traced=False),
-    "kernel_init": Factor("model.kernel_init", traced=False),
-    "norm_batch_size": Factor("norm.batch_size", traced=False),
-    "n_train": Factor("data.n_train", traced=False),
-    "standardize": Factor("data.standardize", traced=False),
-    "steps": Factor("train.steps", traced=False),
-    "batch_size": Factor("train.batch_size", traced=False),
-    "optimizer": Factor("train.optimizer", traced=False),
-    "schedule": Factor("train.schedule", traced=False),
-    "momentum": Factor("train.momentum", traced=False),
-}
 
 MeasureName = Literal["evaluations", "variance_shift", "dead", "affine", "landscape", "percentiles"]
 MEASURES: tuple[str, ...] = get_args(MeasureName)
@@ -215,6 +179,7 @@ def measure_needed(metric: str) -> str | None:
     return next((name for name, metrics in _NEEDS.items() if re.fullmatch(metrics, metric)), None)
 
 
+@lru_cache(4096)
 def coverage_mask(coverage: str, depth: int) -> tuple[bool, ...]:
     """Which of `depth` blocks have BN: all, none, first, last, every_other (0, 2, …), only_K, without_K (K from 0).
 

@@ -19,6 +19,27 @@ from pydantic import (
     model_validator,
 )
 
+from bn_ablate.config.acting import (
+    ON_RESIDUALS,
+    WHERE_RATE_FALLS,
+    WHERE_TRAINED,
+    WHERE_UNITS_DROP,
+    WITH_BIAS,
+    WITH_BN,
+    WITH_MOMENTUM,
+    WITH_MOMENTUM_ABOVE_0,
+    WITH_PLACEMENT,
+    WITH_SCALE,
+    WITH_TRAINED_KERNELS,
+    same_affines,
+    same_coverages,
+    same_optimizers,
+    same_placements,
+    same_sites,
+    same_trainables,
+    same_warmups,
+)
+from bn_ablate.config.factor import Factor
 from bn_ablate.config.hypotheses import Hypothesis
 from bn_ablate.config.names import (
     MEASURES,
@@ -63,7 +84,9 @@ class Data(Section):
     """Where the examples come from and how one seed divides them."""
 
     name: Name = Field("digits", description="a registered TFDS image-classification data set")
-    n_train: Count | None = Field(None, description="training examples; all that are left when absent")
+    n_train: Annotated[Count | None, Factor(traced=False, prefix="n")] = Field(
+        None, description="training examples; all that are left when absent"
+    )
     n_validation: Count | None = Field(None, description="validation examples; a sixth of the pool when absent")
     n_test: Count | None = Field(None, description="test examples; all that are left when absent")
     split: Literal["seeded", "fixed", "official"] = Field(
@@ -71,7 +94,7 @@ class Data(Section):
         description="seeded: the seed draws train, validation and test, stratified by class; fixed: one such draw "
         "for all seeds; official: the data set's own test split, the seed draws train and validation",
     )
-    standardize: Literal["channel", "feature", "none"] = Field(
+    standardize: Annotated[Literal["channel", "feature", "none"], Factor(traced=False, prefix="std-")] = Field(
         "channel", description="zero mean and unit variance, by statistics of the training examples only"
     )
 
@@ -79,15 +102,19 @@ class Data(Section):
 class Model(Section):
     """The network. A block is Dense or Conv -> [BN] -> activation -> [BN] -> [dropout]."""
 
-    architecture: Architecture = "mlp"
-    depth: Annotated[int, Field(ge=1, le=256)] = Field(
+    architecture: Annotated[Architecture, Factor(traced=False, prefix="")] = Field("mlp", description="the network")
+    depth: Annotated[int, Field(ge=1, le=256), Factor(traced=False, prefix="d")] = Field(
         3, description="hidden blocks; for the resnet 3×3 convolutions, an odd number"
     )
-    width: Annotated[int, Field(ge=1, le=65536)] = Field(
+    width: Annotated[int, Field(ge=1, le=65536), Factor(traced=False, prefix="w")] = Field(
         128, description="units of a hidden block; for the cnn and the resnet, channels of the first"
     )
-    activation: ActivationName = "relu"
-    kernel_init: InitializerName = "lecun_normal"
+    activation: Annotated[ActivationName, Factor(traced=True, prefix="")] = Field(
+        "relu", description="the activation of every block"
+    )
+    kernel_init: Annotated[InitializerName, Factor(traced=False, prefix="")] = Field(
+        "lecun_normal", description="the distribution that kernels start from"
+    )
     convolution: Literal["auto", "matmul", "native"] = Field(
         "auto",
         description="matmul: with matrix products where XLA's own is slow on CPUs, "
@@ -99,34 +126,50 @@ class Model(Section):
 class Norm(Section):
     """Batch Normalization."""
 
-    placement: Placement = Field("pre", description="none, before (pre) or after (post) the activation")
-    residual: ResidualNorm = Field("before_add", description="for the resnet: BN before or after a shortcut is added")
-    affine: Affine = Field("both", description="which of scale (gamma) and bias (beta) are there")
-    coverage: Coverage = Field("all", description="the blocks that have BN, or the network's input alone")
-    momentum: Share32 = Field(
+    placement: Annotated[Placement, Factor(traced=True, prefix="", alike=same_placements)] = Field(
+        "pre", description="none, before (pre) or after (post) the activation"
+    )
+    residual: Annotated[ResidualNorm, Factor(axis="residual_norm", traced=True, prefix="", acts=ON_RESIDUALS)] = Field(
+        "before_add", description="for the resnet: BN before or after a shortcut is added"
+    )
+    affine: Annotated[Affine, Factor(traced=True, prefix="affine-", acts=WITH_BN, alike=same_affines)] = Field(
+        "both", description="which of scale (gamma) and bias (beta) are there"
+    )
+    coverage: Annotated[Coverage, Factor(traced=True, prefix="cover-", acts=WITH_PLACEMENT, alike=same_coverages)] = (
+        Field("all", description="the blocks that have BN, or the network's input alone")
+    )
+    momentum: Annotated[Share32, Factor(axis="bn_momentum", traced=True, prefix="bnm", acts=WITH_BN)] = Field(
         0.9, description="decay of the moving statistics: ra = momentum * ra + (1 - momentum) * batch"
     )
-    epsilon: Positive = Field(1e-5, description="added to the variance")
-    scale_init: Float32 = Field(1.0, description="what every scale (gamma) starts from")
-    bias_init: Float32 = Field(0.0, description="what every bias (beta) starts from")
-    batch_size: Count | None = Field(
-        None, description="examples that share their statistics in training (ghost BN); the whole batch when absent"
+    epsilon: Annotated[Positive, Factor(axis="bn_epsilon", traced=True, prefix="eps", acts=WITH_BN)] = Field(
+        1e-5, description="added to the variance"
+    )
+    scale_init: Annotated[Float32, Factor(traced=True, prefix="gamma", acts=WITH_SCALE)] = Field(
+        1.0, description="what every scale (gamma) starts from"
+    )
+    bias_init: Annotated[Float32, Factor(traced=True, prefix="beta", acts=WITH_BIAS)] = Field(
+        0.0, description="what every bias (beta) starts from"
+    )
+    batch_size: Annotated[Count | None, Factor(axis="norm_batch_size", traced=False, prefix="bnb", acts=WITH_BN)] = (
+        Field(
+            None, description="examples that share their statistics in training (ghost BN); the whole batch when absent"
+        )
     )
 
 
 class Dropout(Section):
     """Dropout: how much, where, and of which kind."""
 
-    rate: Rate16 = Field(
+    rate: Annotated[Rate16, Factor(axis="dropout_rate", traced=True, prefix="p")] = Field(
         0.0,
         description="bernoulli: probability of dropping a unit, resolved to 1/65536; uniform: half the noise's width",
     )
-    site: DropoutSite = Field(
+    site: Annotated[DropoutSite, Factor(axis="dropout_site", traced=True, prefix="drop-", alike=same_sites)] = Field(
         "block",
         description="after every block (block), after the last (last), just before BN (before_norm), or before every "
         "linear map, with BN on the network's input too (ic)",
     )
-    kind: DropoutKind = Field(
+    kind: Annotated[DropoutKind, Factor(axis="dropout_kind", traced=True, prefix="", acts=WHERE_UNITS_DROP)] = Field(
         "bernoulli", description="bernoulli: zero or x/(1 - rate); uniform: x(1 + r), r uniform on (-rate, rate)"
     )
 
@@ -134,25 +177,39 @@ class Dropout(Section):
 class Train(Section):
     """The optimization."""
 
-    steps: Count = 400
-    batch_size: Count = 64
-    optimizer: OptimizerName = "sgd"
-    learning_rate: Positive = 0.1
-    momentum: Annotated[Share32, Field(lt=1.0)] = Field(0.9, description="sgd and rmsprop; 0 switches it off")
-    nesterov: bool = False
-    weight_decay: NonNegative = Field(
+    steps: Annotated[Count, Factor(traced=False, prefix="t")] = Field(400, description="training steps")
+    batch_size: Annotated[Count, Factor(traced=False, prefix="b")] = Field(
+        64, description="examples in a training batch"
+    )
+    optimizer: Annotated[OptimizerName, Factor(traced=False, prefix="", acts=WHERE_TRAINED, alike=same_optimizers)] = (
+        Field("sgd", description="the rule of the updates")
+    )
+    learning_rate: Annotated[Positive, Factor(traced=True, prefix="lr", acts=WHERE_TRAINED)] = Field(
+        0.1, description="the highest rate of the schedule"
+    )
+    momentum: Annotated[Share32, Field(lt=1.0), Factor(traced=False, prefix="m", acts=WITH_MOMENTUM)] = Field(
+        0.9, description="of sgd and rmsprop; 0 switches it off"
+    )
+    nesterov: Annotated[bool, Factor(traced=False, prefix="nesterov-", acts=WITH_MOMENTUM_ABOVE_0)] = Field(
+        False, description="Nesterov's form of the momentum"
+    )
+    weight_decay: Annotated[NonNegative, Factor(traced=True, prefix="wd", acts=WITH_TRAINED_KERNELS)] = Field(
         0.0, description="on kernels only; coupled (L2) for sgd, adam and rmsprop, decoupled for adamw"
     )
-    trainable: Trainable = Field(
+    trainable: Annotated[Trainable, Factor(traced=True, prefix="train-", alike=same_trainables)] = Field(
         "all",
         description="what is trained, the rest keeping its initial values: all; all but BN's scales (gamma), or its "
         "biases (beta); or affine_only, those two and nothing else",
     )
-    schedule: ScheduleName = "constant"
-    precision: Precision = Field(
+    schedule: Annotated[ScheduleName, Factor(traced=False, prefix="", acts=WHERE_RATE_FALLS)] = Field(
+        "constant", description="how the learning rate falls after the warm-up, to 0 at the end of the steps"
+    )
+    precision: Annotated[Precision, Factor(traced=False, prefix="")] = Field(
         "float32", description="of the network's arithmetic; parameters, moving statistics and losses stay float32"
     )
-    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    warmup_steps: Annotated[
+        int, Field(ge=0), Factor(traced=False, prefix="warm", acts=WHERE_TRAINED, alike=same_warmups)
+    ] = Field(0, description="steps in which the learning rate rises linearly")
 
     @model_validator(mode="after")
     def _warmup_fits(self) -> Train:

@@ -149,7 +149,7 @@ class Engine:
         program = self.program(shard)
         layout = self._layout(max(len(shard.seeds), shard.seed_room), shard.room)
         seed_numbers = _fill(list(shard.seeds), layout.seeds)
-        factors = stack_factors(_fill(settings, layout.cells), program.structure.activations)
+        factors = stack_factors(_fill(settings, layout.cells), program.structure)
         seeds = self._seed_examples(shard, seed_numbers)
         steps = measured_steps(program.steps, settings[0].measure.every)
         room = self._room(program, settings[0].measure.every)

@@ -15,8 +15,8 @@ from bn_ablate.engine.program import Program
 from bn_ablate.engine.randomness import key_of
 from bn_ablate.measure import cross_entropy
 from bn_ablate.nn import Factors
-from bn_ablate.nn.factors import neutral_factors
 from bn_ablate.nn.parameters import keep_frozen, with_initial_affine
+from bn_ablate.nn.traced import blank_factors
 
 
 class TrainState(struct.PyTreeNode):
@@ -52,7 +52,7 @@ def init_state(program: Program, seed: Int[Array, ""] | int, lane: Factors | Non
 
     Without a `lane`, γ is 1 and β is 0.
     """
-    factors = neutral_factors(program.depth) if lane is None else lane
+    factors = blank_factors(program.depth) if lane is None else lane
     x = jnp.zeros((1, *program.image_shape), jnp.float32)
     variables = program.network.init(key_of(seed, "params"), x, factors, train=False)
     params = variables["params"] if lane is None else with_initial_affine(variables["params"], lane)

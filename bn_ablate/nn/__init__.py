@@ -3,9 +3,10 @@
 from bn_ablate.nn.activations import ACTIVATIONS, activate, slope
 from bn_ablate.nn.choose import choose
 from bn_ablate.nn.dropout import drop
-from bn_ablate.nn.factors import Factors, Structure, stack_factors
 from bn_ablate.nn.networks import NETWORKS, Network
 from bn_ablate.nn.norm import BatchNorm, NormSettings, normalize, normalize_groups
+from bn_ablate.nn.structure import Structure
+from bn_ablate.nn.traced import Factors, stack_factors
 
 __all__ = [
     "ACTIVATIONS",

@@ -8,8 +8,9 @@ from jaxtyping import Array, Float, UInt16
 
 from bn_ablate.nn.activations import activate
 from bn_ablate.nn.dropout import drop, rate_at
-from bn_ablate.nn.factors import POST, PRE, Factors, Structure
 from bn_ablate.nn.norm import BatchNorm
+from bn_ablate.nn.structure import Structure
+from bn_ablate.nn.traced import POST, PRE, Factors
 
 
 class Block(nn.Module):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from jaxtyping import Array, Float, UInt16
 
 from bn_ablate.nn.dropout import drop, rate_at
-from bn_ablate.nn.factors import Factors, Structure
 from bn_ablate.nn.norm import BatchNorm
+from bn_ablate.nn.structure import Structure
+from bn_ablate.nn.traced import Factors
 
 
 def enter(
@@ -19,8 +20,8 @@ def enter(
 ) -> Float[Array, "batch ..."]:
     """[BN] -> [dropout] of the network's input; to be called by a network, whose submodule `input_norm` it makes.
 
-    BN is there for coverage `input` and for dropout site `ic`, dropout for site `ic` (`nn.factors`). The random bits of
-    the input stand behind those of the blocks in `noise`.
+    `LaneSettings.input_normed` says where BN is there; dropout is for site `ic`. The random bits of the input stand
+    behind those of the blocks in `noise`.
     """
     if structure.input_normed != "none":
         x = BatchNorm(structure.norm_batch_size, name="input_norm")(x, factors.input_norm(structure), train=train)

@@ -11,8 +11,9 @@ from jaxtyping import Array, Float, UInt16
 from bn_ablate.nn.block import Block
 from bn_ablate.nn.dense import Dense
 from bn_ablate.nn.entrance import enter, input_noise
-from bn_ablate.nn.factors import Factors, Structure
 from bn_ablate.nn.initializers import INITIALIZERS
+from bn_ablate.nn.structure import Structure
+from bn_ablate.nn.traced import Factors
 
 
 class MLP(nn.Module):

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from bn_ablate.nn.factors import Factors
+from bn_ablate.nn.traced import Factors
 
 NORMS = ("norm", "input_norm")
 """What a network's Batch Normalizations are called: in a block, and on the network's input."""

@@ -24,7 +24,7 @@ def compare(first: Results, second: Results) -> pl.DataFrame | None:
 
     rows = []
     for table, schema in table_schemas().items():
-        one, other = getattr(first, table), getattr(second, table)
+        one, other = (getattr(results, "networks" if table == "lanes" else table) for results in (first, second))
         keys = [key for key in KEYS if key in schema]
         pairs = one.join(other, on=keys, how="inner", suffix="_again")
         for column, kind in schema.items():

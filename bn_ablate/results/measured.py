@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from bn_ablate.config.names import coverage_mask
 from bn_ablate.results.tables import (
     AFFINE,
     CURVES,
@@ -21,7 +20,6 @@ from bn_ablate.results.tables import (
 )
 
 if TYPE_CHECKING:
-    from bn_ablate.config.lane import LaneSettings
     from bn_ablate.engine import Outcome
 
 
@@ -77,7 +75,7 @@ def measured(outcome: Outcome) -> Measured:
 
     between = np.ones((times, 1), bool)
     between[[0, -1]] = False
-    bare = ~np.asarray([_normed(cell.settings) for cell in outcome.shard.cells] * n_seeds)[:, None]
+    bare = ~np.asarray([cell.settings.normed_blocks for cell in outcome.shard.cells] * n_seeds)[:, None]
     history |= {name: without(history[name], between[:, 0]) for name in EVALUATED}
     layers |= {name: without(layers[name], between) for name in (*OFF, *SHIFTED)}
     layers |= {name: without(layers[name], bare) for name in OF_BN}
@@ -92,9 +90,3 @@ def nothing(*shape: int) -> Masked:
 def without(values: Masked, where: np.ndarray) -> Masked:
     """`values` with those masked too that stand where `where`, which is broadcast, is true."""
     return np.ma.array(values.data, mask=np.broadcast_to(values.mask | where, values.shape))
-
-
-def _normed(settings: LaneSettings) -> list[bool]:
-    """Which hidden blocks have BN."""
-    covered = coverage_mask(settings.norm.coverage, settings.model.depth)
-    return [settings.norm.placement != "none" and block for block in covered]

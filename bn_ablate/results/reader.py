@@ -62,8 +62,13 @@ class Results:
 
     @cached_property
     def lanes(self) -> pl.DataFrame:
-        """A row per lane."""
+        """A row per cell and seed: a lane has one for each cell that it stands for."""
         return self._table("lanes")
+
+    @cached_property
+    def networks(self) -> pl.DataFrame:
+        """A row per lane, at the first of its cells."""
+        return self.lanes.unique("lane_id", keep="first", maintain_order=True)
 
     @cached_property
     def history(self) -> pl.DataFrame:

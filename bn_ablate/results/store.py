@@ -108,7 +108,7 @@ class Store:
         planned = pl.DataFrame(
             [
                 {"lane_id": lane.id, **lane.cell.levels, "seed": lane.seed, "_row": i}
-                for i, lane in enumerate(plan.lanes)
+                for i, lane in enumerate(plan.rows)
             ],
             infer_schema_length=None,
         )
@@ -122,8 +122,8 @@ class Store:
             write_table(self.path / f"{table}.parquet", tables[table])
         counts = {
             "planned": plan.n_lanes,
-            "finished": lanes.height,
-            "diverged": int((lanes["status"] == "diverged").sum()),
+            "finished": lanes["lane_id"].n_unique(),
+            "diverged": lanes.filter(status="diverged")["lane_id"].n_unique(),
         }
         manifest = manifest | {"lanes": counts}
         self.write_manifest(manifest)
@@ -152,7 +152,7 @@ class Store:
         # diagonal: a shard from before a measure was known has no column for it
         rows = pl.concat([pl.DataFrame(schema=schema), *shards], how="diagonal")
         keys = [key for key in ("step", "layer", "site") if key in schema]
-        order = planned.select("lane_id", "_row")
+        order = planned.select("lane_id", "_row").unique("lane_id", keep="first")
         return rows.unique(["lane_id", *keys], keep="first").join(order, on="lane_id").sort("_row", *keys).drop("_row")
 
     def _read(self, shard: Path, table: str) -> pl.DataFrame:

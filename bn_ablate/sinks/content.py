@@ -117,7 +117,8 @@ def lane_contents(results: Results, lane_ids: Collection[str]) -> Iterator[RunCo
     study, axes = results.study, list(results.axes)
     history, layers = _Rows(results.scan("history")), _Rows(results.scan("layers"))
     tags = _tags(results)
-    for row in results.lanes.iter_rows(named=True):
+    cells = _cells_by_lane(results)
+    for row in results.networks.iter_rows(named=True):
         lane, seed = row["lane_id"], row["seed"]
         if lane not in lane_ids:
             continue
@@ -130,10 +131,20 @@ def lane_contents(results: Results, lane_ids: Collection[str]) -> Iterator[RunCo
             tags=tags,
             notes=study.title,
             config=settings_of(study, levels)
-            | {"study": results.name, "claim": study.claim, "seed": seed, "lane_id": lane},
+            | {"study": results.name, "claim": study.claim, "seed": seed, "lane_id": lane}
+            | ({"cells": cells[lane]} if lane in cells else {}),
             summary=finite({key: row[key] for key in row if key not in {*axes, "lane_id", "seed"}}),
             history=history_points(history.of(lane), layers.of(lane)),
         )
+
+
+def _cells_by_lane(results: Results) -> dict[str, list[str]]:
+    """The names of the cells of each lane that stands for several."""
+    rows, axes = results.lanes, list(results.axes)
+    found: dict[str, list[str]] = {}
+    for row in rows.filter(rows["lane_id"].is_duplicated()).iter_rows(named=True):
+        found.setdefault(row["lane_id"], []).append(names.cell_name({axis: row[axis] for axis in axes}))
+    return found
 
 
 def settings_of(study: Study, levels: dict[str, Any]) -> dict[str, Any]:
@@ -147,7 +158,7 @@ def study_content(results: Results) -> RunContent:
 
     study, manifest, claims = results.study, results.manifest, results.claims
     known = caveats(manifest)
-    lanes = results.lanes
+    lanes = results.networks
     cells = cell_table(results)
     tables = {"cells": Table(cells.columns, [finite_or_none(row) for row in cells.iter_rows()])}
     if claims:

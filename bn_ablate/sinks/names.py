@@ -6,51 +6,23 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from bn_ablate.config.factors import FACTORS
+
 SEPARATOR = "·"
 LONGEST_ID = 64
 LONGEST_NAME = 128
 LONGEST_TAG = 64
 
-PREFIXES = {
-    "placement": "",
-    "residual_norm": "",
-    "affine": "affine-",
-    "coverage": "cover-",
-    "bn_momentum": "bnm",
-    "bn_epsilon": "eps",
-    "scale_init": "gamma",
-    "bias_init": "beta",
-    "activation": "",
-    "dropout_rate": "p",
-    "dropout_site": "drop-",
-    "dropout_kind": "",
-    "learning_rate": "lr",
-    "weight_decay": "wd",
-    "trainable": "train-",
-    "architecture": "",
-    "depth": "d",
-    "width": "w",
-    "kernel_init": "",
-    "norm_batch_size": "bnb",
-    "n_train": "n",
-    "standardize": "std-",
-    "steps": "t",
-    "batch_size": "b",
-    "optimizer": "",
-    "schedule": "",
-    "momentum": "m",
-}
-"""What stands before a level in a name, in the order of a name. A factor that is not listed is written out."""
-
 
 def cell_name(levels: Mapping[str, Any]) -> str:
     """The readable name of a cell, such as `pre·relu·p0.2`; `base` when the study has no axes.
 
-    The order of the axes in the study plays no part, so that a cell has one name in all studies.
+    Factors stand in the order of their declarations, so that a cell has one name in all studies; an axis that is no
+    factor, of results that another version wrote, is written out.
     """
-    order = [*PREFIXES]
-    axes = sorted(levels, key=lambda axis: order.index(axis) if axis in PREFIXES else len(order))
-    return SEPARATOR.join(f"{PREFIXES.get(axis, f'{axis}=')}{levels[axis]}" for axis in axes) or "base"
+    prefixes = {axis: FACTORS[axis].prefix for axis in FACTORS if axis in levels}
+    prefixes |= {axis: f"{axis}=" for axis in levels if axis not in FACTORS}
+    return SEPARATOR.join(f"{prefix}{levels[axis]}" for axis, prefix in prefixes.items()) or "base"
 
 
 def lane_name(levels: Mapping[str, Any], seed: int) -> str:

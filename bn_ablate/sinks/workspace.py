@@ -93,7 +93,7 @@ def _report(results: Results, project: str, entity: str) -> Any:
         entity=entity,
         project=project,
         title=names.shortened(results.study.title or results.name, names.LONGEST_NAME),
-        description=f"Study {results.name}: {results.lanes.height} lanes",
+        description=f"Study {results.name}: {results.networks.height} lanes",
         blocks=blocks,
         width="fluid",
     )

@@ -74,7 +74,7 @@ def make_grid(
     """The first `cells` of `settings`, again and again if they are more, for the program of all; random images."""
     program = program_of(settings, image, CLASSES, platform)
     chosen = list(itertools.islice(itertools.cycle(settings), cells))
-    factors = stack_factors(chosen, program.structure.activations)
+    factors = stack_factors(chosen, program.structure)
     rng = np.random.default_rng(0)
     x = rng.standard_normal((seeds, room, program.batch_size, *image), np.float32)
     y = rng.integers(0, CLASSES, (seeds, room, program.batch_size)).astype(np.int32)

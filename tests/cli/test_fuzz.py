@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from bn_ablate import cli, study
 from bn_ablate.config.errors import printable
-from bn_ablate.config.lane import SECTIONS
+from bn_ablate.config.factors import SECTIONS
 from bn_ablate.config.schema import Study
 from bn_ablate.results import ResultsError
 from tests.cli.command_line import TINY, Done

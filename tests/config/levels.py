@@ -36,7 +36,18 @@ LEVELS: dict[str, tuple[Any, ...]] = {
     "optimizer": ("sgd", "adam"),
     "schedule": ("constant", "cosine"),
     "momentum": (0.0, 0.9),
+    "nesterov": (False, True),
+    "precision": ("float32", "bfloat16"),
+    "warmup_steps": (0, 3),
 }
+
+
+ACTING: dict[str, Any] = {
+    "model": {"architecture": "resnet"},
+    "dropout": {"rate": 0.1},
+    "train": {"weight_decay": 0.1, "schedule": "cosine"},
+}
+"""Sections of a study in which every factor acts."""
 
 
 def axes(most: int = 4) -> st.SearchStrategy[dict[str, list[Any]]]:

@@ -11,8 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bn_ablate.config import ConfigError, LaneSettings, Study, build_study, load_study
-from bn_ablate.config.lane import SECTIONS
-from bn_ablate.config.names import FACTORS
+from bn_ablate.config.factors import FACTORS, SECTIONS
 from bn_ablate.plan import make_plan
 from tests.config import levels
 

@@ -11,7 +11,8 @@ import pytest
 from pydantic import ValidationError
 
 from bn_ablate.config import ConfigError, Study, build_study, load_study
-from bn_ablate.config.names import FACTORS, coverage_mask, residual_blocks
+from bn_ablate.config.factors import FACTORS
+from bn_ablate.config.names import coverage_mask, residual_blocks
 from bn_ablate.plan import make_plan
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from bn_ablate.config import ConfigError, load_study
-from bn_ablate.config.names import ACTIVATIONS, COVERAGES, FACTORS, METRICS, OPTIMIZERS
+from bn_ablate.config.factors import FACTORS
+from bn_ablate.config.names import ACTIVATIONS, COVERAGES, METRICS, OPTIMIZERS
 
 AXES = """
     [axes]

@@ -14,8 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bn_ablate.config import ConfigError, build_study
-from bn_ablate.config.lane import SECTIONS
-from bn_ablate.config.names import FACTORS
+from bn_ablate.config.factors import FACTORS, SECTIONS
 from bn_ablate.config.precision import BELOW_ONE, LARGEST, RATES, SMALLEST, Used, bfloat16, float32, rate16, used_as
 from bn_ablate.nn.dropout import drop
 from bn_ablate.plan import make_plan

@@ -11,7 +11,7 @@ import numpy as np
 
 import bn_ablate as bn
 from bn_ablate.config import LaneSettings
-from bn_ablate.config.names import FACTORS
+from bn_ablate.config.factors import FACTORS
 from bn_ablate.engine.lanes import Strategy, each
 from bn_ablate.engine.program import Program, program_of
 from bn_ablate.engine.train import Batch, TrainState, init_state, train_step
@@ -31,7 +31,7 @@ def lay_out(axes: dict[str, list[Any]], **sections: Any) -> tuple[tuple[Cell, ..
     cells = make_plan(bn.build_study(table | {"axes": axes})).cells
     settings = [cell.settings for cell in cells]
     program = program_of(settings, IMAGE, CLASSES)
-    return cells, program, stack_factors(settings, program.structure.activations)
+    return cells, program, stack_factors(settings, program.structure)
 
 
 def random_lanes(n: int, base: dict[str, Any], **levels: tuple[Any, ...]) -> list[LaneSettings]:

@@ -19,7 +19,7 @@ from tests.engine import reference, small
 def hold_to_numpy(lanes: list[LaneSettings], strategy: Strategy = "vmap") -> Program:
     """Train `lanes` in one program, and each of them in NumPy; the program."""
     program = program_of(lanes, small.IMAGE, small.CLASSES)
-    factors = stack_factors(lanes, program.structure.activations)
+    factors = stack_factors(lanes, program.structure)
     start, end = small.train(program, factors, 4, strategy)
     batches = small.batches(program, 4)
     given = [(np.asarray(batch.x, float).reshape(small.BATCH, -1), np.asarray(batch.y)) for batch in batches]
@@ -75,7 +75,7 @@ def test_the_loss_gradient_of_convolutional_networks_against_finite_differences(
     base = {"architecture": architecture, "depth": depth, "width": 2, "norm_batch_size": 4}
     lanes = small.random_lanes(60, base, activation=("sigmoid", "tanh", "gelu"))
     program = program_of(lanes, small.IMAGE, small.CLASSES)
-    factors = stack_factors(lanes, program.structure.activations)
+    factors = stack_factors(lanes, program.structure)
     (batch,) = small.batches(program, 1)
     draw = np.random.default_rng(0)
 

@@ -67,7 +67,7 @@ def probe() -> list[jax.Array]:
 def setting() -> Setting:
     cells = make_plan(bn.build_study(TABLE)).cells
     program = program_of([cell.settings for cell in cells], (2, 2, 1), CLASSES)
-    stacked = stack_factors([cell.settings for cell in cells], program.structure.activations)
+    stacked = stack_factors([cell.settings for cell in cells], program.structure)
     factors = {p: jax.tree.map(lambda leaf, i=i: leaf[i], stacked) for i, p in enumerate(PLACEMENTS)}
     rng = np.random.default_rng(0)
     state = init_state(program, 0)
@@ -273,7 +273,7 @@ def test_dropout_before_bn_shifts_its_variance_by_the_share_it_keeps() -> None:
     }
     (cell,) = make_plan(bn.build_study(table)).cells
     program = program_of([cell.settings], (2, 2, 1), CLASSES)
-    factors = jax.tree.map(lambda leaf: leaf[0], stack_factors([cell.settings], program.structure.activations))
+    factors = jax.tree.map(lambda leaf: leaf[0], stack_factors([cell.settings], program.structure))
     state = init_state(program, 0)
     for i in range(2):
         state.params[f"block_{i}"]["linear"]["kernel"] = jnp.eye(4)

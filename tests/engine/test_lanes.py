@@ -179,7 +179,7 @@ def test_the_loss_gradient_against_finite_differences(placement: str, activation
     table = TABLE | {"axes": {"placement": [placement], "activation": [activation], "dropout_rate": [0.4]}}
     (cell,) = make_plan(bn.build_study(table | {"model": {"depth": 2, "width": 5}})).cells
     program = program_of([cell.settings], (2, 2, 1), 4)
-    factors = jax.tree.map(lambda leaf: leaf[0], stack_factors([cell.settings], program.structure.activations))
+    factors = jax.tree.map(lambda leaf: leaf[0], stack_factors([cell.settings], program.structure))
     with jax.enable_x64(True):
         state = init_state(program, 0)
         keys = jax.random.split(jax.random.key(1), 2)

@@ -36,7 +36,7 @@ Array = np.ndarray
 def run(lanes: list[LaneSettings]) -> tuple[Any, Any, Any, Any]:
     """A batch, the parameters of these lanes, and what a training pass of their program over it gave and changed."""
     program = program_of(lanes, small.IMAGE, small.CLASSES)
-    factors = stack_factors(lanes, program.structure.activations)
+    factors = stack_factors(lanes, program.structure)
     (batch,) = small.batches(program, 1)
 
     def one(lane: Any) -> Any:

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bn_ablate.config.names import FACTORS
+from bn_ablate.config.factors import FACTORS
 from bn_ablate.sinks import names
+from tests.config.levels import LEVELS
 
 
 def test_a_lane_has_a_name_that_reads() -> None:
@@ -20,8 +21,15 @@ def test_a_lane_has_a_name_that_reads() -> None:
     assert names.lane_name({}, 0) == "base·s0"
 
 
-def test_every_factor_has_its_place_in_names() -> None:
-    assert set(names.PREFIXES) == set(FACTORS)
+@pytest.mark.parametrize("factor", FACTORS)
+def test_levels_of_a_factor_have_names_of_their_own(factor: str) -> None:
+    found = {names.cell_name({"placement": "pre", factor: level}) for level in LEVELS[factor]}
+    assert len(found) == len(LEVELS[factor])
+
+
+def test_factors_without_a_prefix_share_no_level() -> None:
+    bare = [str(level) for name, factor in FACTORS.items() if not factor.prefix for level in LEVELS[name]]
+    assert len(bare) == len(set(bare))
 
 
 @given(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", fullmatch=True))
@@ -36,7 +44,7 @@ def test_ids_are_what_wandb_takes(study: str) -> None:
 def test_long_names_that_differ_late_stay_different() -> None:
     long = "x" * 63
     assert names.run_id(long + "a", "0" * 16) != names.run_id(long + "b", "0" * 16)
-    levels = dict.fromkeys(names.PREFIXES, "y" * 20)
+    levels = dict.fromkeys(FACTORS, "y" * 20)
     other = levels | {"momentum": "z" * 20}
     assert names.group_name(long, levels) != names.group_name(long, other)
     assert len(names.lane_name(levels, 10)) <= names.LONGEST_NAME

@@ -32,7 +32,7 @@ def numbers(studies: list[Results], said: dict[str, Any]) -> Iterator[tuple[str,
     """
     yield "claims", str(len(said["claims"]))
     yield "family", str(said["family"])
-    yield "lanes", f"{sum(results.lanes.height for results in studies):,}"
+    yield "lanes", f"{sum(results.networks.height for results in studies):,}"
     for claim in said["claims"]:
         yield f"{claim['claim']}/verdict", claim["verdict"]
         for verdict, times in claim["counts"].items():
@@ -41,8 +41,8 @@ def numbers(studies: list[Results], said: dict[str, Any]) -> Iterator[tuple[str,
     for results in studies:
         study = results.name
         yield f"{study}/caveat", "; ".join(results.caveats)
-        yield f"{study}/lanes", f"{results.lanes.height:,}"
-        yield f"{study}/diverged", str(results.lanes.filter(status="diverged").height)
+        yield f"{study}/lanes", f"{results.networks.height:,}"
+        yield f"{study}/diverged", str(results.networks.filter(status="diverged").height)
         yield f"{study}/seeds", str(len(results.study.seed_list))
         for own in results.claims:
             record = family.get((study, own["id"]), own)

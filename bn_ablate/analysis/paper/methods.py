@@ -29,10 +29,10 @@ def _paragraph(results: Results) -> str:
     axes = "; ".join(
         f"{axis_label(a)} ({', '.join(map(level_label, results.axes[a]))})" for a in axes_in_order(results)
     )
-    diverged = results.lanes.filter(status="diverged").height
+    diverged = results.networks.filter(status="diverged").height
     versions = ", ".join(f"{name} {version}" for name, version in sorted(manifest.get("packages", {}).items()))
     return (
-        f"{results.lanes.height:,} networks were trained, each cell of the grid with {len(study.seed_list)} seeds; "
+        f"{results.networks.height:,} networks were trained, each cell of the grid with {len(study.seed_list)} seeds; "
         f"{diverged:,} diverged. Data: {data.get('name', study.data.name)}{f' ({sizes} examples)' if sizes else ''}. "
         f"Varied: {axes or 'nothing'}. Unless varied: {model.architecture.upper()} of {model.depth} hidden layers, "
         f"width {model.width}, {level_label(model.activation)}, initialized by {level_label(model.kernel_init)}; "

@@ -9,16 +9,18 @@ import operator
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from bn_ablate.config.errors import ConfigError, Problem
+from bn_ablate.config.factors import FACTORS
 from bn_ablate.config.hypotheses import Hypothesis
 from bn_ablate.config.hypothesis_checks import expand_hypotheses, levels_in
 from bn_ablate.config.lane import LaneSettings, base_settings
-from bn_ablate.config.names import FACTORS
 from bn_ablate.config.only import SEED, check_only
 from bn_ablate.config.schema import Study
 from bn_ablate.config.sides import check_sides
+from bn_ablate.plan.sameness import idle_axes, levels_alike, same_networks
 
 LANE_FORMAT = 1
 """Raised when the same settings and seed no longer give the same lane, so that no old result passes for a new one."""
@@ -29,10 +31,20 @@ LONGEST_NAME = 64
 
 @dataclass(frozen=True)
 class Cell:
-    """One combination of levels, and the settings it makes."""
+    """One combination of levels.
+
+    Attributes:
+        levels: axis -> level.
+        stated: the settings that they make.
+    """
 
     levels: dict[str, Any]
-    settings: LaneSettings
+    stated: LaneSettings
+
+    @cached_property
+    def settings(self) -> LaneSettings:
+        """The settings without what does not act in them: equal for cells that are the same network."""
+        return self.stated.canonical
 
     def matches(self, rule: dict[str, Any]) -> bool:
         """Whether every axis that `rule` names stands at (one of) the level(s) given there."""
@@ -47,7 +59,7 @@ class Cell:
 
 
 class Lane(NamedTuple):
-    """One network to be trained: a cell at a seed."""
+    """One network to be trained: a cell at a seed. Cells that are the same network have the same lanes."""
 
     cell: Cell
     seed: int
@@ -56,10 +68,10 @@ class Lane(NamedTuple):
 
 @dataclass(frozen=True)
 class Group:
-    """Cells that share every static setting, and so one compiled program.
+    """Networks that share every static setting, and so one compiled program.
 
     Attributes:
-        cells: the cells to train.
+        cells: the cells to train, one for each network.
         kin: all cells that the program is made for; more than `cells` in a part of a plan.
     """
 
@@ -68,8 +80,8 @@ class Group:
 
     @property
     def settings(self) -> LaneSettings:
-        """Settings whose static part is that of every cell of the group."""
-        return self.cells[0].settings
+        """Settings whose static part is that of the program."""
+        return self.kin[0].settings
 
 
 @dataclass(frozen=True)
@@ -93,14 +105,24 @@ class Plan:
         return self.study.seed_list
 
     @property
-    def lanes(self) -> list[Lane]:
-        """Every lane, cell by cell and seed by seed."""
+    def rows(self) -> list[Lane]:
+        """Every cell at every seed; a lane is there once for each cell that it stands for."""
         return [Lane(cell, seed, cell.lane_id(seed)) for cell in self.cells for seed in self.seeds]
 
     @property
-    def n_lanes(self) -> int:
-        """How many lanes there are."""
+    def lanes(self) -> list[Lane]:
+        """Every lane once, at the first of its cells."""
+        return list({lane.id: lane for lane in reversed(self.rows)}.values())[::-1]
+
+    @property
+    def n_rows(self) -> int:
+        """How many cells there are, each counted at every seed."""
         return len(self.cells) * len(self.seeds)
+
+    @property
+    def n_lanes(self) -> int:
+        """How many networks there are to train."""
+        return sum(len(group.cells) for group in self.groups) * len(self.seeds)
 
 
 def cells_of(study: Study) -> tuple[Cell, ...]:
@@ -120,10 +142,47 @@ def make_plan(study: Study) -> Plan:
     cells = cells_of(study)
     if problems := _problems(study, cells):
         raise ConfigError(study.name, problems)
-    groups: dict[str, list[Cell]] = {}
+    members = _by_program(_networks(cells))
+    return Plan(study, cells, tuple(Group(tuple(group), tuple(group)) for group in members))
+
+
+def _networks(cells: Iterable[Cell]) -> list[Cell]:
+    """One cell for each network, the first one."""
+    first: dict[LaneSettings, Cell] = {}
     for cell in cells:
-        groups.setdefault(_static_key(cell.settings), []).append(cell)
-    return Plan(study, cells, tuple(Group(tuple(members), tuple(members)) for members in groups.values()))
+        first.setdefault(cell.settings, cell)
+    return list(first.values())
+
+
+def _by_program(cells: Iterable[Cell]) -> list[list[Cell]]:
+    """The cells that share a program, together.
+
+    A program has one level of each static factor. Cells in which several levels of it are the same network join a
+    program that is there for others, if there is one; the cells that a program is there for come first.
+    """
+    groups: dict[_Levels, list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(_static_levels(cell.settings), []).append(cell)
+    hosts: dict[_Levels, list[Cell]] = {}
+    for levels in sorted(groups, key=lambda levels: sum(alike is None or len(alike) > 1 for alike in levels)):
+        host = next((host for host in hosts if _serves(host, levels)), levels)
+        hosts.setdefault(host, []).extend(groups[levels])
+    return list(hosts.values())
+
+
+_Levels = tuple[tuple[Any, ...] | None, ...]
+"""For each static factor the levels that will do; None: all of them."""
+
+
+def _static_levels(settings: LaneSettings) -> _Levels:
+    return tuple(factor.levels_alike(settings) for factor in FACTORS.values() if not factor.traced)
+
+
+def _serves(host: _Levels, levels: _Levels) -> bool:
+    """Whether the program for the cells of `host` is one for cells that `levels` will do for."""
+    return all(
+        mine is None or (theirs is not None and theirs[0] in mine) for mine, theirs in zip(levels, host, strict=True)
+    )
 
 
 def restrict(plan: Plan, only: Mapping[str, Any]) -> Plan:
@@ -151,7 +210,8 @@ def restrict(plan: Plan, only: Mapping[str, Any]) -> Plan:
             "hypotheses": (),
         }
     )
-    groups = (Group(tuple(cell for cell in group.cells if cell.matches(levels)), group.kin) for group in plan.groups)
+    wanted = {cell.settings for cell in cells}
+    groups = (Group(tuple(cell for cell in group.cells if cell.settings in wanted), group.kin) for group in plan.groups)
     return Plan(part, cells, tuple(group for group in groups if group.cells), plan.whole or plan, plan.quick)
 
 
@@ -162,9 +222,10 @@ QUICK_SEEDS, QUICK_STEPS, QUICK_PROGRAMS = 2, 12, 2
 def quick(study: Study) -> Study:
     """`study` cut down to seconds, to see that it goes through; called `<name>-quick`, since its verdicts say nothing.
 
-    The axis `steps` is dropped, and every other static one is thinned to its first levels that have cells. Exclusions
-    and hypotheses are narrowed to what is left, so that the quick study is one that a file could hold. A hypothesis
-    stays if it still has its cells, and if it does not speak of `steps`.
+    The axis `steps` is dropped, every other static one is thinned to its first levels that have cells, and of levels
+    that have become the same network one stays. Exclusions and hypotheses are narrowed to what is left, so that the
+    quick study is one that a file could hold. A hypothesis stays if it still has its cells, and if it does not speak of
+    `steps`.
     """
     cells, axes = [cell.levels for cell in cells_of(study)], dict(study.axes)
     steps = axes.pop("steps", ())
@@ -188,6 +249,10 @@ def quick(study: Study) -> Study:
             "hypotheses": (),
         }
     )
+    for axis in tuple(axes):
+        twice = {other for _, other in levels_alike(axis, cells_of(short))}
+        axes[axis] = tuple(level for level in axes[axis] if level not in twice)
+        short = short.model_copy(update={"axes": dict(axes), "exclude": _narrowed(short.exclude, axes)})
     return short.model_copy(update={"hypotheses": tuple(_still_there(short, study.hypotheses))})
 
 
@@ -238,7 +303,10 @@ def _problems(study: Study, cells: tuple[Cell, ...]) -> list[Problem]:
     """What only whole cells can get wrong, each message once."""
     if not cells:
         return [Problem("exclude", "leaves nothing of the grid")]
-    found = {problem.message: problem for cell in cells for problem in cell.settings.problems()}
+    found = {problem.message: problem for cell in cells for problem in cell.stated.problems()}
+    if found:
+        return list(found.values())
+    found |= {problem.key: problem for problem in (*idle_axes(study, cells), *same_networks(study, cells))}
     for hypothesis in study.hypotheses:
         axis = getattr(hypothesis, "axis", "")
         levels_by_side: list[set[Any]] = []
@@ -278,7 +346,7 @@ def _gaps(key: str, members: list[dict[str, Any]], axis: str) -> Iterator[Proble
 
 
 def lane_id(settings: LaneSettings, seed: int) -> str:
-    """A hash of all that determines a lane: 16 hexadecimal digits.
+    """A hash of all that determines a lane, whose settings are in their canonical form: 16 hexadecimal digits.
 
     Only what differs from the schema's defaults is hashed, so that a new key with a default leaves old ids alone;
     when a default or what it means changes, `LANE_FORMAT` is raised. Which other levels or seeds the study has plays
@@ -295,12 +363,3 @@ def lane_id(settings: LaneSettings, seed: int) -> str:
 def canonical_json(value: Any) -> str:
     """JSON with one spelling: sorted keys, no white space."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def _static_key(settings: LaneSettings) -> str:
-    said = settings.model_dump(mode="json")
-    for factor in FACTORS.values():
-        if factor.traced:
-            section, field = factor.path.split(".")
-            del said[section][field]
-    return canonical_json(said)

@@ -1,0 +1,137 @@
+"""When a factor acts: in which settings another level of it makes another network.
+
+Two settings that are the same network are one lane (`LaneSettings.canonical`), and no hypothesis may compare them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from bn_ablate.config.names import COVERAGES, coverage_mask
+
+if TYPE_CHECKING:
+    from bn_ablate.config.lane import LaneSettings
+
+
+class When(NamedTuple):
+    """A condition on the settings of a lane.
+
+    Attributes:
+        words: the end of the sentence "it acts …".
+        holds: whether settings meet it.
+    """
+
+    words: str
+    holds: Callable[[LaneSettings], bool]
+
+
+ALWAYS = When("in every network", lambda lane: True)
+WITH_BN = When("where the network has BN (by norm.placement and norm.coverage)", lambda lane: lane.has_bn)
+WITH_PLACEMENT = When("where norm.placement is not none", lambda lane: lane.norm.placement != "none")
+WITH_SCALE = When("where BN has γ (norm.affine = scale or both)", lambda lane: lane.has_scale)
+WITH_BIAS = When("where BN has β (norm.affine = bias or both)", lambda lane: lane.has_bias)
+WHERE_UNITS_DROP = When("where dropout.rate is above 0", lambda lane: lane.dropout.rate > 0)
+WHERE_TRAINED = When(
+    "where something is trained (with train.trainable = affine_only, that takes BN with γ or β)",
+    lambda lane: lane.trains_something,
+)
+WITH_TRAINED_KERNELS = When(
+    "where kernels are trained (train.trainable is not affine_only)", lambda lane: lane.train.trainable != "affine_only"
+)
+WITH_MOMENTUM = When(
+    "with the optimizers sgd and rmsprop",
+    lambda lane: lane.trains_something and lane.train.optimizer in ("sgd", "rmsprop"),
+)
+WITH_MOMENTUM_ABOVE_0 = When(
+    "with the optimizers sgd and rmsprop at a momentum above 0",
+    lambda lane: WITH_MOMENTUM.holds(lane) and lane.train.momentum > 0,
+)
+WHERE_RATE_FALLS = When(
+    "where more than one step follows the warm-up",
+    lambda lane: lane.trains_something and lane.train.steps - lane.train.warmup_steps > 1,
+)
+ON_RESIDUALS = When(
+    "in a resnet whose residuals end in BN, or have placement post",
+    lambda lane: (
+        (
+            lane.model.architecture == "resnet"
+            and (any(lane.normed_blocks) if lane.norm.placement == "post" else any(lane.normed_blocks[2::2]))
+        )
+        or activates_before_addition(lane)
+    ),
+)
+
+
+def same_placements(lane: LaneSettings) -> tuple[str, ...]:
+    """The placement, or the simplest one that makes the same network where no block has BN.
+
+    Without BN in its blocks a network differs by placement in one thing: in a resnet, `post` and `before_add` have the
+    activation before the addition, BN or no BN.
+    """
+    if any(lane.normed_blocks) or activates_before_addition(lane):
+        return (lane.norm.placement,)
+    return ("pre",) if lane.input_normed else ("none",)
+
+
+def same_coverages(lane: LaneSettings) -> tuple[str, ...]:
+    """The names of the coverage that cover the same, as `first` and `only_0`."""
+    covered = lane.normed_blocks
+    if not any(covered):
+        return ("input",) if lane.input_normed else ("none",) if activates_before_addition(lane) else ("all",)
+    if all(covered):
+        return ("all",)
+    depth = len(covered)
+    by_block = (f"{kind}_{block}" for kind in ("only", "without") for block in range(depth))
+    return tuple(name for name in (*COVERAGES, *by_block) if coverage_mask(name, depth) == covered)
+
+
+def same_sites(lane: LaneSettings) -> tuple[str, ...]:
+    """The dropout site, or the simplest one that drops at the same places and has the same BN on the input."""
+    site, any_normed = lane.dropout.site, any(lane.normed_blocks)
+    if lane.dropout.rate == 0:
+        return ("ic",) if site == "ic" and any_normed else ("block",)
+    if (site == "last" and lane.model.depth == 1) or (site == "before_norm" and not any_normed):
+        return ("block",)
+    return (site,)
+
+
+def same_affines(lane: LaneSettings) -> tuple[str, ...]:
+    """Which of γ and β are there: a γ that stays 1 and a β that stays 0 are as good as none."""
+    scale, bias = lane.has_scale and not _stays_one(lane), lane.has_bias and not _stays_zero(lane)
+    return ("both" if scale and bias else "scale" if scale else "bias" if bias else "none",)
+
+
+def same_trainables(lane: LaneSettings) -> tuple[str, ...]:
+    """What is trained: all of it, where what is frozen is not there, or as good as none."""
+    frozen = lane.train.trainable
+    no_scale = frozen == "all_but_scale" and (not lane.has_scale or _stays_one(lane))
+    no_bias = frozen == "all_but_bias" and (not lane.has_bias or _stays_zero(lane))
+    return ("all",) if no_scale or no_bias else (frozen,)
+
+
+def _stays_one(lane: LaneSettings) -> bool:
+    return lane.train.trainable == "all_but_scale" and lane.norm.scale_init == 1
+
+
+def _stays_zero(lane: LaneSettings) -> bool:
+    return lane.train.trainable == "all_but_bias" and lane.norm.bias_init == 0
+
+
+def same_warmups(lane: LaneSettings) -> tuple[int, ...]:
+    """The steps of the warm-up: the first of them has the full rate where there is one."""
+    none = (0, 1)
+    return none if lane.train.schedule == "constant" and lane.train.warmup_steps in none else (lane.train.warmup_steps,)
+
+
+def same_optimizers(lane: LaneSettings) -> tuple[str, ...]:
+    """The optimizers that do the same: adam and adamw where nothing decays."""
+    decays = WITH_TRAINED_KERNELS.holds(lane) and lane.train.weight_decay > 0
+    both = ("adam", "adamw")
+    return both if lane.train.optimizer in both and not decays else (lane.train.optimizer,)
+
+
+def activates_before_addition(lane: LaneSettings) -> bool:
+    """Whether a residual's activation comes before the shortcut is added."""
+    resnet = lane.model.architecture == "resnet"
+    return resnet and lane.norm.placement == "post" and lane.norm.residual == "before_add"

@@ -1,0 +1,60 @@
+"""What of a network is known before its program is compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Literal, NamedTuple
+
+from bn_ablate.config.lane import LaneSettings
+from bn_ablate.config.names import DROPOUT_KINDS, DROPOUT_SITES, PLACEMENTS, RESIDUAL_NORMS
+
+Share = Literal["all", "none", "some"]
+
+
+class Structure(NamedTuple):
+    """What of a block is known before the program is compiled: what some lane needs is in it, and nothing else.
+
+    Where all lanes agree, there is nothing left to choose from, and the program is one that was written for them.
+
+    Attributes:
+        placements: those that occur.
+        activations: those that occur.
+        normed: whether the covered blocks of the lanes have BN: all lanes', no lane's, or some lanes'.
+        input_normed: whether the networks' inputs have BN: all lanes', no lane's, or some lanes'.
+        residual_norms: those that occur.
+        drop_sites: the dropout sites of the lanes that drop, in the order of `DROPOUT_SITES`.
+        drop_kinds: the kinds of dropout of the lanes that drop, in the order of `DROPOUT_KINDS`.
+        norm_batch_size: examples that are normalized together in training; all of the batch when None.
+    """
+
+    placements: tuple[str, ...]
+    activations: tuple[str, ...]
+    normed: Share
+    input_normed: Share = "none"
+    residual_norms: tuple[str, ...] = ("before_add",)
+    drop_sites: tuple[str, ...] = ()
+    drop_kinds: tuple[str, ...] = ()
+    norm_batch_size: int | None = None
+
+    @classmethod
+    def of(cls, settings: list[LaneSettings]) -> Structure:
+        """The structure that serves all of these lanes."""
+        dropping = [s.dropout for s in settings if s.dropout.rate > 0]
+        return cls(
+            placements=_occurring(PLACEMENTS, {s.norm.placement for s in settings}),
+            activations=tuple(sorted({s.model.activation for s in settings})),
+            normed=_share([block for s in settings for block in s.normed_blocks]),
+            input_normed=_share([s.input_normed for s in settings]),
+            residual_norms=_occurring(RESIDUAL_NORMS, {s.norm.residual for s in settings}),
+            drop_sites=_occurring(DROPOUT_SITES, {dropout.site for dropout in dropping}),
+            drop_kinds=_occurring(DROPOUT_KINDS, {dropout.kind for dropout in dropping}),
+            norm_batch_size=settings[0].norm.batch_size,
+        )
+
+
+def _occurring(names: tuple[str, ...], there: Collection[str]) -> tuple[str, ...]:
+    return tuple(name for name in names if name in there)
+
+
+def _share(flags: list[bool]) -> Share:
+    return "all" if all(flags) else "some" if any(flags) else "none"

@@ -1,0 +1,113 @@
+"""What a lane may vary inside one compiled program: a pytree of arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Annotated, Any, NamedTuple, get_args, get_type_hints
+
+import numpy as np
+from jax import Array
+from jaxtyping import Bool, Float, Int
+
+from bn_ablate.config.lane import LaneSettings
+from bn_ablate.config.names import DROPOUT_KINDS, DROPOUT_SITES, PLACEMENTS, coverage_mask
+from bn_ablate.nn.norm import NormSettings
+from bn_ablate.nn.structure import Structure
+
+NONE, PRE, POST = (PLACEMENTS.index(name) for name in ("none", "pre", "post"))
+
+
+class Of(NamedTuple):
+    """What a traced array holds of each lane: a function of its settings and its program's structure."""
+
+    dtype: type[np.generic]
+    value: Callable[[LaneSettings, Structure], Any]
+
+
+class Factors(NamedTuple):
+    """The traced settings of one lane, or of many, stacked along leading axes.
+
+    Each field is declared here alone: its type, what it holds, and the setting that it is made of.
+
+    Attributes:
+        placement: 0 none, 1 before the activation, 2 after it.
+        after_add: BN of a block that ends a residual stands after the addition.
+        activation: index into the activations of the program's structure.
+        dropout_rate: probability of dropping a unit.
+        dropout_site: index into `DROPOUT_SITES`.
+        dropout_kind: index into `DROPOUT_KINDS`.
+        coverage: the blocks that have BN, where placement is not none.
+        input_normed: the network's input has BN.
+        use_scale: BN has gamma.
+        use_bias: BN has beta.
+        bn_momentum: decay of the moving statistics.
+        bn_epsilon: added to the variance.
+        learning_rate: peak learning rate.
+        weight_decay: on kernels.
+        scale_init, bias_init: what every gamma and beta start from.
+        trains_scale, trains_bias, trains_rest: whether BN's gamma, BN's beta, and all other parameters are trained.
+    """
+
+    placement: Annotated[Int[Array, "..."], Of(np.int32, lambda lane, _: PLACEMENTS.index(lane.norm.placement))]
+    after_add: Annotated[Bool[Array, "..."], Of(np.bool_, lambda lane, _: lane.norm.residual == "after_add")]
+    activation: Annotated[
+        Int[Array, "..."], Of(np.int32, lambda lane, structure: structure.activations.index(lane.model.activation))
+    ]
+    dropout_rate: Annotated[Float[Array, "..."], Of(np.float32, lambda lane, _: lane.dropout.rate)]
+    dropout_site: Annotated[Int[Array, "..."], Of(np.int32, lambda lane, _: DROPOUT_SITES.index(lane.dropout.site))]
+    dropout_kind: Annotated[Int[Array, "..."], Of(np.int32, lambda lane, _: DROPOUT_KINDS.index(lane.dropout.kind))]
+    coverage: Annotated[
+        Bool[Array, "... depth"], Of(np.bool_, lambda lane, _: coverage_mask(lane.norm.coverage, lane.model.depth))
+    ]
+    input_normed: Annotated[Bool[Array, "..."], Of(np.bool_, lambda lane, _: lane.input_normed)]
+    use_scale: Annotated[Bool[Array, "..."], Of(np.bool_, lambda lane, _: lane.norm.affine in ("scale", "both"))]
+    use_bias: Annotated[Bool[Array, "..."], Of(np.bool_, lambda lane, _: lane.norm.affine in ("bias", "both"))]
+    bn_momentum: Annotated[Float[Array, "..."], Of(np.float32, lambda lane, _: lane.norm.momentum)]
+    bn_epsilon: Annotated[Float[Array, "..."], Of(np.float32, lambda lane, _: lane.norm.epsilon)]
+    learning_rate: Annotated[Float[Array, "..."], Of(np.float32, lambda lane, _: lane.train.learning_rate)]
+    weight_decay: Annotated[Float[Array, "..."], Of(np.float32, lambda lane, _: lane.train.weight_decay)]
+    scale_init: Annotated[Float[Array, "..."], Of(np.float32, lambda lane, _: lane.norm.scale_init)]
+    bias_init: Annotated[Float[Array, "..."], Of(np.float32, lambda lane, _: lane.norm.bias_init)]
+    trains_scale: Annotated[Bool[Array, "..."], Of(np.bool_, lambda lane, _: lane.train.trainable != "all_but_scale")]
+    trains_bias: Annotated[Bool[Array, "..."], Of(np.bool_, lambda lane, _: lane.train.trainable != "all_but_bias")]
+    trains_rest: Annotated[Bool[Array, "..."], Of(np.bool_, lambda lane, _: lane.train.trainable != "affine_only")]
+
+    def norm(self, block: int) -> NormSettings:
+        """The BN settings of one block of one lane."""
+        return self._norm(self.coverage[block] & (self.placement != NONE))
+
+    def input_norm(self, structure: Structure) -> NormSettings:
+        """The BN settings of the network's input, for one lane of a program in which some lanes have BN there."""
+        return self._norm(True if structure.input_normed == "all" else self.input_normed)
+
+    def _norm(self, enabled: bool | Array) -> NormSettings:
+        return NormSettings(
+            enabled=enabled,
+            use_scale=self.use_scale,
+            use_bias=self.use_bias,
+            momentum=self.bn_momentum,
+            epsilon=self.bn_epsilon,
+        )
+
+
+@cache
+def _declared() -> dict[str, Of]:
+    hints = get_type_hints(Factors, globals(), include_extras=True)
+    return {name: get_args(hints[name])[1] for name in Factors._fields}
+
+
+def stack_factors(settings: Sequence[LaneSettings], structure: Structure) -> Factors:
+    """The factors of several lanes of one program, stacked along a first axis, as NumPy arrays on the host."""
+    arrays: dict[str, Any] = {
+        name: np.asarray([of.value(lane, structure) for lane in settings], of.dtype) for name, of in _declared().items()
+    }
+    return Factors(**arrays)
+
+
+def blank_factors(depth: int) -> Factors:
+    """Factors to trace an initialization with, which depends on none of them: zeros."""
+    arrays: dict[str, Any] = {
+        name: np.zeros((depth,) if name == "coverage" else (), of.dtype) for name, of in _declared().items()
+    }
+    return Factors(**arrays)

@@ -1,0 +1,35 @@
+"""From a study to what is to be trained: cells × seeds, lanes and their ids, groups that share a program; no JAX."""
+
+from bn_ablate.plan.grid import (
+    LANE_FORMAT,
+    LONGEST_NAME,
+    Cell,
+    Group,
+    Lane,
+    Plan,
+    canonical_json,
+    cells_of,
+    lane_id,
+    make_plan,
+    part_name,
+    quick,
+    quick_plan,
+    restrict,
+)
+
+__all__ = [
+    "LANE_FORMAT",
+    "LONGEST_NAME",
+    "Cell",
+    "Group",
+    "Lane",
+    "Plan",
+    "canonical_json",
+    "cells_of",
+    "lane_id",
+    "make_plan",
+    "part_name",
+    "quick",
+    "quick_plan",
+    "restrict",
+]

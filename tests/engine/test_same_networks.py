@@ -1,0 +1,119 @@
+"""Settings have one canonical form if, and only if, they train to the same network."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from bn_ablate.config import LaneSettings
+from bn_ablate.config.factors import FACTORS
+from bn_ablate.engine.program import program_of
+from bn_ablate.nn import stack_factors
+from tests.engine import small
+
+LEVELS: dict[str, tuple[Any, ...]] = {
+    "placement": ("none", "pre", "post"),
+    "residual_norm": ("before_add", "after_add"),
+    "affine": ("none", "scale", "bias", "both"),
+    "coverage": ("all", "none", "first", "only_0", "without_0", "last", "every_other", "input"),
+    "bn_momentum": (0.5, 0.9),
+    "bn_epsilon": (1e-5, 0.1),
+    "scale_init": (0.5, 1.0),
+    "bias_init": (-1.0, 0.0),
+    "dropout_rate": (0.0, 0.5),
+    "dropout_site": ("block", "last", "before_norm", "ic"),
+    "dropout_kind": ("bernoulli", "uniform"),
+    "learning_rate": (0.1, 0.3),
+    "weight_decay": (0.0, 0.1),
+    "trainable": ("all", "all_but_scale", "all_but_bias", "affine_only"),
+}
+
+
+def outcomes(lanes: list[LaneSettings]) -> np.ndarray:
+    """(lanes, numbers): what can be seen of each lane after a few steps, all of them trained in one program."""
+    program = program_of(lanes, small.IMAGE, small.CLASSES)
+    factors = stack_factors(lanes, program.structure)
+    _, end = small.train(program, factors, min(program.steps, 3))
+    (batch,) = small.batches(program, 1)
+
+    def logits(lane: Any, state: Any) -> Any:
+        variables = {"params": state.params, "batch_stats": state.batch_stats}
+        return program.network.apply(variables, batch.x, lane, None, train=False)
+
+    seen = jax.jit(jax.vmap(logits))(factors, end)
+    return np.concatenate([np.asarray(end.loss_sum)[:, None], np.asarray(seen).reshape(len(lanes), -1)], 1)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "depth"),
+    [("mlp", 3), pytest.param("mlp", 1, marks=pytest.mark.slow), pytest.param("resnet", 3, marks=pytest.mark.slow)],
+)
+def test_traced_factors_act_where_they_are_declared_to(architecture: str, depth: int) -> None:
+    """Random lanes, each with every factor moved to another level in turn."""
+    draw = random.Random(0)
+    base = small.BASE.at({"architecture": architecture, "depth": depth, "activation": "tanh"})
+    levels = LEVELS | {"coverage": tuple(c for c in LEVELS["coverage"] if depth > 1 or c != "every_other")}
+    lanes, moved = [], []
+    for _ in range(60):
+        lane = base.at({name: draw.choice(some) for name, some in levels.items()})
+        lanes.append(lane)
+        for name, some in levels.items():
+            others = [level for level in some if level != FACTORS[name].level(lane)]
+            moved.append((lane, lane.at({name: draw.choice(others)}), name))
+    found = outcomes([*lanes, *(other for _, other, _ in moved), *(lane.canonical for lane in lanes)])
+    alone = dict(zip(lanes, found[: len(lanes)], strict=True))
+    seen = set()
+    for (lane, other, name), outcome in zip(moved, found[len(lanes) : -len(lanes)], strict=True):
+        same = bool(np.abs(outcome - alone[lane]).max() <= 1e-6)
+        seen.add((name, same))
+        message = f"{name} from {FACTORS[name].level(lane)} to {FACTORS[name].level(other)} in {lane!r}"
+        assert same == (lane.canonical == other.canonical), message
+    for lane, outcome in zip(lanes, found[-len(lanes) :], strict=True):
+        np.testing.assert_allclose(outcome, alone[lane], rtol=0, atol=1e-6, err_msg=str(lane))
+        assert lane.canonical.canonical == lane.canonical
+    assert {name for name, same in seen if not same} == {
+        n for n in levels if (architecture, n) != ("mlp", "residual_norm")
+    }
+
+
+SAME_STATIC: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"optimizer": "adam", "momentum": 0.0}, {"optimizer": "adam", "nesterov": True}),
+    ({"optimizer": "adam"}, {"optimizer": "adamw"}),
+    ({"momentum": 0.0}, {"momentum": 0.0, "nesterov": True}),
+    ({"placement": "none"}, {"placement": "none", "norm_batch_size": 4}),
+    ({"schedule": "constant", "steps": 1}, {"schedule": "linear", "steps": 1}),
+    ({}, {"warmup_steps": 1}),
+    (
+        {"trainable": "affine_only", "placement": "none"},
+        {"trainable": "affine_only", "affine": "none", "placement": "none", "optimizer": "adam"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), SAME_STATIC, ids=str)
+def test_static_factors_that_do_not_act(one: dict[str, Any], other: dict[str, Any]) -> None:
+    lanes = [small.BASE.at(one), small.BASE.at(other)]
+    assert lanes[0].canonical == lanes[1].canonical
+    np.testing.assert_allclose(*(outcomes([lane]) for lane in lanes), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"optimizer": "rmsprop", "momentum": 0.0}, {"optimizer": "rmsprop", "momentum": 0.9}),
+        ({"nesterov": False}, {"nesterov": True}),
+        ({"optimizer": "adam", "weight_decay": 0.1}, {"optimizer": "adamw", "weight_decay": 0.1}),
+        ({"placement": "pre"}, {"placement": "pre", "norm_batch_size": 4}),
+        ({"schedule": "constant", "steps": 3}, {"schedule": "linear", "steps": 3}),
+        ({"schedule": "cosine", "steps": 3}, {"schedule": "cosine", "steps": 3, "warmup_steps": 1}),
+    ],
+    ids=str,
+)
+def test_static_factors_that_act(one: dict[str, Any], other: dict[str, Any]) -> None:
+    lanes = [small.BASE.at(one), small.BASE.at(other)]
+    assert lanes[0].canonical != lanes[1].canonical
+    assert np.abs(outcomes([lanes[0]]) - outcomes([lanes[1]])).max() > 1e-6
