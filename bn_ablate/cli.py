@@ -43,11 +43,12 @@ def plan(config: Config, overrides: Overrides = ()) -> None:
     """Print what a study amounts to: axes, cells, lanes, programs, memory, what can be decided. Runs nothing."""
     from bn_ablate.memory import estimate_bytes
     from bn_ablate.plan import make_plan
-    from bn_ablate.terminal import make_console, show_outlook, show_plan
+    from bn_ablate.terminal import make_console, show_notes, show_outlook, show_plan
 
     console = make_console()
     made = make_plan(_study(config, overrides))
     show_plan(console, made, estimate_bytes(made))
+    show_notes(console, made)
     show_outlook(console, made)
 
 
@@ -85,7 +86,7 @@ def run(
     from bn_ablate.memory import estimate_bytes
     from bn_ablate.plan import make_plan, quick_plan, restrict
     from bn_ablate.study import run as run_study
-    from bn_ablate.terminal import clock, make_console, run_progress, show_outlook, show_plan, show_rerun
+    from bn_ablate.terminal import clock, make_console, run_progress, show_notes, show_outlook, show_plan, show_rerun
 
     if memory is not None and not 0 < memory * 2**30 < math.inf:
         fail(f"bn-ablate: --memory: {memory} is no number of GiB above 0", 2)
@@ -97,6 +98,7 @@ def run(
     chosen = parse_only(only)
     part = restrict(made, chosen) if chosen else made
     show_plan(console, part, estimate_bytes(part))
+    show_notes(console, part)
     if not quick:
         show_outlook(console, part)
     _check_wandb(wandb, sweep=bool(chosen))

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
 
 from bn_ablate.config.errors import printable
+from bn_ablate.config.notes import notes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,6 +64,12 @@ def show_plan(console: Console, plan: Plan, memory_bytes: int) -> None:
         f"{_count(len(plan.groups), 'compiled program')}; about {memory_bytes / 2**20:,.0f} MiB of memory; "
         f"{_count(len(study.hypotheses), 'hypothesis', 'hypotheses')}"
     )
+
+
+def show_notes(console: Console, plan: Plan) -> None:
+    """Print what there is to remark on in the settings of `plan`."""
+    for note in notes_of((cell.levels, cell.stated) for cell in plan.cells):
+        console.print(f"note: {note}", style="yellow", soft_wrap=True, markup=False)
 
 
 def show_outlook(console: Console, plan: Plan) -> None:

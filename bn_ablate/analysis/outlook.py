@@ -22,7 +22,6 @@ from bn_ablate.analysis.metrics import metric as describe
 from bn_ablate.analysis.scores import Scores
 from bn_ablate.analysis.stats import Vector
 from bn_ablate.config.hypotheses import SIGNS, Equivalence, EquivalentLevel, Hypothesis, OptimumShift, Slope
-from bn_ablate.config.names import coverage_mask
 from bn_ablate.plan import Cell, Plan
 from bn_ablate.results.tables import OF_BN, PAIRED_METRICS
 
@@ -264,6 +263,5 @@ def _lacks(metric: str, cell: Cell, others: set[tuple[Any, ...]]) -> bool:
     if metric in PAIRED_METRICS:
         return tuple((cell.levels | {"dropout_rate": 0.0}).items()) not in others
     if metric in OF_BN or metric == "variance_shift_max":
-        covered = coverage_mask(settings.norm.coverage, settings.model.depth)
-        return settings.norm.placement == "none" or not any(covered)
+        return not any(settings.normed_blocks)
     return metric.startswith("gradient_slope") and settings.model.depth == 1

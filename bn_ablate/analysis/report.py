@@ -22,6 +22,8 @@ from bn_ablate.analysis.metrics import p_text
 from bn_ablate.analysis.shown import texts
 from bn_ablate.analysis.tables import tables
 from bn_ablate.analysis.verdicts import floor_notes
+from bn_ablate.config.notes import notes_of
+from bn_ablate.plan import cells_of
 from bn_ablate.results import Results, locked, open_results, seal
 from bn_ablate.results.files import write_bytes, write_text
 from bn_ablate.results.standing import QUICK
@@ -87,6 +89,7 @@ def html_page(results: Results, claims: list[dict[str, Any]], drawn: list[Chart]
         floors=floor_notes(claims),
         counts=[(name, counts[name], VERDICTS[name]) for name in VERDICTS if counts[name]],
         design=_design(results),
+        notes=[str(note) for note in notes_of((cell.levels, cell.stated) for cell in cells_of(results.study))],
         run=_run(results.manifest),
         axes=[(axis_label(a), [level_label(level) for level in results.axes[a]]) for a in axes_in_order(results)],
         charts=[(chart, inline(svg, chart)) for chart, svg in zip(drawn, svgs, strict=True)],

@@ -9,6 +9,7 @@ from bn_ablate.config.acting import ALWAYS
 from bn_ablate.config.errors import Problem
 from bn_ablate.config.factors import FACTORS, SECTIONS
 from bn_ablate.config.names import coverage_mask, residual_blocks
+from bn_ablate.config.notes import idle, notes
 from bn_ablate.config.precision import bfloat16
 from bn_ablate.config.schema import Data, Dropout, Measure, Model, Norm, Section, Study, Train
 
@@ -79,6 +80,10 @@ class LaneSettings(Section):
     def trains_something(self) -> bool:
         """Whether any parameter is trained."""
         return self.train.trainable != "affine_only" or self.has_scale or self.has_bias
+
+    def notes(self) -> list[Problem]:
+        """What is allowed and seldom meant: remarks by their keys."""
+        return [*notes(self), *idle(self)]
 
     def problems(self) -> list[Problem]:
         """What only the combination of settings can get wrong."""
