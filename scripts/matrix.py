@@ -1,7 +1,8 @@
 """Runs the tests on each Python that is here, with the oldest releases that pyproject.toml allows and with the newest.
 
-    make test-matrix                        the fast tests
-    make test-matrix ARGS=tests/engine      some of them; further arguments go to pytest
+    make test-matrix                                    the fast tests
+    make test-matrix ARGS="--python 3.13 --lock cpu"    in one environment
+    make test-matrix ARGS="tests/engine -n 1"           some of them; what is not known here goes to pytest
 
 The Pythons are those that the classifiers in pyproject.toml name, looked for on PATH and among those of pyenv and uv.
 Each gets two environments below .venv-matrix/, of requirements/oldest.txt and requirements/cpu.txt, of about 1 GB; they
@@ -10,6 +11,7 @@ stay, and `make clean` removes them. Ends with a table, and with 1 where a test 
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 import tempfile
@@ -64,14 +66,19 @@ def table(rows: list[list[str]]) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the tests everywhere; returns the exit status."""
-    arguments = sys.argv[1:] if argv is None else argv
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--python", choices=tried_pythons(), action="append", help="all that are here when left out")
+    parser.add_argument("--lock", choices=LOCKS, action="append", help="both when left out")
+    chosen, arguments = parser.parse_known_args(argv)
     rows, failed = [], False
-    for minor in reversed(tried_pythons()):
+    for minor in chosen.python or reversed(tried_pythons()):
         python = find_python(minor)
         if python is None:
             rows.append([minor, *["–"] * (1 + len(SHOWN)), "no such Python here", "–"])
             continue
-        for lock in LOCKS:
+        for lock in chosen.lock or LOCKS:
             try:
                 passed, row = tested(Environment(ROOT / ".venv-matrix" / f"{minor}-{lock}", lock, python), arguments)
             except SetupError as error:
