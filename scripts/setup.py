@@ -170,6 +170,10 @@ class Environment:
             return
         start = time.monotonic()
         python, name = self.python, self.folder.relative_to(ROOT)
+        if self.folder.is_symlink():
+            raise SetupError(
+                f"{name} is a link to {self.folder.readlink()} and out of date: remove it with `rm {name}`."
+            )
         create: tuple[Path | str, ...]
         pip: tuple[Path | str, ...]
         if uv := shutil.which("uv"):
@@ -224,7 +228,7 @@ def main(argv: list[str] | None = None) -> int:
     except UnfitPythonError as error:
         print(f"make setup: {error}", file=sys.stderr)
         return 2
-    except SetupError as error:
+    except (SetupError, OSError) as error:
         print(f"make setup: {error}\nThe next `make` begins the set-up anew.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -143,6 +143,7 @@ def test_cuda_on_a_python_that_is_too_old_ends_with_2_and_the_remedy(checkout: P
         pretend(checkout.parent / "bin" / "python3.98", "3.98.1")
     done = make(checkout, "DEVICE=cuda", *(["PYTHON=python3"] if given else []))
     assert done.returncode == 2
+    assert "setup] Error 2" in done.stderr, "make ends with 2 whatever the script ended with"
     assert "DEVICE=cuda needs Python 3.98 or later" in done.stderr
     assert "    make setup DEVICE=cuda PYTHON=/path/to/python3.98\n" in done.stderr
     assert f"Python {setup.choose_python('cpu', alone=True).version}" in done.stderr
@@ -161,6 +162,16 @@ def test_cuda_takes_a_later_python_where_there_is_one(checkout: Path, place: str
     done = make(checkout, "DEVICE=cuda")
     assert "Setting up .venv: cuda, Python 3.98.11, pip" in done.stdout
     assert f"`{home / place / 'python3.98'} -m venv {checkout / '.venv'}` ended with exit status 1" in done.stderr
+
+
+def test_what_a_linked_environment_points_at_is_left_alone(checkout: Path) -> None:
+    other = checkout.parent / "other"
+    (other / "lib").mkdir(parents=True)
+    (checkout / ".venv").symlink_to(other)
+    done = make(checkout)
+    assert "setup] Error 1" in done.stderr
+    assert f"make setup: .venv is a link to {other} and out of date: remove it with `rm .venv`." in done.stderr
+    assert (other / "lib").is_dir()
 
 
 def test_an_old_python_is_named(checkout: Path) -> None:
