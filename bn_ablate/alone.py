@@ -79,12 +79,13 @@ def train_lane(
     Raises:
         ConfigError: a factor, a level or the seed is not one.
         DataError: the data set is not there, or cannot be divided as the study says.
+        DeviceError: the device does not compute what the CPU computes.
     """
     import jax
 
     from bn_ablate.config import build_study
     from bn_ablate.data import batch_indices, draw_split, load
-    from bn_ablate.engine import Engine, Shard
+    from bn_ablate.engine import Engine, Shard, ensure_checked
     from bn_ablate.engine.train import init_state
     from bn_ablate.nn import stack_factors
     from bn_ablate.results.frames import tables_of
@@ -96,6 +97,7 @@ def train_lane(
     (cell,), (seed,) = make_plan(alone).cells, alone.seed_list
     dataset = load(alone.data.name, data_dir)
     engine, shard = Engine(dataset, strategy), Shard((cell,), (cell,), (seed,), 1)
+    ensure_checked(engine)
     outcome = engine.run(shard, keep_states=True)
     program = engine.program(shard)
     factors = jax.tree.map(lambda leaf: leaf[0], stack_factors([cell.settings], program.structure))

@@ -31,7 +31,7 @@ def told(error: Exception) -> tuple[int, str] | None:
     # only modules that were imported can have raised; asking sys.modules keeps the others from being imported now
     known = tuple(getattr(sys.modules[module], name) for module, name in NAMED.items() if module in sys.modules)
     if isinstance(error, known):
-        return 1, printable(str(error), keep="\n")
+        return getattr(error, "status", 1), printable(str(error), keep="\n")
     if isinstance(error, OSError) and error.filename is not None:
         return 1, printable(f"{error.filename}: {error.strerror}")
     if isinstance(error, MemoryError) or ("jax" in sys.modules and _device_is_full(error)):

@@ -78,9 +78,9 @@ def run(
         DataError: the data set cannot be had, or is damaged.
         ResultsError: the results folder cannot be written to, is at work for another process, or a finished shard is
             damaged.
-        DeviceError: memory does not suffice for a single lane.
+        DeviceError: memory does not suffice for a single lane, or the device does not compute what the CPU computes.
     """
-    from bn_ablate.engine import Engine
+    from bn_ablate.engine import Engine, ensure_checked
     from bn_ablate.results import Store, locked, open_results
 
     plan = study if isinstance(study, Plan) else make_plan(study)
@@ -95,10 +95,13 @@ def run(
                 store.open()
         return published
     dataset = _data_of(plan, data_dir)
+    engine = Engine(dataset, strategy, at_once=at_once)
     manifest = _manifest(plan, dataset, store.path)
+    if check := ensure_checked(engine):
+        manifest["device"] |= {"check": check._asdict()}
     with locked(store.path):
         store.open()
-        _train(plan, store, Engine(dataset, strategy, at_once=at_once), memory, manifest, on_progress)
+        _train(plan, store, engine, memory, manifest, on_progress)
     return open_results(store.path)
 
 

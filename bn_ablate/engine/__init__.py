@@ -2,6 +2,18 @@
 
 from bn_ablate.engine.devices import DeviceError, out_of_memory, set_up
 from bn_ablate.engine.execute import Engine, Outcome, Progress, Timing
+from bn_ablate.engine.known_devices import ensure_checked
 from bn_ablate.engine.shards import Shard, shards_of
 
-__all__ = ["DeviceError", "Engine", "Outcome", "Progress", "Shard", "Timing", "out_of_memory", "set_up", "shards_of"]
+__all__ = [
+    "DeviceError",
+    "Engine",
+    "Outcome",
+    "Progress",
+    "Shard",
+    "Timing",
+    "ensure_checked",
+    "out_of_memory",
+    "set_up",
+    "shards_of",
+]

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import platformdirs
+
+if TYPE_CHECKING:
+    import jax
 
 Platform = Literal["auto", "cpu", "cuda", "tpu"]
 
 
 class DeviceError(RuntimeError):
-    """The device that was asked for is not there; the message says what is."""
+    """The device that was asked for is not there, or cannot be used; the message says what is."""
+
+    status = 1
+    """What the command line ends with."""
 
 
 def set_up(platform: Platform = "auto", host_devices: int | None = None, cache: Path | None = None) -> None:
@@ -31,8 +37,9 @@ def set_up(platform: Platform = "auto", host_devices: int | None = None, cache: 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import jax
 
-    if platform != "auto":
-        jax.config.update("jax_platforms", platform)
+    asked = platform if platform != "auto" else os.environ.get("JAX_PLATFORMS")
+    if asked:  # the CPU beside it is what a new device is compared with
+        jax.config.update("jax_platforms", asked if "cpu" in asked.split(",") else f"{asked},cpu")
     jax.config.update("jax_compilation_cache_dir", str(cache or platformdirs.user_cache_path("bn_ablate") / "programs"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
     jax.config.update("jax_num_cpu_devices", host_devices or len(os.sched_getaffinity(0)))
@@ -42,6 +49,11 @@ def set_up(platform: Platform = "auto", host_devices: int | None = None, cache: 
         jax.config.update("jax_platforms", None)
         remedy = f"install its extra with `make setup DEVICE={platform}`"
         raise DeviceError(f"device {platform!r} is not to be had here ({error}); {remedy}") from None
+
+
+def is_accelerator(device: jax.Device) -> bool:
+    """Whether `device` is another than the CPU."""
+    return str(device.platform) != "cpu"
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -103,14 +103,21 @@ def run_segment(
             lambda: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), nothing),
         )
         state = state.replace(loss_sum=jnp.where(segment.observed, 0.0, state.loss_sum))
-
-        def step(i: Array, state: TrainState) -> TrainState:
-            batch = jax.tree.map(lambda leaf: lax.dynamic_index_in_dim(leaf, i, keepdims=False), batches)
-            return train_step(program, factors, state, batch)
-
-        return lax.fori_loop(0, segment.n_steps, step, state), seen
+        return advance(program, segment.n_steps, batches, factors, state), seen
 
     return each(strategy, one_seed)(seeds, segment.positions, states)  # type: ignore[no-any-return]
+
+
+def advance(
+    program: Program, n_steps: int | Int[Array, ""], batches: Batch, factors: Factors, state: TrainState
+) -> TrainState:
+    """One lane, `n_steps` steps further; the leaves of `batches` have a leading axis of steps."""
+
+    def step(i: Array, state: TrainState) -> TrainState:
+        batch = jax.tree.map(lambda leaf: lax.dynamic_index_in_dim(leaf, i, keepdims=False), batches)
+        return train_step(program, factors, state, batch)
+
+    return lax.fori_loop(0, n_steps, step, state)  # type: ignore[no-any-return]
 
 
 look = jax.jit(observe, static_argnums=0, inline=True)
