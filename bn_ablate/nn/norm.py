@@ -66,8 +66,8 @@ class BatchNorm(nn.Module):
         bias = jnp.where(settings.use_bias, bias, 0.0)
         if not train:
             by = jnp.where(settings.enabled, scale * jax.lax.rsqrt(var.value + settings.epsilon), 1.0)
-            plus = jnp.where(settings.enabled, bias - mean.value * by, 0.0)
-            return (x * by + plus).astype(x.dtype)
+            minus, plus = jnp.where(settings.enabled, mean.value, 0.0), jnp.where(settings.enabled, bias, 0.0)
+            return ((x - minus) * by + plus).astype(x.dtype)
         size = self.batch_size or x.shape[0]
         y, batch_mean, batch_var = normalize_groups(size, x, scale, bias, settings.enabled, settings.epsilon)
         if self.is_mutable_collection("batch_stats") and not self.is_initializing():

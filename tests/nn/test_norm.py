@@ -193,3 +193,20 @@ def test_gradients_of_ghost_batches_against_finite_differences(enabled: Any, row
 
     args = (x, jnp.array([0.5, 1.0, 2.0]), jnp.array([0.1, 0.0, -1.0]))
     check_grads(loss, args, order=1, modes=["rev"], atol=2e-2, rtol=2e-2)
+
+
+@pytest.mark.parametrize("mean", [0.0, 30.0, 1e3, 1e4])
+def test_a_mean_far_above_the_deviation_costs_no_precision(mean: float) -> None:
+    """E[x²] − E[x]² would have lost the variance at 1e4, and x · a + b, for a and b made beforehand, the output."""
+    x = jnp.float32(mean) + jax.random.normal(jax.random.key(8), (64, 5))
+    exact = np.asarray(x, np.float64)
+    want = (exact - exact.mean(0)) / np.sqrt(exact.var(0) + 1e-5)
+    ones, zeros = jnp.ones(5), jnp.zeros(5)
+    y, batch_mean, batch_var = jax.jit(normalize)(x, ones, zeros, True, 1e-5)
+    rounding = 1e-6 + mean * 1.2e-7  # of the mean itself, to a float32
+    np.testing.assert_allclose(batch_var, exact.var(0), rtol=1e-5)
+    np.testing.assert_allclose(y, want, atol=2 * rounding)
+    variables = {"params": {"scale": ones, "bias": zeros}, "batch_stats": {"mean": batch_mean, "var": batch_var}}
+    evaluated = jax.jit(lambda x: BatchNorm().apply(variables, x, NormSettings(True), train=False))(x)
+    centred = (exact - np.asarray(batch_mean, np.float64)) / np.sqrt(np.asarray(batch_var, np.float64) + 1e-5)
+    np.testing.assert_allclose(evaluated, centred, atol=2e-6)
