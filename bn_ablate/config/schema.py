@@ -205,7 +205,9 @@ class Train(Section):
         "constant", description="how the learning rate falls after the warm-up, to 0 at the end of the steps"
     )
     precision: Annotated[Precision, Factor(traced=False, prefix="")] = Field(
-        "float32", description="of the network's arithmetic; parameters, moving statistics and losses stay float32"
+        "float32",
+        description="of the network's arithmetic; tensorfloat32 is float32 but for products and convolutions, whose "
+        "factors may be rounded to TF32 where the device has it; parameters, moving statistics and losses stay float32",
     )
     warmup_steps: Annotated[
         int, Field(ge=0), Factor(traced=False, prefix="warm", acts=WHERE_TRAINED, alike=same_warmups)

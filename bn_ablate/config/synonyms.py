@@ -161,6 +161,7 @@ _VALUES = {
     "cosine": "cosine_decay cosine_annealing cos cosine_annealing_lr cosine_schedule",
     "linear": "linear_decay linear_schedule",
     "float32": "fp32 f32 single float full 32 32_bit",
+    "tensorfloat32": "tf32 tensor_float tensor_float_32 tensorfloat high",
     "bfloat16": "bf16 brain_float",
     "block": "every_block after_block after all each every",
     "before_norm": "before before_bn pre_norm pre_bn",

@@ -11,6 +11,8 @@ import platformdirs
 if TYPE_CHECKING:
     import jax
 
+    from bn_ablate.engine.program import Program
+
 Platform = Literal["auto", "cpu", "cuda", "tpu"]
 
 
@@ -48,7 +50,20 @@ def set_up(platform: Platform = "auto", host_devices: int | None = None, cache: 
     except RuntimeError as error:
         jax.config.update("jax_platforms", None)
         remedy = f"install its extra with `make setup DEVICE={platform}`"
-        raise DeviceError(f"device {platform!r} is not to be had here ({error}); {remedy}") from None
+        raise DeviceError(f"device {platform!r} is not available here ({error}); {remedy}") from None
+
+
+def compiler_options(program: Program, platform: str) -> dict[str, bool] | None:
+    """How to compile what trains on devices of `platform`, as JAX calls it, so that float32 is float32.
+
+    Convolutions on a GPU are by default done by whichever of cuDNN's algorithms is the fastest, which can be off by far
+    more than float32 rounds; deterministic operations were not (`docs/reproducibility.md` has what was measured). A
+    user who sets such a flag in XLA_FLAGS, to either value, is left to it.
+    """
+    chosen = "deterministic_ops" in os.environ.get("XLA_FLAGS", "")
+    if platform != "gpu" or chosen or not program.convolves or program.precision != "float32":
+        return None
+    return {"xla_gpu_deterministic_ops": True}
 
 
 def is_accelerator(device: jax.Device) -> bool:

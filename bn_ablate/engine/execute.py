@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bn_ablate.data import Dataset, batch_indices, draw_split, moments
+from bn_ablate.engine.devices import compiler_options
 from bn_ablate.engine.examples import Examples, SeedExamples
 from bn_ablate.engine.lanes import Layout, Segment, Strategy, initial_on_mesh, on_mesh
 from bn_ablate.engine.observe import Observation
@@ -271,7 +272,8 @@ class Engine:
             begun = time.perf_counter()
             assert self.strategy != "auto"
             begin = jax.jit(initial_on_mesh(program, layout), compiler_options=HASTILY)
-            train = jax.jit(on_mesh(program, self.strategy, layout), donate_argnums=3)
+            options = compiler_options(program, layout.mesh.devices.flat[0].platform)
+            train = jax.jit(on_mesh(program, self.strategy, layout), donate_argnums=3, compiler_options=options)
             with ThreadPoolExecutor(1) as beside:
                 lowered = begin.lower(seeds.seed, factors)
                 initial = beside.submit(lowered.compile)

@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Int
 
 from bn_ablate.engine.examples import Examples, SeedExamples
 from bn_ablate.engine.observe import Observation, observe
-from bn_ablate.engine.program import Program
+from bn_ablate.engine.program import Program, at_precision
 from bn_ablate.engine.randomness import dropout_bits
 from bn_ablate.engine.train import Batch, TrainState, init_state, train_step
 from bn_ablate.nn import Factors
@@ -52,6 +52,7 @@ def each(strategy: Strategy, function: Callable[..., Any], at_once: int = 1) -> 
     return lambda *args: lax.map(lambda some: function(*some), args, batch_size=at_once if at_once > 1 else None)
 
 
+@at_precision
 def run_segment(
     program: Program,
     strategy: Strategy,

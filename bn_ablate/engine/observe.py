@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int
 from bn_ablate.engine.evaluate import evaluate
 from bn_ablate.engine.examples import Examples, SeedExamples
 from bn_ablate.engine.extras import Extras, take_extras
-from bn_ablate.engine.program import Program
+from bn_ablate.engine.program import Program, at_precision
 from bn_ablate.engine.train import Batch, TrainState, loss_fn
 from bn_ablate.measure import LayerMeasures, gradient_norms, histogram, measure_layer
 from bn_ablate.nn import Factors, slope
@@ -40,6 +40,7 @@ class Observation(NamedTuple):
     extras: Extras = Extras()
 
 
+@at_precision
 def observe(
     program: Program,
     factors: Factors,

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
 
+import jax
 import jax.numpy as jnp
 
 from bn_ablate.config.lane import LaneSettings
 from bn_ablate.nn import NETWORKS, Network, Structure
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -21,7 +28,7 @@ class Program:
         image_shape: height, width, channels.
         classes: logits.
         kernel_init: name of the initializer.
-        precision: of the network's arithmetic.
+        precision: of the network's arithmetic, see `at_precision`.
         native: leave convolutions and kernels' gradients to XLA, not to the products that are faster on CPU.
         structure: the placements and activations that its lanes choose from.
         drops: whether any lane drops units; if none does, no random bits are drawn.
@@ -66,7 +73,7 @@ class Program:
             classes=self.classes,
             structure=self.structure,
             kernel_init=self.kernel_init,
-            dtype=jnp.dtype(self.precision),
+            dtype=jnp.dtype("float32" if self.precision == "tensorfloat32" else self.precision),
             native=self.native,
         )
 
@@ -74,6 +81,31 @@ class Program:
     def noise_shapes(self) -> tuple[tuple[int, ...], ...]:
         """The shapes of one training step's random bits, block by block, then the input; none where no lane drops."""
         return self.network.noise_shapes(self.batch_size, self.image_shape) if self.drops else ()
+
+    @property
+    def convolves(self) -> bool:
+        """Whether any of its blocks is a convolution: what it gives has places then."""
+        first, *_ = self.network.noise_shapes(self.batch_size, self.image_shape)
+        return len(first) > 2
+
+    @property
+    def matmul_precision(self) -> str:
+        """Of products and convolutions, as `jax.default_matmul_precision` has it.
+
+        JAX's own default rounds the factors of float32 products to TF32 on GPUs, and to bfloat16 on TPUs.
+        """
+        return {"tensorfloat32": "tensorfloat32", "bfloat16": "default"}.get(self.precision, "highest")
+
+
+def at_precision(function: Callable[Concatenate[Program, P], T]) -> Callable[Concatenate[Program, P], T]:
+    """`function(program, …)` with its products and convolutions at the program's precision, whatever JAX's default."""
+
+    @wraps(function)
+    def traced(program: Program, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        with jax.default_matmul_precision(program.matmul_precision):
+            return function(program, *args, **kwargs)
+
+    return traced
 
 
 def program_of(

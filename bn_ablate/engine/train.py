@@ -11,7 +11,7 @@ from flax import struct
 from jaxtyping import Array, Float, Int, UInt16
 
 from bn_ablate.engine.optimizers import make_tx
-from bn_ablate.engine.program import Program
+from bn_ablate.engine.program import Program, at_precision
 from bn_ablate.engine.randomness import key_of
 from bn_ablate.measure import cross_entropy
 from bn_ablate.nn import Factors
@@ -47,6 +47,7 @@ class Batch(NamedTuple):
     noise: tuple[UInt16[Array, "..."], ...] | None
 
 
+@at_precision
 def init_state(program: Program, seed: Int[Array, ""] | int, lane: Factors | None = None) -> TrainState:
     """The state before the first step: it depends on the seed, and in nothing but γ and β on the factors of the lane.
 
@@ -66,6 +67,7 @@ def init_state(program: Program, seed: Int[Array, ""] | int, lane: Factors | Non
     )
 
 
+@at_precision
 def loss_fn(
     program: Program, factors: Factors, params: Any, batch_stats: Any, batch: Batch, collect: tuple[str, ...] = ()
 ) -> tuple[Float[Array, ""], dict[str, Any]]:
@@ -81,6 +83,7 @@ def loss_fn(
     return jnp.mean(cross_entropy(logits, batch.y)), dict(changed)
 
 
+@at_precision
 def train_step(program: Program, factors: Factors, state: TrainState, batch: Batch) -> TrainState:
     """One step of the optimizer."""
     (loss, changed), gradients = jax.value_and_grad(

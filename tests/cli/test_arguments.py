@@ -188,6 +188,6 @@ def test_a_device_that_is_not_there_ends_with_1(config: Path, tmp_path: Path) ->
     start = command("-m", "bn_ablate.cli", "run", config, "--results", tmp_path / "results", "--device", "tpu")
     done = subprocess.run(**start, capture_output=True, check=False, timeout=60)
     assert done.returncode == 1
-    assert done.stderr.startswith("bn-ablate: device 'tpu' is not to be had here")
+    assert done.stderr.startswith("bn-ablate: device 'tpu' is not available here")
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == [config]

@@ -37,7 +37,7 @@ LEVELS: dict[str, tuple[Any, ...]] = {
     "schedule": ("constant", "cosine"),
     "momentum": (0.0, 0.9),
     "nesterov": (False, True),
-    "precision": ("float32", "bfloat16"),
+    "precision": ("float32", "tensorfloat32", "bfloat16"),
     "warmup_steps": (0, 3),
 }
 

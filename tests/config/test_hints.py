@@ -47,6 +47,7 @@ MEANT = [
     ({"train": {"optimizer": "Adam_W"}}, "adamw"),
     ({"train": {"schedule": "cosine_annealing"}}, "cosine"),
     ({"train": {"precision": "bf16"}}, "bfloat16"),
+    ({"train": {"precision": "tf32"}}, "tensorfloat32"),
     ({"norm": {"placement": "before"}}, "pre"),
     ({"norm": {"placement": False}}, "none"),
     ({"norm": {"residual": "before"}}, "before_add"),

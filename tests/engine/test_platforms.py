@@ -1,7 +1,8 @@
-"""Every network's training program can be lowered for GPUs and TPUs, without having either."""
+"""Every network's training program lowers for GPUs and TPUs, at its precision, without having either."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import jax
@@ -11,9 +12,11 @@ import pytest
 import bn_ablate as bn
 from bn_ablate.data import Dataset
 from bn_ablate.data.dataset import fingerprint
-from bn_ablate.engine import Engine, lanes, shards_of
+from bn_ablate.engine import Engine, execute, lanes, shards_of
+from bn_ablate.engine.devices import compiler_options
 from bn_ablate.engine.examples import Examples
 from bn_ablate.engine.lanes import Segment
+from bn_ablate.engine.shards import Shard
 from bn_ablate.nn import stack_factors
 from bn_ablate.plan import make_plan
 
@@ -31,15 +34,45 @@ def random_images() -> Dataset:
 @pytest.mark.parametrize(("strategy", "convolution"), [("vmap", "native"), ("map", "matmul")])
 @pytest.mark.parametrize("architecture", NETWORKS)
 def test_a_segment_lowers_for_gpus_and_tpus(architecture: str, strategy: Any, convolution: str) -> None:
-    """Training and measuring, as `Engine.run` calls it."""
+    """Training and measuring, as `Engine.run` calls it; float32 is float32, which no device's default is."""
+    exported = lowered(architecture, strategy, convolution, "float32")
+    assert exported.platforms == PLATFORMS
+    assert jax.tree.leaves(exported.out_avals)
+    assert precisions(exported) == {"HIGHEST"}
+
+
+@pytest.mark.parametrize(("precision", "said"), [("tensorfloat32", "HIGH"), ("bfloat16", "DEFAULT")])
+def test_products_and_convolutions_run_at_the_precision_of_the_study(precision: str, said: str) -> None:
+    """Whatever JAX's default is where the program is traced."""
+    with jax.default_matmul_precision("highest"):
+        assert precisions(lowered("cnn", "vmap", "native", precision)) == {said}
+
+
+def precisions(exported: jax.export.Exported) -> set[str]:
+    """Of all products and convolutions of a program, of which there must be many."""
+    text = exported.mlir_module()
+    operations = re.findall(r"= stablehlo\.(?:dot_general|convolution)\b.*", text)
+    assert len(operations) > 10
+    return {name for each in operations for name in re.findall(r"\b(?:HIGH|HIGHEST)\b", each) or ["DEFAULT"]}
+
+
+def one_shard(architecture: str, convolution: str, precision: str) -> Shard:
+    """Two lanes of a small network."""
     model = {"architecture": architecture, "depth": NETWORKS[architecture], "width": 4, "convolution": convolution}
     data = {"n_train": 20, "n_validation": 20, "n_test": 20}
     axes = {"dropout_rate": [0.0, 0.3]}
-    table = {"name": "lowered", "seeds": 1, "data": data, "model": model, "train": {"batch_size": 4}, "axes": axes}
+    train = {"batch_size": 4, "steps": 1, "precision": precision}
+    table = {"name": "lowered", "seeds": 1, "data": data, "model": model, "train": train, "axes": axes}
     (shard,) = shards_of(make_plan(bn.build_study(table)))
+    return shard
+
+
+def lowered(architecture: str, strategy: Any, convolution: str, precision: str) -> jax.export.Exported:
+    """Its program, for `PLATFORMS`."""
+    shard = one_shard(architecture, convolution, precision)
     engine = Engine(random_images(), strategy, jax.local_devices()[:1])
     program, layout = engine.program(shard), engine._layout(1, shard.room)
-    factors = stack_factors([cell.settings for cell in shard.cells], program.structure.activations)
+    factors = stack_factors([cell.settings for cell in shard.cells], program.structure)
     seeds = engine._seed_examples(shard, [0])
     begin = jax.jit(lanes.initial_on_mesh(program, layout))
     states = jax.eval_shape(begin, seeds.seed, factors)
@@ -47,6 +80,29 @@ def test_a_segment_lowers_for_gpus_and_tpus(architecture: str, strategy: Any, co
     segment = Segment(np.zeros((1, 2, program.batch_size), np.int32), *scalars)  # type: ignore[arg-type]
     train = jax.jit(lanes.on_mesh(program, strategy, layout))
     examples = Examples(*engine._examples)
-    exported = jax.export.export(train, platforms=PLATFORMS)(examples, seeds, factors, states, segment)
-    assert exported.platforms == PLATFORMS
-    assert jax.tree.leaves(exported.out_avals)
+    return jax.export.export(train, platforms=PLATFORMS)(examples, seeds, factors, states, segment)
+
+
+def test_convolutions_in_float32_leave_out_inaccurate_algorithms_on_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    engine = Engine(random_images(), "map", jax.local_devices()[:1])
+    programs = {
+        (architecture, precision): engine.program(one_shard(architecture, "native", precision))
+        for architecture in NETWORKS
+        for precision in ("float32", "tensorfloat32")
+    }
+    exact = {key for key, program in programs.items() if compiler_options(program, "gpu")}
+    assert exact == {("cnn", "float32"), ("resnet", "float32")}
+    program = programs["cnn", "float32"]
+    options = compiler_options(program, "gpu")
+    assert jax.jit(lambda x: x + 1, compiler_options=options)(1) == 2  # this JAX knows it
+    assert compiler_options(program, "cpu") is None
+    assert compiler_options(program, "tpu") is None
+    monkeypatch.setenv("XLA_FLAGS", "--xla_gpu_deterministic_ops=false")  # who sets it is asked for no more
+    assert compiler_options(program, "gpu") is None
+
+
+def test_an_engine_compiles_with_these_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execute, "compiler_options", lambda program, platform: {f"xla_{platform}_no_such": True})
+    with pytest.raises(jax.errors.JaxRuntimeError, match="xla_cpu_no_such"):
+        Engine(random_images(), "map", jax.local_devices()[:1]).run(one_shard("mlp", "native", "float32"))
