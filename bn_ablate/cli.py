@@ -86,7 +86,16 @@ def run(
     from bn_ablate.memory import estimate_bytes
     from bn_ablate.plan import make_plan, quick_plan, restrict
     from bn_ablate.study import run as run_study
-    from bn_ablate.terminal import clock, make_console, run_progress, show_notes, show_outlook, show_plan, show_rerun
+    from bn_ablate.terminal import (
+        clock,
+        make_console,
+        run_progress,
+        show_caveats,
+        show_notes,
+        show_outlook,
+        show_plan,
+        show_rerun,
+    )
 
     if memory is not None and not 0 < memory * 2**30 < math.inf:
         fail(f"bn-ablate: --memory: {memory} is no number of GiB above 0", 2)
@@ -128,6 +137,7 @@ def run(
             done = run_study(made, results, on_progress=on_progress, **how)
     if chosen:
         show_rerun(console, again)
+        show_caveats(console, again.results.caveats)
         _show_in_sweep(console, again.results)
         return
     timing = done.manifest["timing"]

@@ -50,10 +50,13 @@ def fetch(
 ) -> None:
     """Bring a study's results back from Weights & Biases, and hold every file to the manifest."""
     from bn_ablate import sinks
+    from bn_ablate.results import open_results
+    from bn_ablate.terminal import make_console, show_caveats
 
     fetched = sinks.fetch(artifact, results)
     what = "fetched, and every file is as it was written" if fetched.new else "is there already, file for file"
     print(f"{fetched.path}: {fetched.artifact} {what}")
+    show_caveats(make_console(), open_results(fetched.path).caveats)
 
 
 def sweep_config(

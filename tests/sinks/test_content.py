@@ -56,6 +56,21 @@ def test_a_hash_changes_with_whatever_a_run_shows_and_with_nothing_else(results:
     assert len({study.sha256, *shown}) == 3
 
 
+def test_a_study_that_is_not_complete_or_a_quick_one_says_so(results: Results) -> None:
+    whole = study_content(results)
+    assert "caveat" not in whole.summary
+    told = {
+        "quick": ({"quick": True}, "this is a --quick run, of 2 seeds and a few steps"),
+        "incomplete": ({"status": "interrupted"}, "the run is not complete: its status is 'interrupted'"),
+    }
+    for tag, (changes, sentence) in told.items():
+        study = study_content(Results(results.path, results.manifest | changes))
+        assert sentence in study.summary["caveat"]
+        assert study.notes.startswith(f"Caution: {sentence}")
+        assert study.notes.endswith(whole.notes)
+        assert set(study.tags) == {*whole.tags, tag}
+
+
 def test_the_artifact_holds_every_sealed_file_and_the_manifest_as_metadata(results: Results) -> None:
     (results.path / "wandb").mkdir()
     (results.path / "wandb" / "sent.json").write_text("{}")
