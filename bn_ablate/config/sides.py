@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bn_ablate.config.errors import Problem
+from bn_ablate.config.factors import FACTORS
 from bn_ablate.config.hypotheses import SIGNS, Hypothesis
 
 MOST_NAMED = 6
@@ -17,12 +18,23 @@ Levels = Mapping[str, Any]
 """A cell: axis -> level."""
 
 
+UNTRAINED = {
+    name
+    for name, factor in FACTORS.items()
+    if factor.path.startswith("train.") and factor.path not in ("train.precision", "train.batch_size")
+} | {"dropout_rate", "dropout_kind", "bn_momentum"}
+"""Factors that make no difference before the first step: metrics of the start are taken without dropout, and by batch
+statistics."""
+
+
 def check_sides(hypothesis: Hypothesis, sides: Mapping[str, Sequence[Levels]]) -> Iterator[Problem]:
     """What is wrong with the cells of each side, as the exclusions leave them: those in `sides`, none of them empty."""
     where = f"hypotheses.{hypothesis.id}"
     for one, other in itertools.combinations(sides, 2):
         if SIGNS[one] != SIGNS[other]:
             yield from _shared(hypothesis, one, other, sides)
+    if hypothesis.metric.endswith("_start"):
+        yield from _untrained(hypothesis, sides)
     select = hypothesis.select
     chosen = select.axis if select else ""
     networks = {side: _networks(cells, chosen) for side, cells in sides.items()}
@@ -55,6 +67,36 @@ def _shared(hypothesis: Hypothesis, one: str, other: str, sides: Mapping[str, Se
         f"shares {n} with {one} ({'; '.join(named[:MOST_NAMED])}{more}), which it is compared with: what both hold "
         f"is compared with itself; {_apart(hypothesis, one, other, sides)}",
     )
+
+
+def _untrained(hypothesis: Hypothesis, sides: Mapping[str, Sequence[Levels]]) -> Iterator[Problem]:
+    """Problems of a hypothesis about the start of training that turns on what only acts in training."""
+    where, said = (
+        f"hypotheses.{hypothesis.id}",
+        f"{hypothesis.metric!r} is measured before the first step, and until then",
+    )
+    select = hypothesis.select
+    for key, axis in (("axis", getattr(hypothesis, "axis", "")), ("select.axis", select.axis if select else "")):
+        if axis in UNTRAINED:
+            yield Problem(
+                f"{where}.{key}", f"is {axis!r}, but {said} it makes no difference; name another axis or metric"
+            )
+    begun = {side: {_before_training(cell) for cell in cells} for side, cells in sides.items()}
+    for one, other in itertools.combinations(sides, 2):
+        if SIGNS[one] != SIGNS[other] and begun[one] & begun[other]:
+            cells, taken = [*sides[one], *sides[other]], begun[one] & begun[other]
+            alike = [cell for cell in cells if _before_training(cell) in taken]
+            axes = [axis for axis in UNTRAINED if len({cell[axis] for cell in alike if axis in cell}) > 1]
+            if axes:  # else they share cells, which is said already
+                yield Problem(
+                    f"{where}.{other}",
+                    f"differs from {one} in {' and '.join(sorted(axes))} alone, but {said} that makes no difference: "
+                    "they are the same networks; compare others, or another metric",
+                )
+
+
+def _before_training(cell: Levels) -> tuple[Any, ...]:
+    return tuple(level for axis, level in cell.items() if axis not in UNTRAINED)
 
 
 def _apart(hypothesis: Hypothesis, one: str, other: str, sides: Mapping[str, Sequence[Levels]]) -> str:

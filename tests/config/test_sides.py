@@ -150,3 +150,35 @@ def test_one_network_has_no_spread() -> None:
     chosen = problems(spread | {"b": NONE, "select": {"axis": "dropout_rate"}})
     assert [key for key, _ in chosen] == ["hypotheses.h.a", "hypotheses.h.b"]
     assert all("that differ in more than 'dropout_rate'" in message for _, message in chosen)
+
+
+START = CONTRAST | {"metric": "saturated_start"}
+
+
+@pytest.mark.parametrize(
+    ("hypothesis", "key", "telling"),
+    [
+        (
+            START | {"a": at({}, 0.5), "b": at({}, 0.0)},
+            "b",
+            "differs from a in dropout_rate alone, but 'saturated_start'",
+        ),
+        (
+            BASE
+            | {"kind": "equivalence", "metric": "first_mean_start", "margin": 0.1}
+            | {"a": at(PRE, 0.5), "b": at(PRE, 0.2)},
+            "b",
+            "is measured before the first step, and until then that makes no difference: they are the same networks",
+        ),
+        (START | {"a": PRE, "b": NONE, "select": {"axis": "dropout_rate"}}, "select.axis", "it makes no difference"),
+        (SLOPE | {"metric": "std_start", "a": PRE}, "axis", "is 'dropout_rate', but 'std_start' is measured before"),
+    ],
+)
+def test_what_acts_in_training_is_not_asked_of_its_start(hypothesis: dict[str, Any], key: str, telling: str) -> None:
+    ((found, message),) = problems(hypothesis)
+    assert found == f"hypotheses.h.{key}"
+    assert telling in message
+
+
+def test_the_start_may_be_compared_where_networks_differ() -> None:
+    assert problems(START | {"a": at(PRE, 0.5), "b": at(NONE, 0.0)}) == []
