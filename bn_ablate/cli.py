@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from bn_ablate.config import Study
     from bn_ablate.plan import Plan
-    from bn_ablate.results import Results
+    from bn_ablate.results import Old, Results
     from bn_ablate.sinks import Live
     from bn_ablate.study import RunProgress
 
@@ -73,7 +73,19 @@ def run(
         Literal["auto", "vmap", "map"],
         tyro.conf.arg(help="lanes all at once (vmap) or in turn (map); auto: map on CPU, else vmap"),
     ] = "auto",
-    at_once: Annotated[int, tyro.conf.arg(metavar="N", help="lanes that map takes together on a device")] = 1,
+    at_once: Annotated[
+        int | None, tyro.conf.arg(metavar="N", help="lanes that map takes together on a device; 1 when not given")
+    ] = None,
+    retrain: Annotated[
+        bool,
+        tyro.conf.FlagCreatePairsOff,
+        tyro.conf.arg(help="train stored lanes of other code, versions or data anew"),
+    ] = False,
+    keep_old: Annotated[
+        bool,
+        tyro.conf.FlagCreatePairsOff,
+        tyro.conf.arg(help="keep stored lanes of other code or versions; the report says so"),
+    ] = False,
 ) -> None:
     """Train what a study lacks, test its hypotheses, write the report, and hand the results to Weights & Biases.
 
@@ -99,8 +111,10 @@ def run(
 
     if memory is not None and not 0 < memory * 2**30 < math.inf:
         fail(f"bn-ablate: --memory: {memory} is no number of GiB above 0", 2)
-    if at_once < 1:
+    if at_once is not None and at_once < 1:
         fail(f"bn-ablate: --at-once: {at_once} is no number of lanes; 1 or more", 2)
+    if retrain and keep_old:
+        fail("bn-ablate: --retrain and --keep-old: stored lanes are either trained anew or kept", 2)
     console = make_console()
     study = _study(config, overrides)
     made = quick_plan(study) if quick else make_plan(study)
@@ -114,7 +128,7 @@ def run(
     engine.set_up(device)
     trained = False
     budget = None if memory is None else int(memory * 2**30)
-    how: dict[str, Any] = {"strategy": strategy, "at_once": at_once, "memory": budget}
+    how: dict[str, Any] = {"strategy": strategy, "memory": budget}
     with (
         signals.stopping_softly() as stop_if_asked,
         run_progress(console) as show_progress,
@@ -132,9 +146,10 @@ def run(
             stop_if_asked()
 
         if chosen:
-            again = rerun(made, chosen, results, on_progress=on_progress, **how)
+            again = rerun(made, chosen, results, on_progress=on_progress, at_once=at_once, **how)
         else:
-            done = run_study(made, results, on_progress=on_progress, **how)
+            old: Old = "retrain" if retrain else "keep" if keep_old else "refuse"
+            done = run_study(made, results, on_progress=on_progress, at_once=at_once or 1, old=old, **how)
     if chosen:
         show_rerun(console, again)
         show_caveats(console, again.results.caveats)
@@ -156,7 +171,7 @@ def report(results: Folder) -> None:
     """Judge the hypotheses again, and write figures, tables and report.html again, from stored results."""
     from bn_ablate.analysis import write_report
     from bn_ablate.results import open_results
-    from bn_ablate.terminal import make_console, show_caveats, show_summary, show_verdicts
+    from bn_ablate.terminal import make_console, show_caveats, show_mixture, show_summary, show_verdicts
 
     console = make_console()
     write_report(results)
@@ -164,6 +179,7 @@ def report(results: Folder) -> None:
     show_summary(console, done)
     show_verdicts(console, done.claims)
     show_caveats(console, done.caveats)
+    show_mixture(console, done)
     _show_paths(console, done)
 
 
@@ -260,7 +276,7 @@ def _finish(console: Console, done: Results, wandb: Wandb, not_streamed: str) ->
     from bn_ablate import sinks
     from bn_ablate.analysis import write_report
     from bn_ablate.results import open_results
-    from bn_ablate.terminal import show_caveats, show_summary, show_verdicts
+    from bn_ablate.terminal import show_caveats, show_mixture, show_summary, show_verdicts
 
     with console.status("writing the report"):
         write_report(done.path)
@@ -269,6 +285,7 @@ def _finish(console: Console, done: Results, wandb: Wandb, not_streamed: str) ->
     show_summary(console, done)
     show_verdicts(console, done.claims)
     show_caveats(console, done.caveats)
+    show_mixture(console, done)
     _show_paths(console, done)
     try:
         with console.status("handing the results to W&B"):

@@ -74,20 +74,19 @@ def verify(
     ] = 0,
 ) -> None:
     """Check every file of a results folder, and its data, by their checksums; with --rerun, some lanes by training."""
-    from bn_ablate.data import damage
     from bn_ablate.results import open_results
     from bn_ablate.results import verify as check
-    from bn_ablate.terminal import make_console, show_caveats
+    from bn_ablate.terminal import make_console, show_caveats, show_mixture
 
     if rerun < 0:
         fail(f"bn-ablate: --rerun: {rerun} is no number of lanes", 2)
     problems = [f"{results}: {problem}" for problem in check(results)]
-    if not problems:
-        problems = damage(open_results(results).study.data.name)
     if problems:
         fail("\n".join(problems), 1)
     print(f"{results}: complete, and every file is as it was written")
-    show_caveats(make_console(), open_results(results).caveats)
+    whole, console = open_results(results), make_console()
+    show_caveats(console, whole.caveats)
+    show_mixture(console, whole)
     if rerun:
         _verify_lanes(results, rerun)
 

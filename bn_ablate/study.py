@@ -10,7 +10,7 @@ results.lanes  # a polars data frame
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
     from bn_ablate.data import Dataset
     from bn_ablate.engine import Engine, Shard
-    from bn_ablate.results import Results, Store
+    from bn_ablate.results import Held, Results, Store
+    from bn_ablate.results.origins import Old
 
 Strategy = Literal["auto", "vmap", "map"]
-MANIFEST_FORMAT = 1
 
 
 class RunProgress(NamedTuple):
@@ -63,6 +63,8 @@ def run(
     memory: int | None = None,
     data_dir: Path | None = None,
     on_progress: Callable[[RunProgress], None] | None = None,
+    old: Old = "refuse",
+    like: Sequence[Held] = (),
 ) -> Results:
     """Train every lane of `study` that `results/<study>/` does not hold yet, and publish the tables.
 
@@ -72,36 +74,44 @@ def run(
     not given, half of what the machine, or its accelerator, has. Where that does not suffice, shards are halved.
     With strategy `map`, `at_once` lanes go through a step together on each device.
 
+    What is stored of the study is held to the code, versions and data of now. Lanes of other code or versions end the
+    run before it trains, unless `old` says to `retrain` them or to `keep` them, which the manifest then records; lanes
+    of other data are never kept. Lanes that are in a finished shard of `like`, elsewhere, are trained in its shapes and
+    its way.
+
     Raises:
         ConfigError: the settings do not fit together, the data set is unknown or cannot be divided as they say, or an
             argument is not one.
         DataError: the data set cannot be had, or is damaged.
-        ResultsError: the results folder cannot be written to, is at work for another process, or a finished shard is
-            damaged.
+        ResultsError: the results folder cannot be written to, is at work for another process, lies within another, a
+            finished shard is damaged, or there are lanes of other data, code or versions.
         DeviceError: memory does not suffice for a single lane, or the device does not compute what the CPU computes.
     """
     from bn_ablate.engine import Engine, ensure_checked
-    from bn_ablate.results import Store, locked, open_results
+    from bn_ablate.results import Store, locked, open_results, refuse_inside
+    from bn_ablate.results.provenance import provenance_of
 
     plan = study if isinstance(study, Plan) else make_plan(study)
     one_word("strategy", strategy, get_args(Strategy))
+    one_word("old", old, ("refuse", "retrain", "keep"))
     at_once = whole_number("at_once", at_once)
     memory = None if memory is None else whole_number("memory", memory)
-    store = Store(place(results) / plan.study.name)
-    finished = store.finished()
-    if finished.issuperset(lane.id for lane in plan.lanes) and (published := _published(store.path, plan)):
+    results = place(results)
+    refuse_inside(results)
+    engine = Engine(_data_of(plan, data_dir), strategy, at_once=at_once)
+    store = Store(results / plan.study.name, provenance_of(engine), old)
+    used = store.usable(plan)
+    if len(used) == len({lane.id for lane in plan.lanes}) and (published := _published(store, plan, used)):
         if store.littered():
             with locked(store.path):
                 store.open()
         return published
-    dataset = _data_of(plan, data_dir)
-    engine = Engine(dataset, strategy, at_once=at_once)
-    manifest = _manifest(plan, dataset, store.path)
+    manifest = _manifest(plan, engine.dataset)
     if check := ensure_checked(engine):
         manifest["device"] |= {"check": check._asdict()}
     with locked(store.path):
         store.open()
-        _train(plan, store, engine, memory, manifest, on_progress)
+        _train(plan, store, engine, memory, manifest, like, on_progress)
     return open_results(store.path)
 
 
@@ -129,6 +139,7 @@ def _train(
     engine: Engine,
     memory: int | None,
     manifest: dict[str, Any],
+    like: Sequence[Held],
     on_progress: Callable[[RunProgress], None] | None,
 ) -> None:
     """Train what the open `store` lacks of `plan`, and publish the tables, whatever happens."""
@@ -136,7 +147,12 @@ def _train(
     from bn_ablate.memory import lanes_that_fit
     from bn_ablate.results import Checkpoints
     from bn_ablate.results.frames import tables_of
+    from bn_ablate.results.origins import CLAIMED, Record, said_of
 
+    assert store.here is not None
+    used = store.usable(plan)
+    origin = Record(store.here, {}, {key: manifest[key] for key in CLAIMED if key in manifest})
+    manifest = said_of(manifest, [*(shard.record for shard in used.values()), origin])
     notes: list[str] = []
 
     def note(text: str) -> None:
@@ -150,9 +166,10 @@ def _train(
         return lanes_that_fit(settings, len(plan.seeds), machine, image, classes)
 
     store.write_manifest(manifest)
-    checkpoints = Checkpoints(store.path, note)
-    begun, as_whole = checkpoints.laid_out(), engine.strategy == "vmap"
-    work = shards_of(plan, store.finished(), room, as_whole=as_whole, begun=begun)
+    checkpoints = Checkpoints(store.path, store.here, note)
+    together = engine.way.strategy == "vmap" or engine.way.at_once > 1
+    shapes = [said for shard in like if (said := shard.described)]
+    work = shards_of(plan, used.keys(), room, as_whole=together, begun=checkpoints.laid_out(), like=shapes)
     checkpoints.lay_out([shard.described for shard in work])
     todo = sum(len(shard.lane_ids) * shard.cells[0].settings.train.steps for shard in work)
     lanes = plan.n_lanes - sum(len(shard.lane_ids) for shard in work)
@@ -177,15 +194,17 @@ def _train(
                 checkpoints.lay_out([shard.described for shard in work])
                 note(f"memory did not suffice for more than {len(work[0].lane_ids)} lanes at once: shards were halved")
                 continue
-            store.add_shard(work[0].id, tables_of(outcome))
+            record = origin.of(work[0].way or engine.way, work[0])
+            store.add_shard(record.name(work[0].id), tables_of(outcome), record)
             checkpoint.remove()
             lanes += len(work.pop(0).lane_ids)
             diverged += int((outcome.diverged_at >= 0).sum())
             report((), Progress(0, 0.0, 0))
         checkpoints.remove()
+        store.drop_superseded()
         status = "complete"
     finally:
-        store.publish(plan, manifest | _afterwards(engine, status, manifest) | {"notes": notes})
+        store.publish(plan, manifest | _afterwards(engine, status) | {"notes": notes})
 
 
 def _halved(work: list[Shard], error: Exception) -> list[Shard]:
@@ -210,13 +229,16 @@ def _halved(work: list[Shard], error: Exception) -> list[Shard]:
     return [shard for some in halves for shard in some]
 
 
-def _published(path: Path, plan: Plan) -> Results | None:
-    """The results at `path`, if they are complete, undamaged, and say exactly what `plan` would."""
+def _published(store: Store, plan: Plan, used: dict[str, Held]) -> Results | None:
+    """The results in `store`, if they are complete, undamaged, and say just what `plan` and the shards `used` would."""
     from bn_ablate.results import ResultsError, open_results
+    from bn_ablate.results.origins import origins_of
 
     try:
-        results = open_results(path)
-        same = results.manifest["config"] == _config(plan) and results.manifest["status"] == "complete"
+        results = open_results(store.path)
+        origins, _ = origins_of(used, store.here)
+        said = {key: results.manifest[key] for key in ("config", "status", "origins")}
+        same = said == {"config": _config(plan), "status": "complete", "origins": origins}
         whole = all(table.height for table in (results.history, results.layers, results.histograms))
         return results if same and whole and results.lanes.height == plan.n_rows else None
     except (ResultsError, KeyError):
@@ -227,17 +249,16 @@ def _config(plan: Plan) -> dict[str, Any]:
     return dict(json.loads(plan.study.model_dump_json()))
 
 
-def _manifest(plan: Plan, dataset: Dataset, path: Path) -> dict[str, Any]:
+def _manifest(plan: Plan, dataset: Dataset) -> dict[str, Any]:
     """What is known before training."""
     import jax
 
     from bn_ablate.data import draw_split
-    from bn_ablate.results.provenance import now, provenance, sha256_text
+    from bn_ablate.results.provenance import environment, now, sha256_text
 
     config = _config(plan)
     split = draw_split(dataset, base_settings(plan.study).data, plan.seeds[0])
     return {
-        "format": MANIFEST_FORMAT,
         "study": plan.study.name,
         "status": "running",
         "config": config,
@@ -263,11 +284,11 @@ def _manifest(plan: Plan, dataset: Dataset, path: Path) -> dict[str, Any]:
             "count": jax.local_device_count(),
         },
         "created": now(),
-        **provenance(),
+        **environment(),
     }
 
 
-def _afterwards(engine: Any, status: str, manifest: dict[str, Any]) -> dict[str, Any]:
+def _afterwards(engine: Engine, status: str) -> dict[str, Any]:
     """What is known after training."""
     from bn_ablate.engine.devices import peak_memory_bytes
     from bn_ablate.results.provenance import now
@@ -275,8 +296,6 @@ def _afterwards(engine: Any, status: str, manifest: dict[str, Any]) -> dict[str,
     timing = engine.timing
     return {
         "status": status,
-        "strategy": engine.strategy,
-        "at_once": engine.at_once,
         "programs": timing.programs,
         "timing": {
             "compile_seconds": round(timing.compile_seconds, 3),

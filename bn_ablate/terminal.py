@@ -171,6 +171,12 @@ def show_summary(console: Console, results: Results) -> None:
         )
 
 
+def show_mixture(console: Console, results: Results) -> None:
+    """Print a line for each origin of lanes that have several; the caveats say what it means."""
+    if results.mixture:
+        console.print("\n".join(results.mixture.lines), style="yellow", soft_wrap=True, markup=False)
+
+
 RERUN_METRICS = ("final_train_loss", "final_test_loss", "final_test_accuracy", "gap")
 MOST_LANES = 20
 """More lanes than that are not shown one by one."""
@@ -195,7 +201,7 @@ def show_rerun(console: Console, again: Rerun) -> None:
     if stored is None or differences is None:
         console.print("nothing is stored of these lanes to compare with")
     else:
-        console.print(_sameness(again.results, stored, differences), soft_wrap=True, markup=False)
+        console.print(_sameness(again, stored, differences), soft_wrap=True, markup=False)
     console.print(f"results  {again.results.path}", soft_wrap=True, markup=False)
 
 
@@ -213,22 +219,20 @@ def show_again(console: Console, again: Again) -> None:
             f"({worst['column']}); test accuracy by {accuracy:+.2f} pp"
         )
     mark = "[green]✓[/]" if again.holds else "[red]✕[/]"
-    console.print(f"{mark} {escape(lane)}: {said}", soft_wrap=True)
+    changed = f"; stored by {again.changed}" if again.changed else ""
+    console.print(f"{mark} {escape(lane)}: {said}{escape(changed)}", soft_wrap=True)
 
 
-def _sameness(again: Results, stored: Results, differences: pl.DataFrame) -> str:
+def _sameness(again: Rerun, stored: Results, differences: pl.DataFrame) -> str:
     """What a comparison of lanes trained twice amounts to, as a sentence."""
     values, differing = int(differences["values"].sum()), int(differences["differing"].sum())
     compared = max(differences["lanes"].to_list())
-    what = f"{compared} of {_count(again.networks.height, 'lane')}: {values:,} numbers held to {stored.path}"
+    what = f"{compared} of {_count(again.results.networks.height, 'lane')}: {values:,} numbers held to {stored.path}"
+    ways = f"; what has changed since: {again.changed}" if again.changed else ""
     if not differing:
-        return f"{what}: the same, bit for bit"
+        return f"{what}: the same, bit for bit{ways}"
     worst = differences.sort("largest", descending=True, nulls_last=True).row(0, named=True)
     where = f"{worst['largest'] or 0:.3g} at most (in {worst['table']}, {worst['column']})"
-    before, now = (
-        f"{r.manifest.get('strategy')} on {r.manifest.get('device', {}).get('kind')}" for r in (stored, again)
-    )
-    ways = "" if before == now else f"; stored: {before}, now: {now}"
     return f"{what}: {differing:,} differ, by {where}{ways}"
 
 

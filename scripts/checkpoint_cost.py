@@ -23,13 +23,14 @@ from bn_ablate.engine import Engine, set_up, shards_of
 from bn_ablate.memory import lanes_that_fit
 from bn_ablate.plan import make_plan
 from bn_ablate.results.checkpoints import Checkpoint
+from bn_ablate.results.provenance import Provenance, provenance_of
 
 
 class Timed(Checkpoint):
     """A checkpoint that knows how often it was written, how long that took, and how large it is."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path, print)
+    def __init__(self, path: Path, provenance: Provenance) -> None:
+        super().__init__(path, provenance, print)
         self.times: list[float] = []
         self.bytes = 0
 
@@ -61,7 +62,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for at in range(args.rounds):
             for kept in (True, False) if at % 2 else (False, True):
-                keeper = Timed(Path(folder, f"{at}.ckpt")) if kept else None
+                keeper = Timed(Path(folder, f"{at}.ckpt"), provenance_of(engine)) if kept else None
                 compiled, begun, used = engine.timing.compile_seconds, time.perf_counter(), time.process_time()
                 engine.run(shard, keeper=keeper)
                 spent = engine.timing.compile_seconds - compiled

@@ -13,7 +13,8 @@ from scipy.special import expit
 
 from bn_ablate.config import build_study
 from bn_ablate.plan import Lane, Plan, make_plan
-from bn_ablate.results import Results, Store, open_results
+from bn_ablate.results import Provenance, Record, Results, Store, open_results
+from bn_ablate.results.provenance import source_hash
 from bn_ablate.results.tables import table_schemas
 
 Change = Callable[[dict[str, Any], int, dict[str, Any]], dict[str, Any]]
@@ -103,7 +104,7 @@ def write_results(
 ) -> Results:
     """Results of the study `table` in the folder `path`; `change` may alter each lane's row before it is stored."""
     plan = make_plan(build_study(table))
-    store = Store(path)
+    store, manifest = Store(path), _manifest(plan)
     store.open()
     lanes, history, layers, histograms = [], [], [], []
     for lane in plan.lanes:
@@ -117,8 +118,10 @@ def write_results(
     frames = {"lanes": lanes, "history": history, "layers": layers, "histograms": histograms}
     # what these made-up lanes do not say is null, as what a study does not ask for
     schemas = table_schemas()
-    store.add_shard("0", {name: pl.DataFrame(rows, schema=schemas[name]) for name, rows in frames.items()})
-    store.publish(plan, _manifest(plan))
+    store.add_shard(
+        "0", {name: pl.DataFrame(rows, schema=schemas[name]) for name, rows in frames.items()}, record_of(manifest)
+    )
+    store.publish(plan, manifest)
     return open_results(path)
 
 
@@ -224,6 +227,15 @@ def _row(lane: Lane, history: list[dict[str, Any]], layers: list[dict[str, Any]]
     row |= {key: float(np.mean([r[key] for r in ends])) for key in ("saturated", "in_band", "zero_share")}
     row["gradient_ratio"] = ends[0]["gradient_norm"] / ends[-1]["gradient_norm"]
     return row
+
+
+def record_of(manifest: dict[str, Any]) -> Record:
+    """Where the lanes of a made-up manifest come from."""
+    said = {"code": source_hash(), "options": "", "data": manifest["data"]["sha256"], "device": "cpu"}
+    versions = dict.fromkeys(("jaxlib", "optax"), "1.0") | manifest["packages"]
+    provenance = Provenance(**said, **versions, strategy="map", at_once=1)
+    environment = {key: manifest[key] for key in ("git", "packages", "device")}
+    return Record(provenance, {"devices": 2, "room": 1, "seed_room": 1}, environment)
 
 
 def _manifest(plan: Plan) -> dict[str, Any]:

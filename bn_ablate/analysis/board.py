@@ -16,7 +16,7 @@ from bn_ablate.analysis.shown import interval_text, scale_of, texts
 from bn_ablate.analysis.verdicts import floor_notes
 from bn_ablate.analysis.words import CLAIMS
 from bn_ablate.config.given import place
-from bn_ablate.results import Results, open_results
+from bn_ablate.results import Results, open_results, refuse_inside
 from bn_ablate.results.files import write_text
 
 ICONS = VERDICTS | {"mixed": "±"}
@@ -29,9 +29,10 @@ def write_board(folders: Iterable[Path], said: dict[str, Any], file: Path) -> No
     estimates and intervals, and how to run it again.
 
     Raises:
-        ResultsError: a folder holds no results.
+        ResultsError: a folder holds no results, or `file` lies within one that does.
     """
     file = place(file)
+    refuse_inside(file)
     studies = [_study(open_results(folder), said, file.parent) for folder in folders]
     claims = [claim | {"says": CLAIMS[claim["claim"]], "icon": ICONS[claim["verdict"]]} for claim in said["claims"]]
     for claim in claims:

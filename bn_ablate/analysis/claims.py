@@ -23,7 +23,7 @@ from typing import Any
 from bn_ablate.analysis.stats import ALPHA, holm
 from bn_ablate.analysis.verdicts import decide
 from bn_ablate.config.given import place
-from bn_ablate.results import ResultsError, open_results
+from bn_ablate.results import ResultsError, open_results, refuse_inside
 from bn_ablate.results.files import write_text
 
 _FOR = {"supported", "equivalent"}
@@ -66,9 +66,15 @@ def combine_claims(folders: Iterable[Path]) -> dict[str, Any]:
 
 
 def write_combined_claims(folders: Iterable[Path], file: Path) -> dict[str, Any]:
-    """Write what `combine_claims` says of `folders` to `file` as JSON, and return it."""
+    """Write what `combine_claims` says of `folders` to `file` as JSON, and return it.
+
+    Raises:
+        ResultsError: as `combine_claims` does, or `file` lies within a results folder.
+    """
+    file = place(file)
+    refuse_inside(file)
     said = combine_claims(folders)
-    write_text(place(file), json.dumps(said, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(file, json.dumps(said, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     return said
 
 

@@ -96,6 +96,7 @@ def html_page(results: Results, claims: list[dict[str, Any]], drawn: list[Chart]
         cells=_cells(results),
         lanes=_lanes(results) if results.lanes.height <= MOST_LANES else None,
         provenance=_provenance(results.manifest),
+        mixture=results.mixture,
         config=json.dumps(results.manifest["config"], indent=1),
     )
 

@@ -56,15 +56,17 @@ def prepare(name: str, data_dir: Path | None = None, manual_dir: Path | None = N
     return folder
 
 
-def damage(name: str, data_dir: Path | None = None) -> list[str]:
-    """A sentence where the data set `name` has its arrays on this machine, and they are damaged."""
+def damage(name: str, sha256: str, data_dir: Path | None = None) -> list[str]:
+    """A sentence where the data set `name` on this machine is damaged, absent, or not the one with that `sha256`."""
     try:
-        if (folder := _locate(name, data_dir)) and (folder / "arrays").is_dir():
-            open_arrays(folder)
-    except DataSettingError:
-        return []  # it is not there
+        folder = _locate(name, data_dir)
+        if folder is None:
+            return [f"data set {name}: is not on this machine, to be checked; `bn-ablate data {name}` prepares it"]
+        found = open_arrays(folder)
     except DataError as error:
         return [str(error)]
+    if found.sha256 != sha256:
+        return [f"data set {name}: what lies in {folder} has SHA-256 {found.sha256}, and the results are of {sha256}"]
     return []
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bn_ablate.config.version import WRITTEN_BY
 from bn_ablate.data.dataset import DataError, Dataset, fingerprint
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 _CHUNK = 1024  # records decoded at once
 _FILES = ("images.npy", "labels.npy", "facts.json")
 _SUMS = "SHA256SUMS"
+CACHE_FORMAT = 1
+FACTS = {"name": str, "version": str, "n_classes": int, "n_official_train": int, "sha256": str}
+"""What `facts.json` says of a data set, besides its format and who wrote it."""
 
 
 def open_arrays(folder: Path) -> Dataset:
@@ -123,7 +127,8 @@ def _read_split(source: Any, image_key: str, label_key: str) -> tuple[np.ndarray
 
 
 def _store(dataset: Dataset, cache: Path) -> None:
-    facts = {key: getattr(dataset, key) for key in ("name", "version", "n_classes", "n_official_train", "sha256")}
+    facts = {"format": CACHE_FORMAT, "written_by": WRITTEN_BY}
+    facts |= {name: getattr(dataset, name) for name in FACTS}
     with tempfile.TemporaryDirectory(prefix="arrays.", dir=cache.parent) as scratch:
         whole = Path(scratch) / "whole"
         whole.mkdir()
@@ -140,18 +145,46 @@ def _store(dataset: Dataset, cache: Path) -> None:
 
 def _open(cache: Path) -> Dataset:
     remedy = f"delete the folder {cache}; it is made again from the prepared data"
+    by = ""
     try:
         sums = (cache / _SUMS).read_text().splitlines()
         for file in _FILES:
             if f"{_sha256(cache / file)}  {file}" not in sums:
                 raise DataError(f"{cache / file} is damaged, it does not match {_SUMS}; {remedy}")
         facts = json.loads((cache / "facts.json").read_text())
+        by = f", written by {facts.pop('written_by', 'an earlier version')}" if isinstance(facts, dict) else ""
         images, labels = (
             np.load(cache / file, mmap_mode="r", allow_pickle=False) for file in ("images.npy", "labels.npy")
         )
-    except (OSError, ValueError) as error:
-        raise DataError(f"{cache} cannot be read ({error}); {remedy}") from error
-    return Dataset(images=images, labels=labels, **facts)
+        if wrong := _wrong(facts, images, labels):
+            raise DataError(f"{cache}{by}, {wrong}; {remedy}")
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{cache}{by} cannot be read ({error}); {remedy}") from error
+    return Dataset(images=images, labels=labels, **{name: facts[name] for name in FACTS})
+
+
+def _wrong(facts: Any, images: np.ndarray, labels: np.ndarray) -> str | None:
+    """What of a cache, whose files are as they were written, is not what a `Dataset` must be; None where all is."""
+    if not isinstance(facts, dict):
+        return "has facts.json that is no table"
+    if (found := facts.pop("format", CACHE_FORMAT)) != CACHE_FORMAT:
+        return f"has format {found!r}, and this version reads {CACHE_FORMAT}"
+    if strange := sorted(facts.keys() ^ FACTS.keys()):
+        return f"{'has the unknown key' if strange[0] in facts else 'lacks the key'} {strange[0]!r} in facts.json"
+    for name, kind in FACTS.items():
+        if type(facts[name]) is not kind:
+            return f"has {facts[name]!r} for {name} in facts.json, where a value of type {kind.__name__} should be"
+    if images.dtype != np.uint8 or images.ndim != 4:
+        return f"has images of type {images.dtype} and shape {images.shape}, where uint8 of four axes should be"
+    if labels.dtype != np.int32 or labels.shape != images.shape[:1]:
+        return f"has labels of type {labels.dtype} and shape {labels.shape}, where {len(images)} of int32 should be"
+    if not 0 < facts["n_official_train"] <= len(labels):
+        return f"has {facts['n_official_train']} official training examples of {len(labels)}"
+    if labels.min() < 0 or labels.max() >= facts["n_classes"]:
+        return f"has labels from {labels.min()} to {labels.max()}, outside 0 to {facts['n_classes'] - 1}"
+    if fingerprint(images, labels) != facts["sha256"]:
+        return "has images and labels that are not those of the SHA-256 in facts.json"
+    return None
 
 
 def _sha256(path: Path) -> str:

@@ -3,7 +3,7 @@
 from bn_ablate.engine.devices import DeviceError, out_of_memory, set_up
 from bn_ablate.engine.execute import Engine, Outcome, Progress, Timing
 from bn_ablate.engine.known_devices import ensure_checked
-from bn_ablate.engine.shards import Shard, shards_of
+from bn_ablate.engine.shards import Shard, Way, shards_of
 
 __all__ = [
     "DeviceError",
@@ -12,6 +12,7 @@ __all__ = [
     "Progress",
     "Shard",
     "Timing",
+    "Way",
     "ensure_checked",
     "out_of_memory",
     "set_up",

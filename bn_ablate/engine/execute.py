@@ -20,7 +20,7 @@ from bn_ablate.engine.lanes import Layout, Segment, Strategy, initial_on_mesh, o
 from bn_ablate.engine.observe import Observation
 from bn_ablate.engine.program import Program, program_of
 from bn_ablate.engine.resume import Keeper, Snapshot, pack, program_key, unpack
-from bn_ablate.engine.shards import Shard
+from bn_ablate.engine.shards import Shard, Way
 from bn_ablate.engine.train import TrainState
 from bn_ablate.memory import BLOCK_BYTES, SHARE, Machine
 from bn_ablate.nn import Factors, stack_factors
@@ -116,6 +116,13 @@ class Engine:
             self.strategy = "map" if self.devices[0].platform == "cpu" else "vmap"
         self._examples = Examples(jnp.asarray(self.dataset.images), jnp.asarray(self.dataset.labels))
 
+    @property
+    def way(self) -> Way:
+        """How this engine trains what does not say it itself."""
+        assert self.devices is not None
+        assert self.strategy != "auto"
+        return Way(self.strategy, self.at_once, len(self.devices))
+
     def program(self, shard: Shard) -> Program:
         """The program that trains `shard`: that of its whole group."""
         assert self.devices is not None
@@ -148,7 +155,8 @@ class Engine:
         """
         settings = [cell.settings for cell in shard.cells]
         program = self.program(shard)
-        layout = self._layout(max(len(shard.seeds), shard.seed_room), shard.room)
+        way = shard.way or self.way
+        layout = self._layout(way, max(len(shard.seeds), shard.seed_room), shard.room)
         seed_numbers = _fill(list(shard.seeds), layout.seeds)
         factors = stack_factors(_fill(settings, layout.cells), program.structure)
         seeds = self._seed_examples(shard, seed_numbers)
@@ -165,9 +173,9 @@ class Engine:
                 thorough=np.bool_(observed and start in (0, steps[-1])),  # type: ignore[arg-type]
             )
 
-        begin, call = self._compiled(program, layout, seeds, factors, segment(0, 0, False))
+        begin, call = self._compiled(program, way.strategy, layout, seeds, factors, segment(0, 0, False))
         at, states, seen = 0, begin(seeds.seed, factors), list[Observation]()
-        key = program_key(program, self.strategy, layout, shard, self.dataset.sha256)
+        key = program_key(program, way.strategy, layout, shard)
         if keeper and (saved := keeper.load(key)):
             at, states, seen = unpack(saved, states, jax.tree_util.treedef_children(call.out_tree)[1])
         lanes = len(shard.seeds) * len(shard.cells)
@@ -226,11 +234,11 @@ class Engine:
                     size = max(1, min(room, int(n_steps * SECONDS_PER_CALL / max(seconds, 1e-6))))
                 at, observed = at + n_steps, False
 
-    def _layout(self, n_seeds: int, n_cells: int) -> Layout:
+    def _layout(self, way: Way, n_seeds: int, n_cells: int) -> Layout:
         """Divide seeds or cells over the devices, whichever leaves less idle; cells fill whole batches of `at_once`."""
         assert self.devices is not None
-        at_once = min(self.at_once, n_cells) if self.strategy == "map" else 1
-        use = min(len(self.devices), max(n_seeds, -(-n_cells // at_once)))
+        at_once = min(way.at_once, n_cells) if way.strategy == "map" else 1
+        use = min(len(self.devices), way.devices, max(n_seeds, -(-n_cells // at_once)))
 
         def padded(n: int, to: int) -> int:
             return -(-n // to) * to
@@ -260,20 +268,25 @@ class Engine:
         return max(1, min(every, program.steps, BLOCK_BYTES // (noise + images)))
 
     def _compiled(
-        self, program: Program, layout: Layout, seeds: SeedExamples, factors: Factors, segment: Segment
+        self,
+        program: Program,
+        strategy: Strategy,
+        layout: Layout,
+        seeds: SeedExamples,
+        factors: Factors,
+        segment: Segment,
     ) -> tuple[Callable[..., TrainState], jax.stages.Compiled]:
         """What makes the initial states, and what trains them, for these shapes; compiled at their first use.
 
         The one is compiled while the other is traced.
         """
         shapes = jax.tree.map(lambda leaf: (leaf.shape, str(leaf.dtype)), (seeds, factors, segment))
-        key = (program, layout.axis, layout.mesh.size, layout.at_once, str(shapes))
+        key = (program, strategy, layout.axis, layout.mesh.size, layout.at_once, str(shapes))
         if key not in self._programs:
             begun = time.perf_counter()
-            assert self.strategy != "auto"
             begin = jax.jit(initial_on_mesh(program, layout), compiler_options=HASTILY)
             options = compiler_options(program, layout.mesh.devices.flat[0].platform)
-            train = jax.jit(on_mesh(program, self.strategy, layout), donate_argnums=3, compiler_options=options)
+            train = jax.jit(on_mesh(program, strategy, layout), donate_argnums=3, compiler_options=options)
             with ThreadPoolExecutor(1) as beside:
                 lowered = begin.lower(seeds.seed, factors)
                 initial = beside.submit(lowered.compile)

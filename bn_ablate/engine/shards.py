@@ -5,10 +5,24 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from bn_ablate.config.lane import LaneSettings
 from bn_ablate.plan import Cell, Group, Plan
+
+
+class Way(NamedTuple):
+    """How lanes go through the devices. It changes no number by more than float32's rounding.
+
+    Attributes:
+        strategy: `vmap` (all lanes at once) or `map` (in turn on each device).
+        at_once: lanes that go through a step together on a device, for `map`.
+        devices: how many devices the lanes are divided over.
+    """
+
+    strategy: Literal["vmap", "map"]
+    at_once: int
+    devices: int
 
 
 @dataclass(frozen=True)
@@ -22,6 +36,7 @@ class Shard:
         room: lanes per seed that the program is compiled for; the shards of a run that differ only in their number of
             cells share it, and so share a program.
         seed_room: seeds that it is compiled for.
+        way: how it is trained; the engine's own way when None.
     """
 
     group: tuple[Cell, ...]
@@ -29,6 +44,7 @@ class Shard:
     seeds: tuple[int, ...]
     room: int
     seed_room: int = 1
+    way: Way | None = None
 
     @property
     def lane_ids(self) -> list[str]:
@@ -62,20 +78,23 @@ def shards_of(
     *,
     as_whole: bool = False,
     begun: Sequence[dict[str, Any]] = (),
+    like: Sequence[dict[str, Any]] = (),
 ) -> list[Shard]:
     """The work that is left of `plan`: blocks of at most `max_lanes` lanes, but at least one cell at all its seeds.
 
     `max_lanes` is a number, or a function of the settings of a group.
     Cells that lack the same seeds go together, in near-equal blocks.
-    With `as_whole`, programs get the shapes that the whole plan has, even where the work is a part of it: all lanes at
-    once, whose arithmetic depends on how many they are, then give the same bits.
+    With `as_whole`, programs get the shapes that the whole plan has, even where the work is a part of it: lanes that go
+    through a step together, whose arithmetic depends on how many they are, then give the same bits.
     Shards that an earlier run had laid out, `begun`, stay as they were, where their lanes are still wanted and fit: so
     their checkpoints are of use, and what is trained after a stop is trained in the shapes that it had before.
+    Lanes that are in a shard of `like`, which is finished elsewhere and says its `way` too, are trained in its shapes.
     """
     shards = []
     for group in plan.groups:
         most = max_lanes if isinstance(max_lanes, int) else max_lanes(group.settings)
-        kept = [shard for shard in _kept(group, plan.seeds, begun) if _fits(shard, most, finished)]
+        laid_out = (*_kept(group, plan.seeds, begun), *_replayed(group, plan.seeds, like))
+        kept = [shard for shard in laid_out if _fits(shard, most, finished)]
         shards += kept
         taken = finished | {lane for shard in kept for lane in shard.lane_ids}
         lacking: dict[tuple[int, ...], list[Cell]] = {}
@@ -107,6 +126,17 @@ def _kept(group: Group, seeds: tuple[int, ...], begun: Sequence[dict[str, Any]])
             shard = Shard(group.kin, members, tuple(said["seeds"]), said["room"], said["seed_room"])
             if shard.lane_ids == lanes:
                 yield shard
+
+
+def _replayed(group: Group, seeds: tuple[int, ...], like: Sequence[dict[str, Any]]) -> Iterator[Shard]:
+    """What is wanted of the shards of `like` that hold lanes of `group`, in their shapes and trained their way."""
+    wanted = {cell.lane_id(seed): (i, seed) for i, cell in enumerate(group.cells) for seed in seeds} if like else {}
+    for said in like:
+        mine = [wanted[lane] for lane in said["lanes"] if lane in wanted]
+        if mine:
+            cells = tuple(group.cells[i] for i in dict.fromkeys(i for i, _ in mine))
+            of_them = tuple(dict.fromkeys(seed for _, seed in mine))
+            yield Shard(group.kin, cells, of_them, said["room"], said["seed_room"], said["way"])
 
 
 def _fits(shard: Shard, most: int, finished: Set[str]) -> bool:

@@ -4,12 +4,19 @@ from bn_ablate.results.checkpoints import Checkpoints
 from bn_ablate.results.compare import compare
 from bn_ablate.results.files import ResultsError
 from bn_ablate.results.lock import locked
+from bn_ablate.results.origins import Held, Old, Record
+from bn_ablate.results.provenance import Provenance
 from bn_ablate.results.reader import Results, open_results
-from bn_ablate.results.seal import damage, seal, verify
+from bn_ablate.results.seal import damage, refuse_inside, seal
 from bn_ablate.results.store import Store
+from bn_ablate.results.verify import verify
 
 __all__ = [
     "Checkpoints",
+    "Held",
+    "Old",
+    "Provenance",
+    "Record",
     "Results",
     "ResultsError",
     "Store",
@@ -17,6 +24,7 @@ __all__ = [
     "damage",
     "locked",
     "open_results",
+    "refuse_inside",
     "seal",
     "verify",
 ]

@@ -1,7 +1,7 @@
 """Checkpoints: the state of a shard in training, so that a run that was killed loses seconds and not the shard.
 
-A file is a line of JSON (format, key, SHA-256 of the rest) and then an .npz of plain arrays. Nothing in it is ever
-unpickled, and one that is damaged, or was written for another program, is said to be so and not used.
+A file is a line of JSON (format, key, provenance, SHA-256 of the rest) and then an .npz of plain arrays. Nothing in it
+is ever unpickled, and one that is damaged, or of another program, code, version, data or device, is named and not used.
 """
 
 from __future__ import annotations
@@ -12,15 +12,17 @@ import json
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bn_ablate.results.files import ResultsError, whole_file, write_text
+from bn_ablate.results.provenance import Provenance
 
 CHECKPOINTS, LAYOUT, SUFFIX = "checkpoints", "shards.json", ".ckpt"
-CHECKPOINT_FORMAT = 1
+CHECKPOINT_FORMAT = 2
 
 SECONDS_BETWEEN = 30.0
 """How long training goes on, at least, between two checkpoints of a shard: one that is done sooner needs none."""
@@ -36,14 +38,15 @@ class CheckpointError(ResultsError):
 class Checkpoints:
     """The checkpoints of a results folder, and how its work was laid out; gone when the run is complete."""
 
-    def __init__(self, folder: Path, tell: Callable[[str], None]) -> None:
-        """`tell` is told of what is there but cannot be gone on from."""
+    def __init__(self, folder: Path, provenance: Provenance, tell: Callable[[str], None]) -> None:
+        """`provenance` is that of the training; `tell` is told of what is there but cannot be gone on from."""
         self.path = folder / CHECKPOINTS
+        self._provenance = provenance
         self._tell = tell
 
     def of(self, shard: str) -> Checkpoint:
         """The checkpoint of the shard with this id."""
-        return Checkpoint(self.path / f"{shard}{SUFFIX}", self._tell)
+        return Checkpoint(self.path / f"{shard}{SUFFIX}", self._provenance, self._tell)
 
     def lay_out(self, shards: list[dict[str, Any]]) -> None:
         """Write down which shards are to be trained."""
@@ -70,8 +73,9 @@ class Checkpoints:
 class Checkpoint:
     """The checkpoint of one shard, in one file."""
 
-    def __init__(self, path: Path, tell: Callable[[str], None]) -> None:
+    def __init__(self, path: Path, provenance: Provenance, tell: Callable[[str], None]) -> None:
         self.path = path
+        self._provenance = provenance
         self._tell = tell
         self._pause = SECONDS_BETWEEN
         self._last = time.monotonic()
@@ -93,7 +97,8 @@ class Checkpoint:
         content = io.BytesIO()
         np.savez(content, allow_pickle=False, **arrays)
         packed = content.getbuffer()
-        said = {"format": CHECKPOINT_FORMAT, "key": key, "sha256": hashlib.sha256(packed).hexdigest()}
+        digest = hashlib.sha256(packed).hexdigest()
+        said = {"format": CHECKPOINT_FORMAT, "key": key, "provenance": asdict(self._provenance), "sha256": digest}
         with whole_file(self.path) as temporary, temporary.open("wb") as file:
             file.write(json.dumps(said).encode() + b"\n")
             file.write(packed)
@@ -107,13 +112,22 @@ class Checkpoint:
             return None
         try:
             said, packed = read(self.path)
+            if said.get("provenance") != asdict(self._provenance):
+                raise CheckpointError(f"{self.path}: was written by other code or elsewhere{self._how(said)}")
             if said.get("key") != key:
-                raise CheckpointError(f"{self.path}: was written for another program, version or kind of device")
+                raise CheckpointError(f"{self.path}: was written for another program")
         except CheckpointError as error:
             self._tell(f"{error}; its lanes were trained from the start")
             return None
         with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
+
+    def _how(self, said: dict[str, Any]) -> str:
+        """How the provenance in the file differs, where it is one."""
+        try:
+            return f" ({', '.join(Provenance(**said['provenance']).differences(self._provenance))})"
+        except (KeyError, TypeError):
+            return ""
 
     def remove(self) -> None:
         """Remove the file: its shard is finished."""

@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bn_ablate.results.reader import Results
-from bn_ablate.results.tables import table_schemas
+from bn_ablate.results.tables import KEYS, table_schemas
 
 if TYPE_CHECKING:
     import polars as pl
-
-KEYS = ("lane_id", "step", "layer", "site")
 
 
 def compare(first: Results, second: Results) -> pl.DataFrame | None:

@@ -6,14 +6,17 @@ import hashlib
 import io
 import os
 import shutil
-import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import polars as pl
+
+LITTER = (".DS_Store", "._*", "Thumbs.db", "desktop.ini", ".directory", ".nfs*")
+"""What systems leave in folders that people look into: neither ours nor a fault."""
 
 TEMPORARY = ".writing-"
 """Every unfinished file or folder has a name that begins so; whatever bears it may be deleted."""
@@ -31,13 +34,10 @@ def whole_file(path: Path) -> Iterator[Path]:
         ResultsError: it cannot be written.
     """
     with _told(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=TEMPORARY, suffix=path.suffix, dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
+        temporary = _temporary(path)
+        temporary.touch(exist_ok=False)  # not by mkstemp, whose files are for their owner alone, whatever the umask
         try:
             yield temporary
-            temporary.chmod(0o644)
             _flush(temporary)
             temporary.replace(path)
         finally:
@@ -53,14 +53,13 @@ def whole_folder(path: Path) -> Iterator[Path]:
         ResultsError: it cannot be written.
     """
     with _told(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=path.parent))
+        temporary = _temporary(path)
+        temporary.mkdir()
         try:
             yield temporary
             for file in temporary.iterdir():
                 _flush(file)
             _flush(temporary)
-            temporary.chmod(0o755)
             temporary.rename(path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -92,6 +91,16 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def first_line(error: Exception) -> str:
+    """What an error says, on one line: pydantic's name the field on one and the fault on the next."""
+    return ": ".join(line.strip() for line in str(error).splitlines()[:3])
+
+
+def is_litter(path: PurePath) -> bool:
+    """Whether a system left `path`, and not a person or a run."""
+    return any(path.match(pattern) for pattern in LITTER)
+
+
 def sweep(folder: Path) -> None:
     """Remove what an interrupted write left behind in `folder`."""
     for left in folder.rglob(f"{TEMPORARY}*"):
@@ -99,6 +108,12 @@ def sweep(folder: Path) -> None:
             shutil.rmtree(left, ignore_errors=True)
         else:
             left.unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> Path:
+    """A name beside `path` for what is not whole yet, in a folder that is there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}{path.suffix}")
 
 
 @contextmanager

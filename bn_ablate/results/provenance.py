@@ -1,16 +1,23 @@
-"""Where results come from: code, packages, machine."""
+"""Where results come from: what the numbers of a shard depend on, and the machine and the commit they were made at."""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import platform
 import subprocess
 import sys
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import Enum
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bn_ablate.engine import Engine
 
 PACKAGES = (
     "bn_ablate",
@@ -26,12 +33,133 @@ PACKAGES = (
     "polars",
 )
 
+ROOT = Path(__file__).parents[1]
+"""The package's folder."""
 
-def provenance() -> dict[str, Any]:
+SOURCES = (
+    *("config", "plan", "data", "nn", "measure", "engine"),
+    *("results/frames", "results/lanes", "results/measured", "results/tables"),
+)
+"""The modules, and folders of modules, that make the numbers of a shard out of settings and data."""
+
+NO_NUMBERS = (
+    *("config/errors", "config/hypotheses", "config/hypothesis_checks", "config/load", "config/only", "config/text"),
+    "config/version",
+)
+"""Those among them that only read a study, or say what is wrong with it."""
+
+OPTIONS = {
+    "jax_default_prng_impl": "threefry2x32",
+    "jax_threefry_partitionable": True,
+    "jax_enable_x64": False,
+    "jax_default_matmul_precision": None,
+}
+"""JAX's options that change its numbers, with their defaults."""
+
+
+class Bearing(Enum):
+    """What it means for two lanes that a field of their provenance differs."""
+
+    DATA = "they are never mixed"
+    CODE = "they are mixed only where the user says so"
+    ROUNDING = "they agree as far as float32 lets training agree, and are mixed, which is recorded"
+
+
+def _bearing(bearing: Bearing, words: str) -> Any:
+    return field(metadata={"bearing": bearing, "words": words})
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What the numbers of a shard depend on, besides its settings and seeds.
+
+    Attributes:
+        code: the SHA-256 of the sources that make numbers.
+        options: those of JAX's `OPTIONS` that are not at their defaults.
+        data: the SHA-256 of the data set's images and labels.
+        device: platform and kind.
+        strategy, at_once: as in `engine.Way`.
+    """
+
+    code: str = _bearing(Bearing.CODE, "sources")
+    jax: str = _bearing(Bearing.CODE, "jax")
+    jaxlib: str = _bearing(Bearing.CODE, "jaxlib")
+    flax: str = _bearing(Bearing.CODE, "flax")
+    optax: str = _bearing(Bearing.CODE, "optax")
+    numpy: str = _bearing(Bearing.CODE, "numpy")
+    options: str = _bearing(Bearing.CODE, "options of JAX")
+    data: str = _bearing(Bearing.DATA, "data")
+    device: str = _bearing(Bearing.ROUNDING, "device")
+    strategy: str = _bearing(Bearing.ROUNDING, "strategy")
+    at_once: int = _bearing(Bearing.ROUNDING, "lanes at once")
+
+    def differences(self, now: Provenance, *bearings: Bearing) -> list[str]:
+        """What differs from `now` among the fields of `bearings` (all when none is given): `jax 0.10.1, now 0.10.2`."""
+        return [
+            f"{each.metadata['words']} {short(getattr(self, each.name))}, now {short(getattr(now, each.name))}"
+            for each in dataclasses.fields(self)
+            if each.metadata["bearing"] in (bearings or tuple(Bearing))
+            and getattr(self, each.name) != getattr(now, each.name)
+        ]
+
+    @property
+    def key(self) -> str:
+        """A hash of all of it."""
+        return sha256_text(json.dumps(dataclasses.asdict(self), sort_keys=True))
+
+
+def provenance_of(engine: Engine) -> Provenance:
+    """The provenance of what `engine` is about to train."""
+    import jax
+
+    assert engine.devices is not None
+    device = engine.devices[0]
+    options = {name: getattr(jax.config, name) for name in OPTIONS}
+    return Provenance(
+        code=source_hash(),
+        **{name: version(name) for name in ("jax", "jaxlib", "flax", "optax", "numpy")},
+        options=", ".join(f"{name}={value}" for name, value in options.items() if value != OPTIONS[name]),
+        data=engine.dataset.sha256,
+        device=" ".join(dict.fromkeys((device.platform, device.device_kind))),
+        strategy=engine.way.strategy,
+        at_once=engine.way.at_once,
+    )
+
+
+@cache
+def source_hash(root: Path = ROOT, extensions: tuple[Path, ...] = ()) -> str:
+    """The SHA-256 of the sources that make numbers, by their paths in the package `root` and their bytes.
+
+    A checkout and an installed wheel of the same sources give the same. `extensions` are files of the user's own that
+    make numbers too.
+    """
+    digest = hashlib.sha256()
+    for name, file in (*_named(root), *((file.name, file) for file in sorted(extensions))):
+        content = file.read_bytes()
+        digest.update(f"{name} {len(content)}\n".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def source_files(root: Path = ROOT) -> list[str]:
+    """The files that `source_hash` covers, as POSIX paths in the package `root`."""
+    return [name for name, _ in _named(root)]
+
+
+def _named(root: Path) -> list[tuple[str, Path]]:
+    found: list[Path] = []
+    for source in SOURCES:
+        folder = root / source
+        found += folder.rglob("*.py") if folder.is_dir() else [folder.with_suffix(".py")]
+    named = ((file.relative_to(root).as_posix(), file) for file in found)
+    return sorted((name, file) for name, file in named if name.removesuffix(".py") not in NO_NUMBERS)
+
+
+def environment() -> dict[str, Any]:
     """Git state of the code, the lock of its packages, the versions of those that numbers depend on, and the system."""
     return {
-        "git": git_state(Path(__file__).parent),
-        "lock": lock(Path(__file__).parents[2]),
+        "git": git_state(ROOT),
+        "lock": lock(ROOT.parent),
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
@@ -68,6 +196,12 @@ def now() -> str:
 def sha256_text(text: str) -> str:
     """The SHA-256 of `text` as UTF-8, in hexadecimal."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def short(value: Any) -> str:
+    """A value of a provenance, a hash as its first digits."""
+    text = str(value)
+    return text[:12] if len(text) == hashlib.sha256().digest_size * 2 else text or "none"
 
 
 def _git(folder: Path, *args: str) -> str:

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 from bn_ablate.config.given import place
 from bn_ablate.config.names import NAME
 from bn_ablate.results.files import ResultsError, sha256_of
-from bn_ablate.results.seal import read_manifest, refuse_links
+from bn_ablate.results.manifest import MANIFEST, read_manifest, written_by
+from bn_ablate.results.origins import Mixture, mixture
+from bn_ablate.results.seal import refuse_links
 from bn_ablate.results.standing import at_work, caveats
+from bn_ablate.results.tables import ORIGIN, misfit, published_schema
 
 if TYPE_CHECKING:
     import polars as pl
@@ -23,6 +26,18 @@ if TYPE_CHECKING:
 
 ID = r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,63}"
 """What hypotheses are called, expanded ones too, whose levels may have a plus: macros of TeX get these names."""
+
+
+NUMBER = (int, float, type(None))
+CLAIM: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("id", "statement", "kind", "metric", "verdict", "reason", "estimand"), str),
+    **dict.fromkeys(("estimate", "p", "p_adjusted", "margin"), NUMBER),
+    "interval": (list, type(None)),
+    "claim": (str, type(None)),
+    "primary": bool,
+    "n_seeds": int,
+}
+"""What every record of `claims.json` says, and what kind of value that is."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +57,7 @@ class Results:
         """The study as it was resolved for the run."""
         from bn_ablate.config import build_study
 
-        return build_study(json.loads(json.dumps(self.manifest["config"])), source=str(self.path / "manifest.json"))
+        return build_study(json.loads(json.dumps(self.manifest["config"])), source=str(self.path / MANIFEST))
 
     @property
     def caveats(self) -> list[str]:
@@ -53,6 +68,11 @@ class Results:
     def axes(self) -> dict[str, tuple[Any, ...]]:
         """Axis -> levels, in the study's order."""
         return self.study.axes
+
+    @property
+    def mixture(self) -> Mixture | None:
+        """What there is to say of lanes of more than one origin."""
+        return mixture(self.manifest)
 
     def scan(self, table: str) -> pl.LazyFrame:
         """One of the tables, checked against the seal but not read yet: for tables that may not fit into memory."""
@@ -100,9 +120,15 @@ class Results:
             records = list(said["hypotheses"])
             if strange := [record["id"] for record in records if not re.fullmatch(ID, record["id"])]:
                 raise ValueError(f"{strange[0]!r} is no id of a hypothesis")
+            for record in records:
+                if missing := [key for key in CLAIM if not isinstance(record.get(key, ...), CLAIM[key])]:
+                    raise ValueError(f"the record of {record['id']!r} has no {missing[0]}, or one of another kind")
             judged = said.get("judged")
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ResultsError(f"{file}: cannot be read ({error}); `bn-ablate report` writes it again") from None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ResultsError(
+                f"{file}: cannot be read ({error}), written by {written_by(self.manifest)}; "
+                f"`bn-ablate report {self.path}` writes it again"
+            ) from None
         if self._outdated:
             raise ResultsError(f"{file}: {self._outdated}")
         if judged and "files" in self.manifest and judged != self.judged:
@@ -136,9 +162,13 @@ class Results:
 
         file = self._checked(name)
         try:
-            return pl.read_parquet(file, glob=False)
+            rows = pl.read_parquet(file, glob=False)
         except (OSError, pl.exceptions.PolarsError) as error:
             raise ResultsError(f"{file}: cannot be read ({error}); `bn-ablate run` writes it again") from None
+        if wrong := misfit(rows, published_schema(name, self.axes), [ORIGIN] if name == "lanes" else ()):
+            by = written_by(self.manifest)
+            raise ResultsError(f"{file}: {wrong}; written by {by}; `bn-ablate run` writes it again")
+        return rows
 
     def _checked(self, name: str) -> Path:
         """The file of a table, which is there and as the seal says."""
@@ -162,7 +192,7 @@ def open_results(path: str | Path) -> Results:
     path = place(path)
     manifest = read_manifest(path)
     refuse_links(path)
-    if missing := {"study", "config", "seeds"} - manifest.keys():
+    if missing := {"format", "study", "config", "seeds"} - manifest.keys():
         raise ResultsError(
             f"{path / 'manifest.json'}: says nothing of {', '.join(sorted(missing))}; `bn-ablate run` writes it again"
         )

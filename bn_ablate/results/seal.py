@@ -6,14 +6,11 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from bn_ablate.config.given import place
-from bn_ablate.results.checkpoints import damaged as damaged_checkpoints
-from bn_ablate.results.files import TEMPORARY, ResultsError, sha256_of, write_text
-from bn_ablate.results.standing import at_work, unfinished
+from bn_ablate.results.files import TEMPORARY, ResultsError, is_litter, sha256_of, write_text
+from bn_ablate.results.manifest import MANIFEST, read_manifest
 
-UNSEALED = ("manifest.json", "wandb", "checkpoints", "lock")
+UNSEALED = (MANIFEST, "wandb", "checkpoints", "lock")
 """What the seal leaves out, by the first part of the path: itself, W&B's folder, and what exists while running."""
 
 
@@ -29,18 +26,7 @@ def seal(path: Path) -> None:
     manifest = read_manifest(path)
     tables = {name: sha256 for name, sha256 in manifest.get("files", {}).items() if name.endswith(".parquet")}
     manifest["files"] = {name: sha256_of(path / name) for name in _files(path) if name not in tables} | tables
-    write_text(path / "manifest.json", json.dumps(manifest, indent=1) + "\n")
-
-
-def verify(path: str | Path) -> list[str]:
-    """What is wrong with the results folder `path`: a run that is at work or not complete, `damage`, and checkpoints.
-
-    Raises:
-        ResultsError: there is no readable manifest.
-    """
-    path = place(path)
-    manifest = read_manifest(path)
-    return [*at_work(path), *unfinished(manifest), *damage(path), *damaged_checkpoints(path)]
+    write_text(path / MANIFEST, json.dumps(manifest, indent=1) + "\n")
 
 
 def damage(path: Path) -> list[str]:
@@ -60,30 +46,15 @@ def damage(path: Path) -> list[str]:
     return problems
 
 
-def read_manifest(path: Path) -> dict[str, Any]:
-    """The manifest of the results folder `path`.
-
-    Raises:
-        ResultsError: there is none, or it cannot be read.
-    """
-    file = path / "manifest.json"
-    try:
-        manifest = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ResultsError(f"{path}: is not a results folder: it has no manifest.json") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise ResultsError(f"{file}: cannot be read: {error}") from None
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("files", {}), dict):
-        raise ResultsError(f"{file}: is not a manifest")
-    return manifest
-
-
 def _files(path: Path) -> list[str]:
     """Every sealed file below `path`, as POSIX paths relative to it."""
     names = (entry for entry in _entries(path) if (path / entry).is_file() and not (path / entry).is_symlink())
-    return sorted(
-        n.as_posix() for n in names if n.parts[0] not in UNSEALED and not any(p.startswith(TEMPORARY) for p in n.parts)
-    )
+    return sorted(n.as_posix() for n in names if n.parts[0] not in UNSEALED and not _passing(n))
+
+
+def _passing(name: Path) -> bool:
+    """Whether a file is not whole yet, or is no one's."""
+    return is_litter(name) or any(part.startswith(TEMPORARY) for part in name.parts)
 
 
 def links(path: Path) -> list[str]:
@@ -108,3 +79,18 @@ def refuse_links(path: Path) -> None:
     """
     for name in links(path):
         raise ResultsError(f"{path / name}: {LINKED}")
+
+
+def refuse_inside(output: Path) -> None:
+    """Do not write `output` into a results folder: its files are sealed, and what is added there breaks the seal.
+
+    Raises:
+        ResultsError: it is one, or lies in one.
+    """
+    whole = output.resolve()
+    for folder in (whole, *whole.parents):
+        if (folder / MANIFEST).is_file() and ((folder / "shards").is_dir() or (folder / "lanes.parquet").is_file()):
+            raise ResultsError(
+                f"{output}: lies in {folder}, a results folder, whose files are sealed; choose a place outside, as "
+                f"{folder.parent / 'other'}"
+            )

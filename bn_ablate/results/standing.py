@@ -1,4 +1,4 @@
-"""What is to be known of results before they are relied on: a run that is not complete, or at work, or a quick one."""
+"""What is to be known of results before they are relied on: a run not complete, at work, quick, or of mixed origins."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bn_ablate.results.lock import holder_of
+from bn_ablate.results.origins import mixture
 
 QUICK = "this is a --quick run, of 2 seeds and a few steps: its numbers and verdicts mean nothing"
 
@@ -20,7 +21,8 @@ def unfinished(manifest: Mapping[str, Any]) -> list[str]:
 
 def caveats(manifest: Mapping[str, Any]) -> list[str]:
     """Sentences on what a manifest says of its results that whoever is shown them has to know; none, as a rule."""
-    return [*unfinished(manifest), *([QUICK] if manifest.get("quick") else [])]
+    mixed = mixture(manifest)
+    return [*unfinished(manifest), *([QUICK] if manifest.get("quick") else []), *([mixed.statement] if mixed else [])]
 
 
 def at_work(path: Path) -> list[str]:

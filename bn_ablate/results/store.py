@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bn_ablate.config.version import WRITTEN_BY
 from bn_ablate.plan import Plan
 from bn_ablate.results.files import TEMPORARY, ResultsError, sha256_of, sweep, whole_folder, write_table, write_text
+from bn_ablate.results.finished import CHECKSUMS, held_in, rows_of
 from bn_ablate.results.lock import LOCK
+from bn_ablate.results.manifest import MANIFEST, MANIFEST_FORMAT
+from bn_ablate.results.origins import Held, Old, Record, holders, origins_of, said_of, usable
+from bn_ablate.results.provenance import Provenance
 from bn_ablate.results.seal import refuse_links, seal
-from bn_ablate.results.tables import PAIRED_METRICS, table_schemas
+from bn_ablate.results.tables import ORIGIN, PAIRED_METRICS, table_schemas
 
 if TYPE_CHECKING:
     import polars as pl
-
-MANIFEST = "manifest.json"
-CHECKSUMS = "checksums.json"
 
 
 class Store:
@@ -28,8 +31,11 @@ class Store:
     back.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, here: Provenance | None = None, old: Old = "keep") -> None:
+        """`here` is the provenance of what is trained now; `old`, what becomes of lanes of other code or versions."""
         self.path = path
+        self.here = here
+        self.old = old
 
     @property
     def shards(self) -> Path:
@@ -46,6 +52,9 @@ class Store:
         try:
             self.shards.mkdir(parents=True, exist_ok=True)
             sweep(self.path)
+            for folder in self.shards.iterdir():
+                if folder.is_dir() and not any(folder.iterdir()):
+                    folder.rmdir()
         except OSError as error:
             raise ResultsError(
                 f"{self.path}: cannot be written to: {error.strerror}; choose another folder with --results"
@@ -70,15 +79,25 @@ class Store:
         except OSError as error:
             raise ResultsError(f"{self.path}: cannot be cleared: {error.strerror}") from error
 
-    def finished(self) -> set[str]:
-        """The ids of all lanes that some shard holds."""
-        found: set[str] = set()
-        for shard in self._shards():
-            found.update(self._read(shard, "lanes")["lane_id"])
-        return found
+    def held(self) -> list[Held]:
+        """Every finished shard, with its lanes and where it comes from.
 
-    def add_shard(self, name: str, tables: dict[str, pl.DataFrame]) -> None:
-        """Store the finished lanes of one shard: `lanes`, `history`, `layers` and `histograms`.
+        Raises:
+            ResultsError: one is damaged, or is not what this version writes.
+        """
+        return held_in(self.shards)
+
+    def usable(self, plan: Plan) -> dict[str, Held]:
+        """The finished lanes of `plan`, with the shard that holds each, that may stand beside those trained now.
+
+        Raises:
+            ResultsError: a shard is damaged, of other data, or of other code or versions where those are refused.
+        """
+        found = holders(self.held(), {lane.id for lane in plan.lanes}, self.here)
+        return usable(found, self.here, self.old, self.path) if self.here else found
+
+    def add_shard(self, name: str, tables: dict[str, pl.DataFrame], record: Record) -> None:
+        """Store the finished lanes of one shard: `lanes`, `history`, `layers` and `histograms`, and their `record`.
 
         Raises:
             ResultsError: they cannot be written, or the folder has vanished.
@@ -88,15 +107,33 @@ class Store:
         if target.exists():
             return
         with whole_folder(target) as folder:
-            sums = {}
+            files = [record.write(folder)]
             for table, schema in table_schemas().items():
-                file = folder / f"{table}.parquet"
-                write_table(file, tables[table].select(list(schema)).cast(schema))  # type: ignore[arg-type]
-                sums[file.name] = sha256_of(file)
-            write_text(folder / CHECKSUMS, json.dumps(sums, indent=1))
+                files.append(folder / f"{table}.parquet")
+                write_table(files[-1], tables[table].select(list(schema)).cast(schema))  # type: ignore[arg-type]
+            write_text(folder / CHECKSUMS, json.dumps({file.name: sha256_of(file) for file in files}, indent=1))
+
+    def drop_superseded(self) -> None:
+        """Remove the shards of other code, versions or data all of whose lanes have been trained anew.
+
+        Raises:
+            ResultsError: one cannot be removed.
+        """
+        held = self.held()
+        best = holders(held, {lane for shard in held for lane in shard.lanes}, self.here)
+        used = {shard.folder for shard in best.values()}
+        for shard in held:
+            if shard.folder not in used:
+                try:
+                    shutil.rmtree(shard.folder)
+                except OSError as error:
+                    raise ResultsError(f"{shard.folder}: cannot be removed: {error.strerror}") from error
 
     def publish(self, plan: Plan, manifest: dict[str, Any]) -> dict[str, Any]:
         """Write the study's tables from the finished shards, then the manifest; return the manifest as written.
+
+        With lanes of more than one origin, the table of lanes says of each which it is of, in the order of the
+        manifest's `origins`, and the manifest says of all lanes only what is true of each.
 
         Raises:
             ResultsError: they cannot be written, the folder has vanished, or a shard is damaged.
@@ -105,18 +142,19 @@ class Store:
 
         self._must_be_there()
         axes = list(plan.study.axes)
-        planned = pl.DataFrame(
-            [
-                {"lane_id": lane.id, **lane.cell.levels, "seed": lane.seed, "_row": i}
-                for i, lane in enumerate(plan.rows)
-            ],
-            infer_schema_length=None,
-        )
-        tables = {table: self._gather(table, planned) for table in table_schemas()}
+        rows = [
+            {"lane_id": lane.id, **lane.cell.levels, "seed": lane.seed, "_row": i} for i, lane in enumerate(plan.rows)
+        ]
+        planned = pl.DataFrame(rows, infer_schema_length=None)
+        used = self.usable(plan)
+        tables = {table: self._gather(table, planned, used) for table in table_schemas()}
         lanes = planned.join(tables["lanes"].drop("seed"), on="lane_id", how="inner", maintain_order="left").drop(
             "_row"
         )
         lanes = with_underfitting(lanes, axes)
+        origins, places = origins_of(used, self.here)
+        if len(origins) > 1:
+            lanes = lanes.with_columns(pl.Series(ORIGIN, [places[lane] for lane in lanes["lane_id"]], dtype=pl.Int64))
         write_table(self.path / "lanes.parquet", lanes)
         for table in ("history", "layers", "histograms"):
             write_table(self.path / f"{table}.parquet", tables[table])
@@ -125,48 +163,37 @@ class Store:
             "finished": lanes["lane_id"].n_unique(),
             "diverged": lanes.filter(status="diverged")["lane_id"].n_unique(),
         }
-        manifest = manifest | {"lanes": counts}
+        manifest = said_of(manifest, [shard.record for shard in used.values()]) | {"lanes": counts, "origins": origins}
         self.write_manifest(manifest)
         seal(self.path)
         return manifest
 
     def write_manifest(self, manifest: dict[str, Any]) -> None:
         """Write the manifest alone."""
-        write_text(self.path / MANIFEST, json.dumps(manifest, indent=1) + "\n")
+        write_text(
+            self.path / MANIFEST,
+            json.dumps({"format": MANIFEST_FORMAT, "written_by": WRITTEN_BY} | manifest, indent=1) + "\n",
+        )
 
     def _must_be_there(self) -> None:
         """Refuse to go on in a folder that was removed, or moved, with what had been finished in it."""
         if not self.shards.is_dir():
             raise ResultsError(f"{self.shards}: has vanished while it was in use; what was in it must be trained again")
 
-    def _shards(self) -> list[Path]:
-        found = self.shards.iterdir() if self.shards.is_dir() else ()
-        return sorted(p for p in found if not p.name.startswith(TEMPORARY))
-
-    def _gather(self, table: str, planned: pl.DataFrame) -> pl.DataFrame:
-        """All rows of `table` for planned lanes, in the plan's order."""
+    def _gather(self, table: str, planned: pl.DataFrame, used: Mapping[str, Held]) -> pl.DataFrame:
+        """All rows of `table` for planned lanes, each from the shard that is used for it, in the plan's order."""
         import polars as pl
 
         schema = table_schemas()[table]
-        shards = (self._read(shard, table) for shard in self._shards())
+        lanes_of: dict[Path, list[str]] = {}
+        for lane, shard in used.items():
+            lanes_of.setdefault(shard.folder, []).append(lane)
+        shards = (rows_of(folder, table, used[lanes[0]].record, lanes) for folder, lanes in sorted(lanes_of.items()))
         # diagonal: a shard from before a measure was known has no column for it
         rows = pl.concat([pl.DataFrame(schema=schema), *shards], how="diagonal")
         keys = [key for key in ("step", "layer", "site") if key in schema]
         order = planned.select("lane_id", "_row").unique("lane_id", keep="first")
-        return rows.unique(["lane_id", *keys], keep="first").join(order, on="lane_id").sort("_row", *keys).drop("_row")
-
-    def _read(self, shard: Path, table: str) -> pl.DataFrame:
-        import polars as pl
-
-        file = shard / f"{table}.parquet"
-        remedy = f"delete the folder {shard} and run again: only its lanes are trained anew"
-        try:
-            expected = json.loads((shard / CHECKSUMS).read_text())[file.name]
-            if sha256_of(file) != expected:
-                raise ResultsError(f"{file}: its content has changed since it was written; {remedy}")
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ResultsError(f"{file}: cannot be read ({error}); {remedy}") from error
-        return pl.read_parquet(file, glob=False)
+        return rows.join(order, on="lane_id").sort("_row", *keys).drop("_row")
 
 
 def with_underfitting(lanes: pl.DataFrame, axes: list[str]) -> pl.DataFrame:

@@ -7,7 +7,11 @@ step and hidden layer, `histograms.parquet` one per lane, layer and site at the 
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import polars as pl
 
 PARTS = ("train", "validation", "test")
 CURVES = tuple(f"{part}_{what}" for part in PARTS for what in ("loss", "accuracy"))
@@ -99,3 +103,43 @@ def table_schemas() -> dict[str, dict[str, Any]]:
             "counts": pl.List(pl.Int64),
         },
     }
+
+
+KEYS = ("lane_id", "step", "layer", "site")
+"""The columns that tell rows apart, as far as a table has them."""
+
+ORIGIN = "origin"
+"""The column of the published lanes that says which of the manifest's origins a lane is of, where they are several."""
+
+
+def published_schema(table: str, axes: Iterable[str]) -> dict[str, Any]:
+    """Column types of a published table; None for an axis, whose levels may have any type."""
+    import polars as pl
+
+    schema = table_schemas()[table]
+    if table != "lanes":
+        return schema
+    return {"lane_id": schema["lane_id"], **dict.fromkeys(axes), **schema} | dict.fromkeys(PAIRED_METRICS, pl.Float64)
+
+
+def misfit(table: pl.DataFrame, schema: Mapping[str, Any], optional: Iterable[str] = ()) -> str | None:
+    """What of `table` is not as `schema` says, as part of a sentence; None where all is.
+
+    Columns in `optional` may be missing, or there beside those of the schema.
+    """
+    optional = frozenset(optional)
+    missing = [name for name in schema if name not in table.columns and name not in optional]
+    strange = [name for name in table.columns if name not in schema and name not in optional]
+    found = [f"has no column {name!r}" for name in missing] + [f"has a column {name!r}" for name in strange]
+    found += [
+        f"has {table.schema[name]} in column {name!r}, where {kind} should be"
+        for name, kind in schema.items()
+        if kind is not None and name in table.columns and table.schema[name] != kind
+    ]
+    if not found:
+        keys = [name for name in KEYS if name in schema]
+        if any(table[name].null_count() for name in keys):
+            found.append(f"has rows without {' or '.join(keys)}")
+        elif table.select(keys).is_duplicated().any():
+            found.append(f"has rows of the same {', '.join(keys)}")
+    return ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "") or None

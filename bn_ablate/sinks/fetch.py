@@ -9,9 +9,9 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from bn_ablate.config.given import place
-from bn_ablate.results import ResultsError, damage, open_results
+from bn_ablate.results import ResultsError, damage, open_results, refuse_inside
 from bn_ablate.results.files import TEMPORARY
-from bn_ablate.results.seal import read_manifest
+from bn_ablate.results.manifest import read_manifest
 from bn_ablate.sinks.errors import SinkError, calling_wandb, unusable
 from bn_ablate.sinks.session import ARTIFACT_TYPE
 from bn_ablate.sinks.setup import quiet_wandb, require_key
@@ -45,6 +45,7 @@ def fetch(name: str, results: str | Path = "results") -> Fetched:
         ResultsError: the folder cannot be written, or other results are there.
     """
     results = place(results)
+    refuse_inside(results)
     with quiet_wandb():
         require_key()
         with _scratch(results) as scratch:
@@ -59,7 +60,6 @@ def fetch(name: str, results: str | Path = "results") -> Fetched:
             if target.exists():
                 _same_or_told(target, scratch)
                 return Fetched(target, full_name, new=False)
-            scratch.chmod(0o755)
             scratch.rename(target)
     return Fetched(target, full_name, new=True)
 
@@ -84,7 +84,9 @@ def _scratch(results: Path) -> Iterator[Path]:
     try:
         results.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=TEMPORARY, dir=results, ignore_cleanup_errors=True) as scratch:
-            yield Path(scratch)
+            whole = Path(scratch) / "whole"
+            whole.mkdir()  # with the permissions that new folders get, where those of a scratch folder are its owner's
+            yield whole
     except OSError as error:
         raise ResultsError(f"{results}: cannot be written to: {error.strerror}") from error
 

@@ -13,7 +13,7 @@ import pytest
 from bn_ablate import study
 from bn_ablate.config import load_study
 from bn_ablate.data import prepare
-from bn_ablate.results import Store, open_results, verify
+from bn_ablate.results import Record, Store, open_results, verify
 from bn_ablate.results.files import sha256_of
 from tests.cli.command_line import Bn, run
 from tests.disk import Disk
@@ -228,9 +228,9 @@ def test_a_full_disk_is_told_and_the_run_goes_on_once_there_is_space(
     """The disk is filled when training has ended, and the shard is to be stored."""
     add_shard = Store.add_shard
 
-    def on_a_full_disk(store: Store, name: str, tables: dict[str, pl.DataFrame]) -> None:
+    def on_a_full_disk(store: Store, name: str, tables: dict[str, pl.DataFrame], record: Record) -> None:
         small_disk.fill()
-        add_shard(store, name, tables)
+        add_shard(store, name, tables, record)
 
     args = ("run", config, "--results", small_disk.path, "--wandb", "disabled")
     with monkeypatch.context() as patch:

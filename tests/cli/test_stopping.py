@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from bn_ablate import memory
-from bn_ablate.results import Store, open_results, verify
+from bn_ablate.results import Record, Store, open_results, verify
 from tests.cli.command_line import Bn, Done, command
 
 STOPPED = {signal.SIGINT: (130, "interrupted"), signal.SIGTERM: (143, "terminated")}
@@ -51,8 +51,8 @@ def test_a_stopped_run_leaves_what_is_finished_and_goes_on(
     add_shard = Store.add_shard
     signums = iter(STOPPED)
 
-    def then_a_signal(store: Store, name: str, tables: dict[str, pl.DataFrame]) -> None:
-        add_shard(store, name, tables)
+    def then_a_signal(store: Store, name: str, tables: dict[str, pl.DataFrame], record: Record) -> None:
+        add_shard(store, name, tables, record)
         if signum := next(signums, None):
             signal.raise_signal(signum)
 

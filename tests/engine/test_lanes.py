@@ -96,7 +96,7 @@ def test_all_cells_of_a_seed_begin_alike_and_seeds_differ(mapped: Outcome) -> No
     shard = mapped.shard
     engine = Engine(load("digits"))
     factors = stack_factors([cell.settings for cell in shard.cells], engine.program(shard).structure.activations)
-    make = lanes.initial_on_mesh(engine.program(shard), engine._layout(2, len(shard.cells)))
+    make = lanes.initial_on_mesh(engine.program(shard), engine._layout(engine.way, 2, len(shard.cells)))
     states = jax.jit(make)(jnp.arange(2), factors)
     for leaf in jax.tree.leaves(states.params):
         np.testing.assert_array_equal(leaf, np.broadcast_to(np.asarray(leaf)[:, :1], leaf.shape))

@@ -15,7 +15,7 @@ from bn_ablate.plan import make_plan, quick
 from bn_ablate.results import checkpoints
 from bn_ablate.results.checkpoints import Checkpoint
 from tests.engine.small import leaves
-from tests.results.made_up import flip
+from tests.results.made_up import flip, provenance
 
 TABLE: dict[str, Any] = {
     "name": "resumed",
@@ -67,8 +67,8 @@ def test_stopped_after_every_segment(engine: Engine, shard: Shard, whole: Outcom
     before = engine.timing.resumed
     for _ in range(6):
         with pytest.raises(StopError):
-            engine.run(shard, stop, keeper=Checkpoint(tmp_path / "a.ckpt", told.append))
-    done = engine.run(shard, keeper=Checkpoint(tmp_path / "a.ckpt", told.append), keep_states=True)
+            engine.run(shard, stop, keeper=Checkpoint(tmp_path / "a.ckpt", provenance(), told.append))
+    done = engine.run(shard, keeper=Checkpoint(tmp_path / "a.ckpt", provenance(), told.append), keep_states=True)
     assert engine.timing.resumed - before == (8 + 10 + 18 + 20 + 23 + 23) * len(shard.lane_ids)
     assert told == []
     check_same(done, whole)
@@ -81,7 +81,7 @@ def test_saved_by_the_clock(
     """Killed, not stopped, some segments after the state was saved: those are trained again."""
     monkeypatch.setattr(checkpoints, "SECONDS_BETWEEN", 0.0)
     monkeypatch.setattr(checkpoints, "TIMES_ITS_COST", 0.0)
-    keeper = Checkpoint(tmp_path / "a.ckpt", pytest.fail)
+    keeper = Checkpoint(tmp_path / "a.ckpt", provenance(), pytest.fail)
     save, saved = keeper.save, 0
 
     def only_two(key: str, arrays: dict[str, np.ndarray]) -> None:
@@ -101,13 +101,15 @@ def test_saved_by_the_clock(
     with pytest.raises(StopError):
         engine.run(shard, stop_in_the_fourth, keeper=keeper)
     seen: list[Progress] = []
-    done = engine.run(shard, seen.append, keeper=Checkpoint(tmp_path / "a.ckpt", pytest.fail), keep_states=True)
+    done = engine.run(
+        shard, seen.append, keeper=Checkpoint(tmp_path / "a.ckpt", provenance(), pytest.fail), keep_states=True
+    )
     assert seen[-1].lane_steps == (23 - 10) * len(shard.lane_ids)
     check_same(done, whole)
 
 
 def test_a_short_shard_writes_nothing(engine: Engine, shard: Shard, tmp_path: Path) -> None:
-    engine.run(shard, keeper=Checkpoint(tmp_path / "a.ckpt", pytest.fail))
+    engine.run(shard, keeper=Checkpoint(tmp_path / "a.ckpt", provenance(), pytest.fail))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -118,17 +120,20 @@ def test_what_is_damaged_or_foreign_is_told_and_not_used(
     told: list[str] = []
 
     def again() -> Outcome:
-        return engine.run(shard, keeper=Checkpoint(file, told.append), keep_states=True)
+        return engine.run(shard, keeper=Checkpoint(file, provenance(), told.append), keep_states=True)
 
     with pytest.raises(StopError):
-        engine.run(shard, stop, keeper=Checkpoint(file, told.append))
+        engine.run(shard, stop, keeper=Checkpoint(file, provenance(), told.append))
     content = file.read_bytes()
     for damage, telling in (
         (lambda: flip(file), "its content has changed"),
         (lambda: file.write_bytes(content[:-7]), "its content has changed"),
-        (lambda: file.write_bytes(content.replace(b'"format": 1', b'"format": 7', 1)), "has format 7"),
+        (lambda: file.write_bytes(content.replace(b'"format": 2', b'"format": 7', 1)), "has format 7"),
         (lambda: file.write_bytes(b"\xff" + content), "cannot be read"),
         (lambda: file.write_bytes(content.replace(b'"key": "', b'"key": "f', 1)), "was written for another program"),
+        (lambda: file.write_bytes(content.replace(b'"flax": "1.0', b'"flax": "1.1')), "(flax 1.1, now 1.0)"),
+        (lambda: file.write_bytes(content.replace(b'"code": "', b'"code": "f', 1)), "other code or elsewhere (sources"),
+        (lambda: file.write_bytes(content.replace(b'"optax": ', b'"optux": ', 1)), "other code or elsewhere; its"),
     ):
         file.write_bytes(content)
         damage()
@@ -136,14 +141,14 @@ def test_what_is_damaged_or_foreign_is_told_and_not_used(
         assert telling in told[-1]
         assert str(file) in told[-1]
         assert told[-1].endswith("; its lanes were trained from the start")
-    assert len(told) == 5
+    assert len(told) == 8
 
 
 def test_checkpoints_cost_a_fortieth_of_the_time_at_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Writing takes 4 s by this clock, so the next one is due 160 s after its end."""
     now = 0.0
     monkeypatch.setattr(checkpoints.time, "monotonic", lambda: now)
-    keeper = Checkpoint(tmp_path / "a.ckpt", pytest.fail)
+    keeper = Checkpoint(tmp_path / "a.ckpt", provenance(), pytest.fail)
     sha256 = checkpoints.hashlib.sha256
 
     def slow(packed: Any) -> Any:

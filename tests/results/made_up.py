@@ -10,8 +10,10 @@ import numpy as np
 import polars as pl
 
 from bn_ablate.config import build_study
+from bn_ablate.data import load
 from bn_ablate.plan import Lane, Plan, make_plan
-from bn_ablate.results import Store
+from bn_ablate.results import Provenance, Record, Store
+from bn_ablate.results.provenance import source_hash
 from bn_ablate.results.tables import HISTORY_MEASURES, LANE_METRICS, LAYER_MEASURES, SITES
 
 TABLE: dict[str, Any] = {
@@ -29,7 +31,37 @@ def plan_of(**changes: Any) -> Plan:
 
 def manifest_of(plan: Plan, **changes: Any) -> dict[str, Any]:
     config = plan.study.model_dump(mode="json")
-    return {"study": plan.study.name, "config": config, "seeds": list(plan.seeds), "status": "complete"} | changes
+    data = {"name": "digits", "version": "1.0.0", "sha256": load("digits").sha256}
+    said = {
+        "format": 1,
+        "study": plan.study.name,
+        "config": config,
+        "seeds": list(plan.seeds),
+        "data": data,
+        "status": "complete",
+    }
+    return said | changes
+
+
+def provenance(**changes: Any) -> Provenance:
+    """That of what this code would train, on a made-up machine."""
+    said = dict.fromkeys(("jax", "jaxlib", "flax", "optax", "numpy"), "1.0") | {"options": "", "device": "cpu"}
+    said |= {"code": source_hash(), "data": load("digits").sha256, "strategy": "map", "at_once": 1}
+    return Provenance(**said | changes)
+
+
+def claim(name: str) -> dict[str, Any]:
+    """The record of a hypothesis, as `claims.json` holds them."""
+    words = dict.fromkeys(("statement", "metric", "reason", "estimand"), "words")
+    numbers = dict.fromkeys(("estimate", "p", "p_adjusted", "margin", "interval"))
+    facts = {"kind": "contrast", "verdict": "inconclusive", "claim": "C1", "primary": False, "n_seeds": 2}
+    return {"id": name} | words | numbers | facts
+
+
+def record(**changes: Any) -> Record:
+    """Where a shard comes from; `changes` are of its provenance."""
+    git = {"sha": f"{len(changes)}" * 40, "dirty": False}
+    return Record(provenance(**changes), {"devices": 2, "room": 4, "seed_room": 2}, {"git": git, "python": "3.11"})
 
 
 def tables_of(lanes: Iterable[Lane]) -> dict[str, pl.DataFrame]:
@@ -59,7 +91,7 @@ def stored(path: Path, plan: Plan, parts: int = 1) -> Store:
     store = Store(path)
     store.open()
     for part in range(parts):
-        store.add_shard(f"shard-{part}", tables_of(plan.lanes[part::parts]))
+        store.add_shard(f"shard-{part}", tables_of(plan.lanes[part::parts]), record())
     return store
 
 
@@ -69,6 +101,11 @@ def published(path: Path, plan: Plan | None = None) -> Store:
     store = stored(path, plan, 2)
     store.publish(plan, manifest_of(plan))
     return store
+
+
+def finished(store: Store) -> set[str]:
+    """The ids of all lanes that some shard of `store` holds."""
+    return {lane for shard in store.held() for lane in shard.lanes}
 
 
 def flip(file: Path, at: int = -20) -> None:

@@ -19,7 +19,7 @@ from bn_ablate.engine.observe import Observation
 from bn_ablate.measure import AffineMeasures, Landscape, LayerMeasures, UnitsOff, VarianceShift
 from bn_ablate.results.frames import tables_of
 from bn_ablate.results.lanes import slope
-from bn_ablate.results.provenance import git_state, lock, provenance
+from bn_ablate.results.provenance import environment, git_state, lock
 from bn_ablate.results.tables import EVALUATED, LANDSCAPE, OF_BN, OFF, PERCENTILES, table_schemas
 from tests.results.made_up import plan_of
 
@@ -285,7 +285,7 @@ def test_the_state_of_a_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_provenance_names_what_numbers_depend_on() -> None:
-    said = provenance()
+    said = environment()
     assert {"jax", "flax", "numpy", "scipy"} <= said["packages"].keys()
     assert said["packages"]["numpy"] == np.__version__
     assert said.keys() == {"git", "lock", "packages", "python", "system"}

@@ -11,7 +11,7 @@ import pytest
 from bn_ablate.analysis import write_report
 from bn_ablate.results import ResultsError, Store, open_results, seal, verify
 from bn_ablate.results.files import TEMPORARY, sha256_of, sweep, write_text
-from tests.results.made_up import listing, manifest_of, plan_of, published, tables_of
+from tests.results.made_up import listing, manifest_of, plan_of, published, record, tables_of
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_a_shard_goes_through_no_link(tmp_path: Path, elsewhere: Path) -> None:
     store = published(tmp_path / "study")
     (store.shards / "more").symlink_to(elsewhere / "nowhere")
     with pytest.raises(ResultsError, match="more: cannot be written"):
-        store.add_shard("more", tables_of(plan_of(seeds=[7]).lanes))
+        store.add_shard("more", tables_of(plan_of(seeds=[7]).lanes), record())
     assert listing(elsewhere) == {"precious": b"untouched"}
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bn_ablate.results import ResultsError, Store, locked
-from tests.results.made_up import plan_of, published
+from tests.results.made_up import finished, plan_of, published
 
 HOLDING = """
 import sys
@@ -52,7 +52,7 @@ def test_a_lock_is_no_part_of_the_results(tmp_path: Path) -> None:
         assert "lock" not in (store.path / "manifest.json").read_text()
         store.clear()
         assert [file.name for file in store.path.iterdir()] == ["lock"]
-    assert Store(store.path).finished() == set()
+    assert finished(Store(store.path)) == set()
 
 
 def test_a_lock_in_a_folder_that_is_gone_harms_nobody(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from bn_ablate.config import ConfigError
 from bn_ablate.results import Checkpoints, ResultsError, open_results, seal, verify
 from bn_ablate.results.files import TEMPORARY, write_text
-from tests.results.made_up import flip, manifest_of, plan_of, published
+from tests.results.made_up import claim, flip, manifest_of, plan_of, provenance, published
 
 TABLES = ("lanes", "history", "layers", "histograms")
 
@@ -25,7 +25,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     published(path)
     write_text(path / "report.html", "<p>A report")
     write_text(path / "figures" / "gap.svg", "<svg/>")
-    write_text(path / "claims.json", json.dumps({"hypotheses": [{"id": "h"}]}))
+    write_text(path / "claims.json", json.dumps({"hypotheses": [claim("h")]}))
     seal(path)
     return path
 
@@ -131,7 +131,7 @@ def test_results_are_what_was_stored(folder: Path) -> None:
     assert results.name == "made-up"
     assert results.study == plan.study
     assert list(results.axes.items()) == [("placement", ("none", "pre")), ("dropout_rate", (0.0, 0.5))]
-    assert results.claims == [{"id": "h"}]
+    assert results.claims == [claim("h")]
     assert results.manifest["config"] == manifest_of(plan)["config"]
     assert isinstance(results.lanes, pl.DataFrame)
 
@@ -169,7 +169,7 @@ def test_a_damaged_table_without_a_seal_is_refused_by_name(folder: Path) -> None
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"hypotheses": null}'])
 def test_damaged_claims_are_refused_by_name(folder: Path, content: str) -> None:
     (folder / "claims.json").write_text(content)
-    with pytest.raises(ResultsError, match=r"claims\.json: cannot be read .*`bn-ablate report` writes it again"):
+    with pytest.raises(ResultsError, match=r"claims\.json: cannot be read .*`bn-ablate report .*` writes it again"):
         _ = open_results(folder).claims
 
 
@@ -181,7 +181,7 @@ def test_a_config_that_is_none_is_told_by_its_file(folder: Path) -> None:
 
 def test_a_damaged_checkpoint_is_found(folder: Path) -> None:
     for name in ("whole", "flipped", "cut"):
-        Checkpoints(folder, pytest.fail).of(name).save("key", {"x": np.arange(100)})
+        Checkpoints(folder, provenance(), pytest.fail).of(name).save("key", {"x": np.arange(100)})
     assert verify(folder) == []
     flip(folder / "checkpoints" / "flipped.ckpt")
     file = folder / "checkpoints" / "cut.ckpt"
@@ -194,13 +194,13 @@ def test_a_damaged_checkpoint_is_found(folder: Path) -> None:
 
 def test_what_a_run_had_laid_out_is_read_back_or_told(folder: Path) -> None:
     told: list[str] = []
-    checkpoints = Checkpoints(folder, told.append)
+    checkpoints = Checkpoints(folder, provenance(), told.append)
     shards = [{"lanes": ["a", "b"], "seeds": [0], "room": 2, "seed_room": 1}]
     assert checkpoints.laid_out() == []
     checkpoints.lay_out(shards)
     assert checkpoints.laid_out() == shards
     assert told == []
-    for content in ("{", "[]", "7", '{"format": 1, "shards": [7]}', '{"format": 1, "shards": [{}]}'):
+    for content in ("{", "[]", "7", '{"format": 2, "shards": [7]}', '{"format": 2, "shards": [{}]}'):
         (folder / "checkpoints" / "shards.json").write_text(content)
         assert checkpoints.laid_out() == []
         assert "shards.json: cannot be read" in told[-1]

@@ -20,7 +20,7 @@ from bn_ablate.results.files import TEMPORARY, sha256_of
 from bn_ablate.results.store import with_underfitting
 from bn_ablate.results.tables import table_schemas
 from tests.disk import Disk
-from tests.results.made_up import flip, listing, manifest_of, plan_of, published, stored, tables_of
+from tests.results.made_up import finished, flip, listing, manifest_of, plan_of, published, record, stored, tables_of
 
 PUBLISHED = ("lanes.parquet", "history.parquet", "layers.parquet", "histograms.parquet")
 
@@ -28,7 +28,7 @@ PUBLISHED = ("lanes.parquet", "history.parquet", "layers.parquet", "histograms.p
 def test_what_is_stored_is_published(tmp_path: Path) -> None:
     plan = plan_of()
     store = stored(tmp_path, plan, 3)
-    assert store.finished() == {lane.id for lane in plan.lanes}
+    assert finished(store) == {lane.id for lane in plan.lanes}
     manifest = store.publish(plan, manifest_of(plan))
     assert manifest["lanes"] == {"planned": 8, "finished": 8, "diverged": 0}
     results = open_results(tmp_path)
@@ -55,7 +55,7 @@ def test_the_published_bytes_do_not_depend_on_how_the_lanes_came(tmp_path: Path,
     store = Store(tmp_path / "shuffled")
     store.open()
     for start, stop in zip([0, *cuts], [*cuts, 8], strict=True):
-        store.add_shard(f"{random.Random(start + order).random()}", tables_of(shuffled[start:stop]))
+        store.add_shard(f"{random.Random(start + order).random()}", tables_of(shuffled[start:stop]), record())
     store.publish(plan, manifest_of(plan))
     for name in PUBLISHED:
         assert (tmp_path / "shuffled" / name).read_bytes() == (tmp_path / "expected" / name).read_bytes(), name
@@ -87,7 +87,7 @@ def test_a_shard_is_written_once(tmp_path: Path) -> None:
     before = listing(tmp_path)
     changed = tables_of(plan.lanes)
     changed["lanes"] = changed["lanes"].with_columns(final_test_loss=pl.lit(9.0))
-    store.add_shard("shard-0", changed)
+    store.add_shard("shard-0", changed, record())
     assert listing(tmp_path) == before
 
 
@@ -104,7 +104,7 @@ def test_lanes_that_left_the_plan_are_kept_and_come_back(tmp_path: Path) -> None
     assert results.lanes["lane_id"].to_list() == wanted
     for table in (results.history, results.layers, results.histograms):
         assert set(table["lane_id"]) == set(wanted)
-    assert store.finished() == {lane.id for lane in large.lanes}
+    assert finished(store) == {lane.id for lane in large.lanes}
     store.publish(large, manifest_of(large))
     assert listing(tmp_path) == before
 
@@ -121,7 +121,7 @@ def test_nothing_finished_gives_empty_tables(tmp_path: Path) -> None:
     plan = plan_of()
     store = Store(tmp_path)
     store.open()
-    assert store.finished() == set()
+    assert finished(store) == set()
     store.publish(plan, manifest_of(plan, status="interrupted"))
     results = open_results(tmp_path)
     assert results.lanes.height == results.history.height == 0
@@ -130,7 +130,11 @@ def test_nothing_finished_gives_empty_tables(tmp_path: Path) -> None:
 
 def test_a_shard_from_before_a_measure_was_known_is_read(tmp_path: Path) -> None:
     plan = plan_of()
-    store = stored(tmp_path, plan, 2)
+    store = stored(tmp_path, plan)
+    shutil.rmtree(tmp_path / "shards")
+    store.open()
+    for part, of in enumerate((record(), record(code="older"))):
+        store.add_shard(f"shard-{part}", tables_of(plan.lanes[part::2]), of)
     folder = tmp_path / "shards" / "shard-1"
     old = pl.read_parquet(folder / "lanes.parquet").drop("smoothness")
     old.write_parquet(folder / "lanes.parquet")
@@ -160,7 +164,7 @@ def test_diverged_lanes_are_counted(tmp_path: Path) -> None:
     ).drop("index", "placement")
     store = Store(tmp_path)
     store.open()
-    store.add_shard("one", tables)
+    store.add_shard("one", tables, record())
     assert store.publish(plan, manifest_of(plan))["lanes"]["diverged"] == 4
     lanes = open_results(tmp_path).lanes.filter(pl.col("placement") == "none")
     assert lanes["diverged_at"].to_list() == [17] * 4
@@ -227,7 +231,7 @@ def test_a_damaged_shard_is_refused_with_its_remedy(tmp_path: Path, damage: str,
         case "checksums no JSON":
             flip(sums, 0)
     with pytest.raises(ResultsError) as caught:
-        _ = store.finished() and store.publish(plan, manifest_of(plan))
+        _ = finished(store) and store.publish(plan, manifest_of(plan))
     told = str(caught.value)
     assert str(file.parent) in told
     assert told.endswith(f"delete the folder {file.parent} and run again: only its lanes are trained anew")
@@ -241,9 +245,9 @@ def test_the_remedy_for_a_damaged_shard_works(tmp_path: Path) -> None:
     for file in (tmp_path / "shards" / "shard-1").iterdir():
         file.unlink()
     (tmp_path / "shards" / "shard-1").rmdir()
-    missing = [lane for lane in plan.lanes if lane.id not in store.finished()]
+    missing = [lane for lane in plan.lanes if lane.id not in finished(store)]
     assert missing == plan.lanes[1::2]
-    store.add_shard("shard-1", tables_of(missing))
+    store.add_shard("shard-1", tables_of(missing), record())
     store.publish(plan, manifest_of(plan))
     assert listing(tmp_path) == before
 
@@ -255,7 +259,7 @@ def test_opening_sweeps_what_an_interrupted_run_left(tmp_path: Path) -> None:
     (tmp_path / "shards" / f"{TEMPORARY}half" / "lanes.parquet").write_bytes(b"PAR1")
     (tmp_path / f"{TEMPORARY}x.parquet").write_bytes(b"PAR1")
     store = Store(tmp_path)
-    assert len(store.finished()) == 8
+    assert len(finished(store)) == 8
     store.open()
     assert listing(tmp_path) == before
 
@@ -276,12 +280,12 @@ def test_a_full_disk_spoils_nothing(small_disk: Disk) -> None:
     larger = plan_of(seeds=[0, 1, 7])
     fresh = [lane for lane in larger.lanes if lane.seed == 7]
     with pytest.raises(ResultsError, match=r"cannot be written \(.*(No space left|os error 28)"):
-        store.add_shard("more", tables_of(fresh))
+        store.add_shard("more", tables_of(fresh), record())
     with pytest.raises(ResultsError, match=r"lanes\.parquet: cannot be written \(.*(No space left|os error 28)"):
         store.publish(larger, manifest_of(larger))
     assert listing(store.path) == before
     small_disk.free()
-    store.add_shard("more", tables_of(fresh))
+    store.add_shard("more", tables_of(fresh), record())
     store.publish(larger, manifest_of(larger))
     assert open_results(store.path).lanes.height == 12
 
@@ -296,7 +300,7 @@ def test_lanes_that_are_in_several_shards_count_once(
     store = Store(path)
     store.open()
     for i, (start, length) in enumerate(blocks):
-        store.add_shard(str(i), tables_of(plan.lanes[start : start + length]))
+        store.add_shard(str(i), tables_of(plan.lanes[start : start + length]), record())
     store.publish(plan, manifest_of(plan))
     results = open_results(path)
     finished = {lane.id for start, length in blocks for lane in plan.lanes[start : start + length]}
@@ -311,7 +315,7 @@ def test_a_folder_that_vanished_is_told_and_not_made_anew(tmp_path: Path) -> Non
     plan = plan_of()
     store = published(tmp_path / "study", plan)
     shutil.rmtree(store.path)
-    for write in (lambda: store.add_shard("more", tables_of(plan.lanes)), lambda: store.publish(plan, {})):
+    for write in (lambda: store.add_shard("more", tables_of(plan.lanes), record()), lambda: store.publish(plan, {})):
         with pytest.raises(ResultsError, match="shards: has vanished while it was in use"):
             write()
     assert list(tmp_path.iterdir()) == []

@@ -20,7 +20,7 @@ from bn_ablate.analysis.paper.methods import methods_md
 from bn_ablate.analysis.tables import caveats_tex, tabular, tex, tex_row, verdicts_tex
 from bn_ablate.analysis.words import CLAIMS
 from bn_ablate.config.given import place
-from bn_ablate.results import Results, open_results
+from bn_ablate.results import Results, open_results, refuse_inside
 from bn_ablate.results.files import sha256_of, write_bytes, write_text
 
 CITES = {
@@ -78,9 +78,10 @@ def write_paper(folders: Iterable[Path], output: Path) -> list[Path]:
     The same results give the same bytes.
 
     Raises:
-        ResultsError: a folder holds no results or no verdicts, or two hold the same study.
+        ResultsError: a folder holds no results or no verdicts, two hold the same study, or `output` lies within one.
     """
     folders, output = list(folders), place(output)
+    refuse_inside(output)
     studies = [open_results(folder) for folder in folders]
     said = combine_claims(folders)
     texts: dict[str, str] = {

@@ -1,0 +1,101 @@
+"""All that can be held to something else in a results folder: files, tables, shards, origins and data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bn_ablate.config.given import place
+from bn_ablate.results.checkpoints import damaged as damaged_checkpoints
+from bn_ablate.results.files import ResultsError
+from bn_ablate.results.finished import held_in, rows_of
+from bn_ablate.results.manifest import MANIFEST, read_manifest
+from bn_ablate.results.origins import Held
+from bn_ablate.results.reader import Results, open_results
+from bn_ablate.results.seal import damage
+from bn_ablate.results.standing import at_work, unfinished
+from bn_ablate.results.tables import KEYS, ORIGIN, table_schemas
+
+
+def verify(path: str | Path, data_dir: Path | None = None) -> list[str]:
+    """What is wrong with the results folder `path`, a sentence each; nothing where all is as it was written.
+
+    The files are held to the manifest, the published tables to the shards, the origins that the manifest lists to those
+    that the shards have, and the data set on this machine to the manifest. `data_dir` is where else it may lie.
+
+    Raises:
+        ResultsError: there is no readable manifest.
+    """
+    path = place(path)
+    manifest = read_manifest(path)
+    if problems := [*at_work(path), *unfinished(manifest), *damage(path), *damaged_checkpoints(path)]:
+        return problems
+    try:
+        results = open_results(path)
+        return [*_contents(results), *_data(results, data_dir)]
+    except (ResultsError, ValueError) as error:
+        return [str(error).removeprefix(f"{path}/")]
+
+
+def _contents(results: Results) -> Iterator[str]:
+    """Where tables and manifest are not what the shards hold."""
+    import polars as pl
+
+    _ = results.study, results.claims
+    held = held_in(results.path / "shards")
+    used: dict[Path, list[str]] = {}
+    records = {shard.folder: shard.record for shard in held}
+    of_lane: dict[str, list[Held]] = {}
+    for shard in held:
+        for lane in shard.lanes:
+            of_lane.setdefault(lane, []).append(shard)
+    for lane, origin in _lanes_with_origins(results):
+        there = of_lane.get(lane, [])
+        fitting = [shard for shard in there if origin is None or _is_of(shard, origin)]
+        if not fitting:
+            yield (
+                f"lanes.parquet: no shard holds the lane {lane}"
+                + (" with the origin that the manifest gives it" if there else "")
+                + "; `bn-ablate run` trains it"
+            )
+            return
+        used.setdefault(fitting[0].folder, []).append(lane)
+    for table, schema in table_schemas().items():
+        keys = [key for key in KEYS if key in schema]
+        rows = (rows_of(folder, table, records[folder], lanes) for folder, lanes in sorted(used.items()))
+        whole = pl.concat([pl.DataFrame(schema=schema), *rows], how="diagonal").sort(keys)
+        if not whole.equals(getattr(results, table).select(list(schema)).sort(keys)):
+            yield f"{table}.parquet: is not what the shards hold; delete it, and `bn-ablate run` writes it again"
+
+
+def _lanes_with_origins(results: Results) -> Iterator[tuple[str, dict[str, Any] | None]]:
+    """Each published lane with its origin as the manifest lists it; None in results from before there were any."""
+    lanes, origins = results.lanes, results.manifest.get("origins")
+    places = lanes[ORIGIN] if ORIGIN in lanes.columns else [0] * lanes.height
+    for lane, origin in zip(lanes["lane_id"], places, strict=True):
+        if origins is not None and not 0 <= origin < len(origins):
+            raise ResultsError(f"{results.path / MANIFEST}: lists no origin {origin}, which the lane {lane} is of")
+        yield lane, None if origins is None else origins[origin]
+
+
+def _is_of(shard: Held, origin: dict[str, Any]) -> bool:
+    """Whether a shard is of an origin that a manifest lists."""
+    said = asdict(shard.record.provenance) if shard.record else {}
+    return all(said.get(key) == value for key, value in origin.items() if key not in ("lanes", "kept", "git"))
+
+
+def _data(results: Results, data_dir: Path | None) -> list[str]:
+    """Where the data set on this machine, or what the shards say of theirs, is not what the manifest says."""
+    from bn_ablate.data import damage as damaged_data
+
+    said = results.manifest.get("data", {})
+    if missing := {"name", "sha256"} - said.keys():
+        return [f"{MANIFEST}: says nothing of the data's {' and '.join(sorted(missing))}"]
+    if said["name"] != results.study.data.name:
+        return [f"{MANIFEST}: names the data set {said['name']!r}, and its study {results.study.data.name!r}"]
+    of_lanes = {origin["data"] for origin in results.manifest.get("origins", ())} - {None, said["sha256"]}
+    if of_lanes:
+        return [f"{MANIFEST}: names data with SHA-256 {said['sha256']}, and lanes trained on {', '.join(of_lanes)}"]
+    return damaged_data(said["name"], said["sha256"], data_dir)
