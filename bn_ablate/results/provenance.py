@@ -43,8 +43,8 @@ SOURCES = (
 """The modules, and folders of modules, that make the numbers of a shard out of settings and data."""
 
 NO_NUMBERS = (
-    *("config/errors", "config/hypotheses", "config/hypothesis_checks", "config/load", "config/only", "config/text"),
-    "config/version",
+    *("config/errors", "config/hypotheses", "config/hypothesis_checks", "config/load", "config/only", "config/sides"),
+    *("config/text", "config/version"),
 )
 """Those among them that only read a study, or say what is wrong with it."""
 

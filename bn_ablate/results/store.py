@@ -13,7 +13,7 @@ from bn_ablate.plan import Plan
 from bn_ablate.results.files import TEMPORARY, ResultsError, sha256_of, sweep, whole_folder, write_table, write_text
 from bn_ablate.results.finished import CHECKSUMS, held_in, rows_of
 from bn_ablate.results.lock import LOCK
-from bn_ablate.results.manifest import MANIFEST, MANIFEST_FORMAT
+from bn_ablate.results.manifest import MANIFEST, MANIFEST_FORMAT, read_manifest
 from bn_ablate.results.origins import Held, Old, Record, holders, origins_of, said_of, usable
 from bn_ablate.results.provenance import Provenance
 from bn_ablate.results.seal import refuse_links, seal
@@ -94,7 +94,14 @@ class Store:
             ResultsError: a shard is damaged, of other data, or of other code or versions where those are refused.
         """
         found = holders(self.held(), {lane.id for lane in plan.lanes}, self.here)
-        return usable(found, self.here, self.old, self.path) if self.here else found
+        return usable(found, self.here, self.old, self.path, self._data_of_manifest()) if self.here else found
+
+    def _data_of_manifest(self) -> str | None:
+        """The SHA-256 of the data that the manifest names: all there is of it where shards have no provenance."""
+        try:
+            return str(read_manifest(self.path)["data"]["sha256"])
+        except (ResultsError, KeyError):
+            return None
 
     def add_shard(self, name: str, tables: dict[str, pl.DataFrame], record: Record) -> None:
         """Store the finished lanes of one shard: `lanes`, `history`, `layers` and `histograms`, and their `record`.

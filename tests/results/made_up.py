@@ -32,15 +32,8 @@ def plan_of(**changes: Any) -> Plan:
 def manifest_of(plan: Plan, **changes: Any) -> dict[str, Any]:
     config = plan.study.model_dump(mode="json")
     data = {"name": "digits", "version": "1.0.0", "sha256": load("digits").sha256}
-    said = {
-        "format": 1,
-        "study": plan.study.name,
-        "config": config,
-        "seeds": list(plan.seeds),
-        "data": data,
-        "status": "complete",
-    }
-    return said | changes
+    facts = {"format": 1, "status": "complete", "study": plan.study.name, "seeds": list(plan.seeds)}
+    return facts | {"config": config, "data": data} | changes
 
 
 def provenance(**changes: Any) -> Provenance:

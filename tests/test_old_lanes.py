@@ -1,0 +1,103 @@
+"""Lanes of other code, versions or data in a real run; and lanes trained again in the way that they were stored."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bn_ablate as bn
+from bn_ablate import data
+from bn_ablate.again import verify_lanes
+from bn_ablate.analysis import write_report
+from bn_ablate.results import finished, provenance, verify
+from tests.results.made_up import listing
+
+TABLE: dict[str, Any] = {
+    "name": "old",
+    "seeds": 2,
+    "data": {"n_train": 60, "n_validation": 100, "n_test": 100},
+    "model": {"depth": 1, "width": 8},
+    "train": {"steps": 12, "batch_size": 16},
+    "measure": {"every": 6},
+}
+OTHER = "ab" * 32
+
+
+def study(*placements: str) -> bn.Study:
+    return bn.build_study(TABLE | {"axes": {"placement": list(placements)}})
+
+
+def test_old_lanes_are_refused_then_kept_then_trained_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = bn.run(study("none", "pre"), tmp_path)
+    ours = first.manifest["origins"][0]["code"]
+    assert [(o["lanes"], o["kept"], o["data"]) for o in first.manifest["origins"]] == [
+        (4, False, first.manifest["data"]["sha256"])
+    ]
+    larger, before = study("none", "pre", "post"), listing(first.path)
+    monkeypatch.setattr(provenance, "source_hash", lambda: OTHER)
+    monkeypatch.setattr(finished, "source_hash", lambda: OTHER)
+    for some in (larger, study("none", "pre")):
+        told = rf"4 lanes of this study are there already, trained by other code .*: sources {ours[:12]}, now abababababab\."
+        with pytest.raises(bn.ResultsError, match=told):
+            bn.run(some, tmp_path, on_progress=lambda progress: pytest.fail("it trains"))
+    assert listing(first.path) == before
+
+    kept = bn.run(larger, tmp_path, old="keep")
+    assert [(o["lanes"], o["kept"], o["code"]) for o in kept.manifest["origins"]] == [
+        (4, True, ours),
+        (2, False, OTHER),
+    ]
+    assert kept.lanes["origin"].to_list() == [0, 0, 0, 0, 1, 1]
+    assert verify(kept.path) == []
+    assert "4 of 6 lanes were kept (--keep-old)" in (write_report(kept.path)[-1]).read_text()
+    again: list[Any] = []
+    assert bn.run(larger, tmp_path, old="keep", on_progress=again.append).lanes.equals(kept.lanes)
+    assert again == []
+
+    seen: list[bn.RunProgress] = []
+    anew = bn.run(larger, tmp_path, old="retrain", on_progress=seen.append)
+    assert (seen[0].lanes, seen[-1].lanes) == (2, 6)
+    assert [(o["lanes"], o["kept"], o["code"]) for o in anew.manifest["origins"]] == [(6, False, OTHER)]
+    assert anew.lanes.equals(kept.lanes.drop("origin"))  # the code was the same, after all
+    assert verify(anew.path) == []
+
+    loaded = data.load("digits")
+    monkeypatch.setattr(data, "load", lambda *_: replace(loaded, sha256="cd" * 32))
+    for old in ("refuse", "keep"):
+        with pytest.raises(bn.ResultsError, match="6 lanes .* on other data: .*, now cdcdcdcdcdcd.*never mixed"):
+            bn.run(larger, tmp_path, old=old)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("strategy", "at_once"), [("map", 2), ("vmap", 1)])
+def test_lanes_are_trained_again_in_the_way_they_were_stored(tmp_path: Path, strategy: Any, at_once: int) -> None:
+    """Blocks of several lanes round by their size: three cells in blocks of two, or all lanes at once."""
+    some = study("none", "pre", "post")
+    stored = bn.run(some, tmp_path, strategy=strategy, at_once=at_once)
+    for again in verify_lanes(stored.path, 2, draw=1):
+        assert again.differences.is_empty(), again.differences
+        assert again.changed == ""
+    part = bn.rerun(some, {"placement": "post", "seed": 1}, tmp_path)
+    assert part.differences is not None
+    assert part.differences["differing"].sum() == 0
+    assert part.changed == ""
+    asked = bn.rerun(some, {"placement": "post", "seed": 1}, tmp_path, strategy="map", at_once=1)
+    assert asked.changed == ("strategy vmap, now map" if strategy == "vmap" else "lanes at once 2, now 1")
+
+
+def test_what_was_stored_by_other_code_is_said_when_it_is_trained_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = bn.run(study("pre"), tmp_path)
+    monkeypatch.setattr(provenance, "source_hash", lambda: OTHER)
+    (again,) = verify_lanes(stored.path, 1)
+    assert again.changed.startswith("sources ")
+    assert again.changed.endswith(", now abababababab")
+
+
+def test_results_are_not_written_into_results(tmp_path: Path) -> None:
+    inner = bn.run(study("pre"), tmp_path)
+    with pytest.raises(bn.ResultsError, match="a results folder, whose files are sealed"):
+        bn.run(bn.build_study(TABLE | {"name": "inside"}), inner.path)
