@@ -219,7 +219,7 @@ def show_again(console: Console, again: Again) -> None:
             f"({worst['column']}); test accuracy by {accuracy:+.2f} pp"
         )
     mark = "[green]✓[/]" if again.holds else "[red]✕[/]"
-    changed = f"; stored by {again.changed}" if again.changed else ""
+    changed = f"; what has changed since: {again.changed}" if again.changed else ""
     console.print(f"{mark} {escape(lane)}: {said}{escape(changed)}", soft_wrap=True)
 
 

@@ -127,14 +127,14 @@ def test_what_differs_is_told_with_how_it_was_trained(tmp_path: Path, capsys: py
     nudged = write_results(
         tmp_path / "again", SYNTHETIC, change=lambda levels, seed, row: row | {"gap": row["gap"] + 2e-7}
     )
-    again = Results(nudged.path, nudged.manifest | {"strategy": "vmap"})
+    again = Results(nudged.path, nudged.manifest)
     differences = compare(stored, again)
     assert differences is not None
     changed = differences.filter(pl.col("differing") > 0)
     assert changed.select("table", "column", "values", "differing").rows() == [("lanes", "gap", 4, 4)]
     assert changed["largest"].item() == pytest.approx(2e-7)
-    show_rerun(make_console(), Rerun(again, stored, differences))
+    show_rerun(make_console(), Rerun(again, stored, differences, "strategy map, now vmap"))
     told = r"4 of 4 lanes: [\d,]+ numbers held to .*/stored: 4 differ, by 2e-07 at most \(in lanes, gap\); "
-    assert re.search(told + "stored: map on cpu, now: vmap on cpu\n", capsys.readouterr().out)
+    assert re.search(told + "what has changed since: strategy map, now vmap\n", capsys.readouterr().out)
     elsewhere = write_results(tmp_path / "elsewhere", SYNTHETIC | {"train": {"steps": 100}})
     assert compare(stored, elsewhere) is None

@@ -180,3 +180,73 @@ def test_the_cache_of_another_process_that_was_first_is_kept(digits_copy, digits
 
     monkeypatch.setattr("bn_ablate.data.records.read_records", read_while_another_process_does)
     assert open_arrays(digits_copy).sha256 == digits.sha256
+
+
+def reseal(cache):
+    """Give the files of a cache the checksums that whole ones have."""
+    import hashlib
+
+    lines = (line.split("  ")[1] for line in (cache / "SHA256SUMS").read_text().splitlines())
+    sums = (f"{hashlib.sha256((cache / file).read_bytes()).hexdigest()}  {file}\n" for file in lines)
+    (cache / "SHA256SUMS").write_text("".join(sums))
+
+
+def changed_labels(labels, value, kind=np.int32):
+    labels = labels.astype(kind)
+    labels[3] = value
+    return labels
+
+
+@pytest.mark.parametrize(
+    ("change", "telling"),
+    [
+        (lambda facts: facts | {"mood": 1}, "has the unknown key 'mood' in facts.json"),
+        (lambda facts: {k: v for k, v in facts.items() if k != "version"}, "lacks the key 'version' in facts.json"),
+        (lambda facts: facts | {"format": 2, "written_by": "bn_ablate 9"}, "written by bn_ablate 9, has format 2, and"),
+        (
+            lambda facts: facts | {"n_classes": "ten"},
+            "has 'ten' for n_classes in facts.json, where a value of type int",
+        ),
+        (lambda facts: facts | {"n_official_train": 10**6}, "has 1000000 official training examples of 1797"),
+        (lambda facts: facts | {"n_classes": 9}, "has labels from 0 to 9, outside 0 to 8"),
+        (lambda facts: facts | {"sha256": "0" * 64}, "are not those of the SHA-256 in facts.json"),
+        (lambda facts: [facts], "facts.json that is no table"),
+    ],
+    ids=["unknown", "lacks", "format", "type", "train", "classes", "hash", "list"],
+)
+def test_facts_that_are_whole_and_wrong_are_refused(digits_copy, change, telling):
+    file = digits_copy / "arrays" / "facts.json"
+    file.write_text(json.dumps(change(json.loads(file.read_text()))))
+    reseal(file.parent)
+    with pytest.raises(DataError, match=f"{telling}.*; delete the folder {file.parent}"):
+        open_arrays(digits_copy)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "telling"),
+    [
+        ("labels", lambda labels: changed_labels(labels, -1), "has labels from -1 to 9, outside 0 to 9"),
+        ("labels", lambda labels: changed_labels(labels, 99), "has labels from 0 to 99, outside 0 to 9"),
+        ("labels", lambda labels: changed_labels(labels, np.nan, np.float32), "has labels of type float32"),
+        ("labels", lambda labels: labels[:-5], r"has labels of type int32 and shape \(1792,\), where 1797 of int32"),
+        ("labels", lambda labels: labels[::-1], "are not those of the SHA-256 in facts.json"),
+        ("images", lambda images: np.where(images > 3, np.nan, images), "has images of type float64"),
+        ("images", lambda images: images[..., 0], r"has images of type uint8 and shape \(1797, 8, 8\), where"),
+        ("images", lambda images: images ^ 1, "are not those of the SHA-256 in facts.json"),
+    ],
+    ids=["-1", "99", "NaN labels", "fewer", "shuffled", "NaN images", "flat", "pixels"],
+)
+def test_arrays_that_are_whole_and_wrong_are_refused(digits_copy, name, change, telling):
+    file = digits_copy / "arrays" / f"{name}.npy"
+    np.save(file, change(np.load(file)))
+    reseal(file.parent)
+    with pytest.raises(DataError, match=f"written by bn_ablate .*{telling}.*; delete the folder {file.parent}"):
+        open_arrays(digits_copy)
+
+
+def test_a_cache_from_before_it_had_a_format_is_read(digits_copy, digits):
+    file = digits_copy / "arrays" / "facts.json"
+    facts = json.loads(file.read_text())
+    file.write_text(json.dumps({key: facts[key] for key in facts if key not in ("format", "written_by")}))
+    reseal(file.parent)
+    assert open_arrays(digits_copy).sha256 == digits.sha256

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from bn_ablate.config import build_study
 from bn_ablate.data import load
 from bn_ablate.plan import Lane, Plan, make_plan
 from bn_ablate.results import Provenance, Record, Store
+from bn_ablate.results.files import sha256_of
 from bn_ablate.results.provenance import source_hash
 from bn_ablate.results.tables import HISTORY_MEASURES, LANE_METRICS, LAYER_MEASURES, SITES
 
@@ -106,6 +108,18 @@ def flip(file: Path, at: int = -20) -> None:
     content = bytearray(file.read_bytes())
     content[at] ^= 1
     file.write_bytes(content)
+
+
+def reseal(folder: Path, file: Path) -> None:
+    """Give a changed file the checksums that a whole one has."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    changed = [file]
+    sums = file.parent / "checksums.json"
+    if sums.exists():
+        sums.write_text(json.dumps(json.loads(sums.read_text()) | {file.name: sha256_of(file)}))
+        changed.append(sums)
+    manifest["files"] |= {path.relative_to(folder).as_posix(): sha256_of(path) for path in changed}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
 def listing(folder: Path) -> dict[str, bytes]:

@@ -14,8 +14,7 @@ import pytest
 from bn_ablate.analysis import write_board, write_combined_claims, write_paper
 from bn_ablate.config.version import WRITTEN_BY
 from bn_ablate.results import ResultsError, Store, open_results, seal, verify
-from bn_ablate.results.files import sha256_of
-from tests.results.made_up import finished, listing, manifest_of, plan_of, published, record, stored, tables_of
+from tests.results.made_up import finished, listing, manifest_of, plan_of, published, record, reseal, stored, tables_of
 
 
 @pytest.fixture(scope="module")
@@ -29,18 +28,6 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def folder(original: Path, tmp_path: Path) -> Path:
     """A copy of a complete results folder, to be changed."""
     return Path(shutil.copytree(original, tmp_path / "made-up"))
-
-
-def reseal(folder: Path, file: Path) -> None:
-    """Give a changed file the checksums that a whole one has."""
-    manifest = json.loads((folder / "manifest.json").read_text())
-    changed = [file]
-    sums = file.parent / "checksums.json"
-    if sums.exists():
-        sums.write_text(json.dumps(json.loads(sums.read_text()) | {file.name: sha256_of(file)}))
-        changed.append(sums)
-    manifest["files"] |= {path.relative_to(folder).as_posix(): sha256_of(path) for path in changed}
-    (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
 def rewrite(folder: Path, name: str, change: str) -> None:
