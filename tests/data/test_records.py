@@ -205,7 +205,7 @@ def changed_labels(labels, value, kind=np.int32):
         (lambda facts: facts | {"format": 2, "written_by": "bn_ablate 9"}, "written by bn_ablate 9, has format 2, and"),
         (
             lambda facts: facts | {"n_classes": "ten"},
-            "has 'ten' for n_classes in facts.json, where a value of type int",
+            "has 'ten' for n_classes in facts.json, where",
         ),
         (lambda facts: facts | {"n_official_train": 10**6}, "has 1000000 official training examples of 1797"),
         (lambda facts: facts | {"n_classes": 9}, "has labels from 0 to 9, outside 0 to 8"),
