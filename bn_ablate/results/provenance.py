@@ -42,9 +42,12 @@ SOURCES = (
 )
 """The modules, and folders of modules, that make the numbers of a shard out of settings and data."""
 
-NO_NUMBERS = (
-    *("config/errors", "config/hypotheses", "config/hypothesis_checks", "config/load", "config/only", "config/sides"),
-    *("config/text", "config/version"),
+NO_NUMBERS = tuple(
+    f"config/{name}"
+    for name in (
+        *("errors", "given", "hints", "hypotheses", "hypothesis_checks", "load", "only", "precision", "sides"),
+        *("synonyms", "text", "version"),
+    )
 )
 """Those among them that only read a study, or say what is wrong with it."""
 

@@ -194,8 +194,8 @@ def test_what_rounds_otherwise_is_mixed_and_said(tmp_path: Path) -> None:
     mixture = open_results(tmp_path).mixture
     assert mixture is not None
     assert mixture.statement == (
-        "The 8 lanes have 2 origins, with the same code, versions and data: their numbers agree as far as float32 lets "
-        "training agree, and not to the bit."
+        "the 8 lanes have 2 origins, with the same code, versions and data: their numbers agree as far as float32 lets "
+        "training agree, and not to the bit"
     )
     assert "  lanes 4, device gpu H100, strategy vmap, git 2222222222" in mixture.lines
 
