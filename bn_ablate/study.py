@@ -101,7 +101,7 @@ def run(
     engine = Engine(_data_of(plan, data_dir), strategy, at_once=at_once)
     store = Store(results / plan.study.name, provenance_of(engine), old)
     used = store.usable(plan)
-    if len(used) == len({lane.id for lane in plan.lanes}) and (published := _published(store, plan, used)):
+    if len(used) == plan.n_lanes and (published := _published(store, plan, used)):
         if store.littered():
             with locked(store.path):
                 store.open()

@@ -165,7 +165,8 @@ class Results:
             rows = pl.read_parquet(file, glob=False)
         except (OSError, pl.exceptions.PolarsError) as error:
             raise ResultsError(f"{file}: cannot be read ({error}); `bn-ablate run` writes it again") from None
-        if wrong := misfit(rows, published_schema(name, self.axes), [ORIGIN] if name == "lanes" else ()):
+        optional, also = ([ORIGIN], self.axes) if name == "lanes" else ([], {})
+        if wrong := misfit(rows, published_schema(name, self.axes), optional, also):
             by = written_by(self.manifest)
             raise ResultsError(f"{file}: {wrong}; written by {by}; `bn-ablate run` writes it again")
         return rows

@@ -122,10 +122,13 @@ def published_schema(table: str, axes: Iterable[str]) -> dict[str, Any]:
     return {"lane_id": schema["lane_id"], **dict.fromkeys(axes), **schema} | dict.fromkeys(PAIRED_METRICS, pl.Float64)
 
 
-def misfit(table: pl.DataFrame, schema: Mapping[str, Any], optional: Iterable[str] = ()) -> str | None:
+def misfit(
+    table: pl.DataFrame, schema: Mapping[str, Any], optional: Iterable[str] = (), also: Iterable[str] = ()
+) -> str | None:
     """What of `table` is not as `schema` says, as part of a sentence; None where all is.
 
-    Columns in `optional` may be missing, or there beside those of the schema.
+    Columns in `optional` may be missing, or there beside those of the schema. Rows are told apart by `KEYS`, and by the
+    columns `also`.
     """
     optional = frozenset(optional)
     missing = [name for name in schema if name not in table.columns and name not in optional]
@@ -140,6 +143,6 @@ def misfit(table: pl.DataFrame, schema: Mapping[str, Any], optional: Iterable[st
         keys = [name for name in KEYS if name in schema]
         if any(table[name].null_count() for name in keys):
             found.append(f"has rows without {' or '.join(keys)}")
-        elif table.select(keys).is_duplicated().any():
-            found.append(f"has rows of the same {', '.join(keys)}")
+        elif table.select(*keys, *also).is_duplicated().any():
+            found.append(f"has rows of the same {', '.join((*keys, *also))}")
     return ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "") or None

@@ -66,13 +66,14 @@ def _contents(results: Results) -> Iterator[str]:
         keys = [key for key in KEYS if key in schema]
         rows = (rows_of(folder, table, records[folder], lanes) for folder, lanes in sorted(used.items()))
         whole = pl.concat([pl.DataFrame(schema=schema), *rows], how="diagonal").sort(keys)
-        if not whole.equals(getattr(results, table).select(list(schema)).sort(keys)):
+        published = results.networks if table == "lanes" else getattr(results, table)
+        if not whole.equals(published.select(list(schema)).sort(keys)):
             yield f"{table}.parquet: is not what the shards hold; delete it, and `bn-ablate run` writes it again"
 
 
 def _lanes_with_origins(results: Results) -> Iterator[tuple[str, dict[str, Any] | None]]:
     """Each published lane with its origin as the manifest lists it; None in results from before there were any."""
-    lanes, origins = results.lanes, results.manifest.get("origins")
+    lanes, origins = results.networks, results.manifest.get("origins")
     places = lanes[ORIGIN] if ORIGIN in lanes.columns else [0] * lanes.height
     for lane, origin in zip(lanes["lane_id"], places, strict=True):
         if origins is not None and not 0 <= origin < len(origins):
