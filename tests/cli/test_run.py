@@ -89,6 +89,7 @@ def test_verify_finds_lanes_that_training_does_not_give(bn: Bn, results: Path) -
     for file in (*folder.glob("shards/*/lanes.parquet"), folder / "lanes.parquet"):
         pl.read_parquet(file).with_columns(pl.col("final_test_accuracy") + 0.5).write_parquet(file)
         reseal(folder, file)
+    assert bn("report", folder).status == 0
     done = bn("verify", folder, "--rerun", 1)
     assert done.status == 1
     assert "1 of 1 lanes trained once more end elsewhere" in done.err
