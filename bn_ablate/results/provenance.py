@@ -42,14 +42,12 @@ SOURCES = (
 )
 """The modules, and folders of modules, that make the numbers of a shard out of settings and data."""
 
-NO_NUMBERS = tuple(
-    f"config/{name}"
-    for name in (
-        *("errors", "given", "hints", "hypotheses", "hypothesis_checks", "load", "only", "precision", "sides"),
-        *("synonyms", "text", "version"),
-    )
+NO_NUMBERS = (
+    *("config/errors", "config/given", "config/hints", "config/hypotheses", "config/hypothesis_checks", "config/load"),
+    *("config/notes", "config/only", "config/precision", "config/sides", "config/synonyms", "config/text"),
+    *("config/version", "engine/known_devices", "engine/selfcheck"),
 )
-"""Those among them that only read a study, or say what is wrong with it."""
+"""Those among them that only read a study, or say what is wrong with it or with a device."""
 
 OPTIONS = {
     "jax_default_prng_impl": "threefry2x32",
