@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import platformdirs
 
 if TYPE_CHECKING:
     import jax
-
-    from bn_ablate.engine.program import Program
 
 Platform = Literal["auto", "cpu", "cuda", "tpu"]
 
@@ -31,8 +29,10 @@ def set_up(platform: Platform = "auto", host_devices: int | None = None, cache: 
     kept in `cache`, by default a folder of the user's cache, so that the same study starts at once the next time.
 
     Raises:
-        DeviceError: JAX has no such platform here.
+        DeviceError: JAX has no such platform, here or at all.
     """
+    if platform not in get_args(Platform):
+        raise DeviceError(f"device {platform!r} is none of {', '.join(get_args(Platform))}; an NVIDIA GPU is 'cuda'")
     flags = os.environ.get("XLA_FLAGS", "")
     if "xla_cpu_multi_thread_eigen" not in flags:
         os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
@@ -51,19 +51,6 @@ def set_up(platform: Platform = "auto", host_devices: int | None = None, cache: 
         jax.config.update("jax_platforms", None)
         remedy = f"install its extra with `make setup DEVICE={platform}`"
         raise DeviceError(f"device {platform!r} is not available here ({error}); {remedy}") from None
-
-
-def compiler_options(program: Program, platform: str) -> dict[str, bool] | None:
-    """How to compile what trains on devices of `platform`, as JAX calls it, so that float32 is float32.
-
-    Convolutions on a GPU are by default done by whichever of cuDNN's algorithms is the fastest, which can be off by far
-    more than float32 rounds; deterministic operations were not (`docs/reproducibility.md` has what was measured). A
-    user who sets such a flag in XLA_FLAGS, to either value, is left to it.
-    """
-    chosen = "deterministic_ops" in os.environ.get("XLA_FLAGS", "")
-    if platform != "gpu" or chosen or not program.convolves or program.precision != "float32":
-        return None
-    return {"xla_gpu_deterministic_ops": True}
 
 
 def is_accelerator(device: jax.Device) -> bool:

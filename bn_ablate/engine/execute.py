@@ -14,7 +14,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from bn_ablate.data import Dataset, batch_indices, draw_split, moments
-from bn_ablate.engine.devices import compiler_options
 from bn_ablate.engine.examples import Examples, SeedExamples
 from bn_ablate.engine.lanes import Layout, Segment, Strategy, initial_on_mesh, on_mesh
 from bn_ablate.engine.observe import Observation
@@ -285,8 +284,7 @@ class Engine:
         if key not in self._programs:
             begun = time.perf_counter()
             begin = jax.jit(initial_on_mesh(program, layout), compiler_options=HASTILY)
-            options = compiler_options(program, layout.mesh.devices.flat[0].platform)
-            train = jax.jit(on_mesh(program, strategy, layout), donate_argnums=3, compiler_options=options)
+            train = jax.jit(on_mesh(program, strategy, layout), donate_argnums=3)
             with ThreadPoolExecutor(1) as beside:
                 lowered = begin.lower(seeds.seed, factors)
                 initial = beside.submit(lowered.compile)

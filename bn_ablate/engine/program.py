@@ -83,12 +83,6 @@ class Program:
         return self.network.noise_shapes(self.batch_size, self.image_shape) if self.drops else ()
 
     @property
-    def convolves(self) -> bool:
-        """Whether any of its blocks is a convolution: what it gives has places then."""
-        first, *_ = self.network.noise_shapes(self.batch_size, self.image_shape)
-        return len(first) > 2
-
-    @property
     def matmul_precision(self) -> str:
         """Of products and convolutions, as `jax.default_matmul_precision` has it.
 

@@ -22,7 +22,7 @@ from jax.sharding import AxisType, Mesh, PartitionSpec
 
 from bn_ablate.config.lane import LaneSettings
 from bn_ablate.config.schema import Model, Train
-from bn_ablate.engine.devices import DeviceError, compiler_options
+from bn_ablate.engine.devices import DeviceError
 from bn_ablate.engine.execute import HASTILY
 from bn_ablate.engine.lanes import Strategy, advance, each
 from bn_ablate.engine.program import Program, program_of
@@ -121,9 +121,7 @@ def check_devices(strategy: Strategy, devices: list[jax.Device] | None = None, a
     given = factors, _batches(program, n_seeds), _initial(program, n_seeds, len(cells))
     with ThreadPoolExecutor(1) as beside:  # most of the time is compiling
         reference = beside.submit(_trained, replace(program, native=True), "map", [cpu], 1, *given, options=HASTILY)
-        options = compiler_options(program, devices[0].platform)
-        got = _trained(program, strategy, devices, at_once, *given, options=options)
-        want = reference.result()
+        got, want = _trained(program, strategy, devices, at_once, *given), reference.result()
     by_lane = {
         "parameters": _differences(got.params, want.params),
         "statistics": _differences(got.batch_stats, want.batch_stats),

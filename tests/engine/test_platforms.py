@@ -12,8 +12,7 @@ import pytest
 import bn_ablate as bn
 from bn_ablate.data import Dataset
 from bn_ablate.data.dataset import fingerprint
-from bn_ablate.engine import Engine, execute, lanes, shards_of
-from bn_ablate.engine.devices import compiler_options
+from bn_ablate.engine import DeviceError, Engine, lanes, set_up, shards_of
 from bn_ablate.engine.examples import Examples
 from bn_ablate.engine.lanes import Segment
 from bn_ablate.engine.shards import Shard
@@ -39,6 +38,11 @@ def test_a_segment_lowers_for_gpus_and_tpus(architecture: str, strategy: Any, co
     assert exported.platforms == PLATFORMS
     assert jax.tree.leaves(exported.out_avals)
     assert precisions(exported) == {"HIGHEST"}
+
+
+def test_a_device_that_there_is_not_is_answered_with_those_there_are() -> None:
+    with pytest.raises(DeviceError, match="'gpu' is none of auto, cpu, cuda, tpu; an NVIDIA GPU is 'cuda'"):
+        set_up("gpu")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("precision", "said"), [("tensorfloat32", "HIGH"), ("bfloat16", "DEFAULT")])
@@ -81,28 +85,3 @@ def lowered(architecture: str, strategy: Any, convolution: str, precision: str) 
     train = jax.jit(lanes.on_mesh(program, strategy, layout))
     examples = Examples(*engine._examples)
     return jax.export.export(train, platforms=PLATFORMS)(examples, seeds, factors, states, segment)
-
-
-def test_convolutions_in_float32_leave_out_inaccurate_algorithms_on_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("XLA_FLAGS", raising=False)
-    engine = Engine(random_images(), "map", jax.local_devices()[:1])
-    programs = {
-        (architecture, precision): engine.program(one_shard(architecture, "native", precision))
-        for architecture in NETWORKS
-        for precision in ("float32", "tensorfloat32")
-    }
-    exact = {key for key, program in programs.items() if compiler_options(program, "gpu")}
-    assert exact == {("cnn", "float32"), ("resnet", "float32")}
-    program = programs["cnn", "float32"]
-    options = compiler_options(program, "gpu")
-    assert jax.jit(lambda x: x + 1, compiler_options=options)(1) == 2  # this JAX knows it
-    assert compiler_options(program, "cpu") is None
-    assert compiler_options(program, "tpu") is None
-    monkeypatch.setenv("XLA_FLAGS", "--xla_gpu_deterministic_ops=false")  # who sets it is asked for no more
-    assert compiler_options(program, "gpu") is None
-
-
-def test_an_engine_compiles_with_these_options(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(execute, "compiler_options", lambda program, platform: {f"xla_{platform}_no_such": True})
-    with pytest.raises(jax.errors.JaxRuntimeError, match="xla_cpu_no_such"):
-        Engine(random_images(), "map", jax.local_devices()[:1]).run(one_shard("mlp", "native", "float32"))
