@@ -1,4 +1,4 @@
-"""Check and measure this project on a GPU: `scripts/gpu_check.sh` says how it is called."""
+"""Check and measure this project on a GPU, in two calls, `--sections first` (the default) and `--sections second`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 from benching import machine
 from benching.workers import ROOT
 from gpu_checking import device_tests, table
-from gpu_checking.outline import SECTIONS, Part
+from gpu_checking.outline import CALLS, SECTIONS, TESTS, Part
 from gpu_checking.record import Record
-from gpu_checking.supervise import Conditions, run_part
+from gpu_checking.supervise import Conditions, given_flags, run_part
 
 GRACE_SECONDS = 10.0
 """Kept back for the table, and for the tests that run beside a section to end."""
@@ -37,6 +37,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{time.monotonic() - begun:6.0f} s  {line}", file=sys.stderr, flush=True)
 
     record.put("run", "arguments", sys.argv[1:] if argv is None else argv)
+    record.put("run", "environment", given_flags())
     try:
         record.put("run", "machine", machine.describe(python, None))
     except Exception as error:  # what it is about, the card and JAX, is in the section `limits`
@@ -52,7 +53,7 @@ def main(argv: list[str] | None = None) -> int:
             record.put(part.name, "skipped", f"{max(seconds, 0):.0f} s were left, {part.least_seconds:.0f} are needed")
             continue
         say(f"{part.name}: at most {seconds:.0f} s")
-        _run(part, seconds, conditions, record, with_tests="tests" in arguments.sections)
+        _run(part, seconds, conditions, record, with_tests=TESTS in arguments.sections)
     lines = table.lines_of(record.held)
     (arguments.output / "gpu_check.txt").write_text("\n".join(lines) + "\n")
     say(f"everything is in {record.path}")
@@ -70,20 +71,27 @@ def _run(part: Part, seconds: float, conditions: Conditions, record: Record, wit
 
 
 def _names(text: str) -> tuple[str, ...]:
-    known = [part.name for part in SECTIONS] + ["tests"]
-    names = tuple(text.split(","))
+    known = [name for names in CALLS.values() for name in names]
+    names = tuple(name for word in text.split(",") for name in CALLS.get(word, (word,)))
     if unknown := set(names).difference(known):
         raise argparse.ArgumentTypeError(f"{', '.join(sorted(unknown))}: no such section; there are {', '.join(known)}")
     return names
 
 
+def _platform(text: str) -> str:
+    return {"gpu": "cuda"}.get(text, text)
+
+
 def _parser() -> argparse.ArgumentParser:
-    every = ",".join([*(part.name for part in SECTIONS), "tests"])
+    calls = "; ".join(f"{call} stands for {','.join(names)}" for call, names in CALLS.items())
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sections", type=_names, default=_names(every), help=f"some of {every}")
+    parser.add_argument("--sections", type=_names, default=CALLS["first"], help=f"names with commas; {calls}")
     parser.add_argument("--minutes", type=float, default=7.5, help="for all of it (default: 7.5)")
     parser.add_argument("--output", type=Path, default=ROOT / "results" / "gpu", help="folder for what is measured")
-    parser.add_argument("--platform", default="cuda", choices=("cuda", "tpu", "cpu"), help="JAX's (default: cuda)")
+    platforms = ("cuda", "tpu", "cpu")
+    parser.add_argument(
+        "--platform", type=_platform, default="cuda", choices=platforms, help="JAX's; gpu is cuda (default: cuda)"
+    )
     parser.add_argument("--torch", type=Path, help="a Python that has PyTorch (default: this one)")
     parser.add_argument("--tiny", action="store_true", help="small sizes: to see that all of it works, not to quote")
     return parser

@@ -1,8 +1,10 @@
 #!/bin/sh
-# Check and measure this project on a GPU, in one command of under eight minutes:
+# Check and measure this project on a GPU, in one command of under eight minutes, and what it has no time for in another:
 #
-#   scripts/gpu_check.sh [--minutes 7.5] [--sections limits,numerics,…] [--output DIR] [--tiny]
+#   scripts/gpu_check.sh [--minutes 7.5] [--output DIR] [--tiny]
+#   scripts/gpu_check.sh --sections second --output OTHER_DIR
 #
+# `--sections limits,numerics,…` runs some; `--help` names them all. XLA_FLAGS are handed on, and written down.
 # What was measured is in DIR/gpu_check.json after every single measurement, so that a run may be ended at any time.
 # The interpreter is PYTHON, by default that of .venv, or else python3. `--tiny` goes through all of it on a CPU.
 here=$(cd "$(dirname "$0")" && pwd) || exit

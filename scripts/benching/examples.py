@@ -30,9 +30,10 @@ def dataset_of(case: Case) -> Dataset:
     return Dataset("random", "1.0.0", images, labels, 10, RANDOM_IMAGES, fingerprint(images, labels))
 
 
-def study_of(case: Case, every: int | None = None) -> Study:
+def study_of(case: Case, every: int | None = None, precision: str = "float32") -> Study:
     """The study that is this case, measured every so many steps, or else at its start and end only."""
     train = {key: getattr(case, key) for key in ("steps", "batch_size", "learning_rate", "momentum")}
+    train["precision"] = precision
     axes = {"placement": case.placements, "activation": case.activations, "dropout_rate": case.rates}
     table: dict[str, Any] = {
         "name": case.name,

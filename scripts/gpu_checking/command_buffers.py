@@ -12,9 +12,9 @@ from typing import Any
 from gpu_checking.section import Section, set_up_jax
 
 FLAGS = {
+    "default": "",
     "none": "--xla_gpu_enable_command_buffer=",
     "loops too": "--xla_gpu_enable_command_buffer=+WHILE,+CONDITIONAL",
-    "default": "",
 }
 
 
@@ -24,7 +24,7 @@ def run(section: Section) -> None:
         _measure(section)
         return
     for name in FLAGS:
-        section.attempt(name, partial(_apart, section, name), 15)
+        section.attempt(name, partial(_apart, section, name), 12)
 
 
 def _apart(section: Section, name: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -13,7 +14,7 @@ from benching.workers import ROOT, environment
 
 from gpu_checking.outline import SHARED_MEMORY
 from gpu_checking.record import Record
-from gpu_checking.supervise import Conditions, end
+from gpu_checking.supervise import Conditions, end, given_flags
 
 FOLDERS = ("tests/nn", "tests/measure", "tests/engine")
 PROCESSES = 6
@@ -32,6 +33,8 @@ class Beside:
         self._output: Path = conditions.log.with_name("gpu_check_tests.log")
         folders = FOLDERS[1:2] if conditions.tiny else FOLDERS
         options = ["-v", "--tb=short", "-p", "no:cacheprovider", "-n", "2" if conditions.tiny else str(PROCESSES)]
+        if find_spec("pytest_benchmark"):  # it warns where tests have several processes, and warnings are errors
+            options += ["-p", "no:benchmark"]
         command = [str(conditions.python), "-m", "pytest", *options, *folders]
         device = {"cpu": "cpu", "tpu": "auto", "cuda": "auto"}[conditions.platform]
         with self._output.open("w") as output:
@@ -41,7 +44,7 @@ class Beside:
                 stderr=subprocess.STDOUT,
                 text=True,
                 cwd=ROOT,
-                env=environment() | SHARED_MEMORY | {"BN_ABLATE_TEST_DEVICE": device},
+                env=environment() | given_flags() | SHARED_MEMORY | {"BN_ABLATE_TEST_DEVICE": device},
                 process_group=0,
             )
 

@@ -1,4 +1,4 @@
-"""What the card can do at all: products, copies, dispatch; and what its float32 products are by default."""
+"""What the card can do at all: copies, dispatch, products; and what its float32 products are by default."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ PACKAGES = ("jax", "jaxlib", "jax-cuda13-plugin", "flax", "optax", "numpy", "sci
 PRECISIONS = (None, "tensorfloat32", "highest", "bfloat16")
 """Of float32 products: the default, and three that are named."""
 
+TIMED = ("highest", "tensorfloat32")
+"""Those that `train.precision` asks for by `float32` and by `tensorfloat32`."""
+
 
 def run(section: Section) -> None:
     """Report the device, then each limit."""
@@ -26,6 +29,9 @@ def run(section: Section) -> None:
     set_up_jax(section)
     section.report("device", _device())
     section.attempt("default precision", _default_precision)
+    section.attempt("copy", lambda: _copy(2**20 if section.tiny else 2**30))
+    for static in (False, True):
+        section.attempt(f"a loop's turn, {'static' if static else 'traced'} count", partial(_turn, static))
     large = 256 if section.tiny else 8192
     lanes = 8 if section.tiny else 512
     products = {
@@ -35,11 +41,8 @@ def run(section: Section) -> None:
         f"{lanes} lanes, 64×128 by 128×128": (lanes, 64, 128, 128),
     }
     for title, shape in products.items():
-        for precision in PRECISIONS:
-            section.attempt(f"{title}, {precision or 'default'}", partial(_product, shape, precision))
-    section.attempt("copy", lambda: _copy(2**20 if section.tiny else 2**30))
-    for static in (False, True):
-        section.attempt(f"a loop's turn, {'static' if static else 'traced'} count", partial(_turn, static))
+        for precision in TIMED:
+            section.attempt(f"{title}, {precision}", partial(_product, shape, precision))
 
 
 def _driver() -> list[str]:
@@ -83,7 +86,7 @@ def _default_precision() -> dict[str, Any]:
     return {"setting": str(jax.config.values["jax_default_matmul_precision"]), "errors": errors}
 
 
-def _product(shape: tuple[int, int, int, int], precision: str | None) -> dict[str, float]:
+def _product(shape: tuple[int, int, int, int], precision: str) -> dict[str, float]:
     """TFLOP/s of a batch of products, one after another in one program."""
     lanes, rows, inner, columns = shape
     keys = jax.random.split(jax.random.key(0), 2)

@@ -20,9 +20,9 @@ WHOLE = 2**62
 
 
 def run(section: Section) -> None:
-    """One network after the other; of each, all programs side by side, then the timings."""
+    """Of a network, all programs side by side, then the timings."""
     set_up_jax(section)
-    for architecture in ("cnn", "resnet"):
+    for architecture in section.networks:
         _network(section, architecture)
 
 
@@ -32,28 +32,26 @@ def _network(section: Section, architecture: str) -> None:
         depth, width = (3 if architecture == "resnet" else 2), 4
     batch, room = (8, 2) if section.tiny else (128, 16)
     wanted = [
-        ("native", "vmap", 1),
-        ("native", "vmap", 8),
-        ("matmul, whole", "vmap", 1),
-        ("matmul, whole", "vmap", 8),
-        ("native", "map", 8),
-        ("native", "vmap", 64),
-        ("matmul, whole", "vmap", 64),
+        ("native", "vmap", 1, "float32"),
+        ("native", "vmap", 8, "float32"),
+        ("matmul", "vmap", 8, "float32"),
+        ("native", "map", 8, "float32"),
+        ("native", "vmap", 64, "float32"),
+        ("native", "vmap", 64, "tensorfloat32"),
     ]
     if architecture == "cnn":
-        wanted += [("matmul, in chunks", "vmap", 8), ("native", "vmap", 256), ("matmul, whole", "vmap", 256)]
+        wanted += [("native", "vmap", 256, "float32")]
     if section.tiny:
-        wanted = [wanted[0], wanted[3]]
+        wanted = wanted[1:3]
     jobs = {}
-    for form, strategy, lanes in wanted:
-        settings = settings_of(architecture, depth, width, batch, convolution=form.partition(",")[0])
+    for form, strategy, lanes, precision in wanted:
+        settings = settings_of(architecture, depth, width, batch, convolution=form)
         cells, seeds = SIZES[lanes]
         grid = make_grid(settings, IMAGE, cells=cells, seeds=seeds, room=room, platform=jax.devices()[0].platform)
+        grid = grid.at(precision)
         step = segment(grid.program, strategy)  # type: ignore[arg-type]
-        jobs[f"{title}, {form}, {strategy}, {lanes} lanes"] = Job(grid, step)
-    chunks = {name: job for name, job in jobs.items() if "chunks" in name}
+        jobs[f"{title}, {form}, {strategy}, {lanes} lanes, {precision}"] = Job(grid, step)
     with patch.object(convolution, "CACHED", WHOLE):
-        whole = compile_all({name: job for name, job in jobs.items() if name not in chunks})
-    section.report(f"{title}, compiled in", whole + compile_all(chunks))
+        section.report(f"{title}, compiled in", compile_all(jobs))
     for name, job in jobs.items():
         section.attempt(name, partial(job.rate, 1.0), 4)

@@ -19,6 +19,14 @@ from gpu_checking.section import Section, set_up_jax
 from gpu_checking.training import Arrays, Grid, Job, compile_all, make_grid, segment
 
 STEPS = 20
+TOLERANCES = {"mlp": 1e-5, "cnn": 1e-4, "resnet": 1e-4}
+"""How far float32 may be from float64 after so many steps; on a CPU it is 7e-7 for the mlp and 3e-6 for the cnn."""
+
+DETERMINISTIC = {"xla_gpu_deterministic_ops": True}
+"""By program what this flag in XLA_FLAGS is for a process: nothing adds in changing order, or is chosen by timing."""
+
+COARSE = {"mlp": 1e-2}
+"""The same of tensorfloat32, where that can be said: it takes a cnn elsewhere."""
 NETWORKS: dict[str, dict[str, Any]] = {
     "mlp": {"architecture": "mlp", "depth": 3, "width": 128},
     "cnn": {"architecture": "cnn", "depth": 5, "width": 16},
@@ -36,7 +44,7 @@ def run(section: Section) -> None:
     """Report each network, then what must be the same to the bit."""
     set_up_jax(section)
     section.attempt("random bits", _random_bits)
-    for name in NETWORKS:
+    for name in section.networks:
         grid = grid_of(name, section.tiny)
         section.attempt(f"{name}: initial states", partial(_initial, grid))
         section.attempt(name, partial(_against_the_cpu, name, grid), 10)
@@ -80,18 +88,18 @@ def _against_the_cpu(name: str, grid: Grid) -> dict[str, Any]:
     cpu = jax.devices("cpu")[0]
     together, in_turn = segment(grid.program, "vmap"), segment(grid.program, "map")
     jobs = {
-        "cpu float32, vmap": Job(grid, together, cpu),
+        "cpu, vmap": Job(grid, together, cpu),
         "device, vmap": Job(grid, together),
-        "device, vmap, highest": Job(grid, together, precision="highest"),
         "device, map": Job(grid, in_turn),
-        "device, map, highest": Job(grid, in_turn, precision="highest"),
     }
+    if name != "resnet":
+        coarse = grid.at("tensorfloat32")
+        jobs["device, vmap, tensorfloat32"] = Job(coarse, segment(coarse.program, "vmap"))
     if name == "mlp":
-        jobs |= {
-            "cpu float32, map": Job(grid, in_turn, cpu),
-            "device, vmap, tensorfloat32": Job(grid, together, precision="tensorfloat32"),
-            "device, map, 2 at once, highest": Job(grid, segment(grid.program, "map", 2), precision="highest"),
-        }
+        jobs["device, map, 2 at once"] = Job(grid, segment(grid.program, "map", 2))
+    if name == "cnn":
+        jobs["device, vmap, deterministic"] = Job(grid, together, options=DETERMINISTIC)
+        jobs["device, map, deterministic"] = Job(grid, in_turn, options=DETERMINISTIC)
     compile_seconds = compile_all(jobs)
     reference = _in_float64(grid)
     found: dict[str, Any] = {}
@@ -100,8 +108,12 @@ def _against_the_cpu(name: str, grid: Grid) -> dict[str, Any]:
         try:
             states[title] = jax.tree.map(np.asarray, job.run(STEPS))
             again = job.run(STEPS)
+            off = distance(states[title].params, reference.params)
+            tolerance = (COARSE if "tensorfloat32" in title else TOLERANCES).get(name)
             found[title] = {
-                "parameters": distance(states[title].params, reference.params),
+                "within": None if tolerance is None else off <= tolerance,
+                "tolerance": tolerance,
+                "parameters": off,
                 "moving statistics": distance(states[title].batch_stats, reference.batch_stats),
                 "loss": distance(states[title].loss_sum, reference.loss_sum),
                 "same twice": fingerprint(again) == fingerprint(states[title]),
@@ -109,7 +121,7 @@ def _against_the_cpu(name: str, grid: Grid) -> dict[str, Any]:
             }
         except Exception as error:
             found[title] = {"error": f"{type(error).__name__}: {error}"[:600]}
-    pairs = [("device, vmap", "device, map"), ("device, vmap, highest", "device, map, highest")]
+    pairs = [("device, vmap", "device, map")]
     between = {f"{a} : {b}": distance(states[a].params, states[b].params) for a, b in pairs if {a, b} <= states.keys()}
     return {"steps": STEPS, "against float64": found, "between": between, "compile_seconds": compile_seconds}
 

@@ -16,6 +16,8 @@ class Part:
         least_seconds: with fewer than these left it is not begun.
         environment: settings of its process.
         platform: JAX's, where it is not that of the run.
+        networks: those that it is about, where it is about some.
+        second: not part of the first call, which has no time for it.
         beside_tests: times nothing, so that tests may run beside it.
     """
 
@@ -25,6 +27,8 @@ class Part:
     least_seconds: float = 20.0
     environment: dict[str, str] = field(default_factory=dict)
     platform: str = ""
+    networks: tuple[str, ...] = ()
+    second: bool = False
     beside_tests: bool = False
 
 
@@ -32,13 +36,24 @@ SHARED_MEMORY = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 """Where other processes use the card at the same time, or its memory is what is measured."""
 
 SECTIONS = (
-    Part("limits", "limits", 45),
-    Part("numerics", "numerics", 75, environment=SHARED_MEMORY, beside_tests=True),
-    Part("lanes", "many_lanes", 80),
-    Part("study", "main_study", 75),
-    Part("rivals", "rivals", 110, 30),
-    Part("convolution", "many_images", 100, 30),
-    Part("memory", "peaks", 60, environment=SHARED_MEMORY),
-    Part("graphs", "command_buffers", 60),
-    Part("study-on-cpu", "main_study", 60, platform="cpu"),
+    Part("limits", "limits", 40),
+    Part("numerics", "numerics", 75, environment=SHARED_MEMORY, networks=("mlp", "cnn"), beside_tests=True),
+    Part("lanes", "many_lanes", 75),
+    Part("study", "main_study", 55),
+    Part("rivals", "rivals", 140, 30),
+    Part("graphs", "command_buffers", 50),
+    Part("numerics-resnet", "numerics", 75, environment=SHARED_MEMORY, networks=("resnet",), second=True),
+    Part("convolution", "many_images", 100, 30, networks=("cnn",), second=True),
+    Part("convolution-resnet", "many_images", 100, 30, networks=("resnet",), second=True),
+    Part("memory", "peaks", 85, environment=SHARED_MEMORY, second=True),
+    Part("study-on-cpu", "main_study", 70, platform="cpu", second=True),
 )
+
+TESTS = "tests"
+"""The section that runs beside another."""
+
+CALLS = {
+    "first": (*(part.name for part in SECTIONS if not part.second), TESTS),
+    "second": tuple(part.name for part in SECTIONS if part.second),
+}
+"""What fits into one call of `--minutes`."""

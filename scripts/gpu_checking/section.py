@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TextIO
@@ -20,12 +20,23 @@ class Section:
     Attributes:
         tiny: small sizes.
         platform: JAX's.
+        networks: those that a section is about, where it is about some.
         torch_python: an interpreter that has PyTorch.
         folder: for files, gone with the process.
     """
 
-    def __init__(self, folder: Path, answers: TextIO, seconds: float, tiny: bool, platform: str, torch_python: str):
+    def __init__(
+        self,
+        folder: Path,
+        answers: TextIO,
+        seconds: float,
+        tiny: bool,
+        platform: str,
+        torch_python: str,
+        networks: Sequence[str] = (),
+    ):
         self.folder = folder
+        self.networks = tuple(networks)
         self.tiny = tiny
         self.platform = platform
         self.torch_python = Path(torch_python)

@@ -48,6 +48,7 @@ def run_part(part: Part, seconds: float, conditions: Conditions, record: Record)
         "tiny": conditions.tiny,
         "platform": part.platform or conditions.platform,
         "torch_python": str(conditions.torch_python),
+        "networks": part.networks,
     }
     command = [str(conditions.python), "-m", "gpu_checking.section", part.module, json.dumps(options)]
     with conditions.log.open("a") as log:
@@ -58,7 +59,7 @@ def run_part(part: Part, seconds: float, conditions: Conditions, record: Record)
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
-            env=environment() | part.environment,
+            env=environment() | part.environment | given_flags(),
             process_group=0,
         )
         watch = threading.Timer(seconds, end, [process])
@@ -77,6 +78,11 @@ def run_part(part: Part, seconds: float, conditions: Conditions, record: Record)
     if status:
         record.put(part.name, "ended", f"with status {status} after {spent:.0f} s of {seconds:.0f}; see the log")
     conditions.say(f"{part.name}: {spent:.0f} s{f', ended with status {status}' if status else ''}")
+
+
+def given_flags() -> dict[str, str]:
+    """The caller's XLA_FLAGS, which `environment` leaves out, since they are there to be tried here."""
+    return {key: os.environ[key] for key in ("XLA_FLAGS",) if key in os.environ}
 
 
 def end(process: subprocess.Popen[str]) -> None:

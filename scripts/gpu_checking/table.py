@@ -8,6 +8,9 @@ from typing import Any
 
 Held = dict[str, dict[str, Any]]
 
+VERDICTS = {True: "passed, ", False: "NOT WITHIN TOLERANCE, ", None: ""}
+"""Of a row of numerics; for some nothing is promised."""
+
 
 def lines_of(held: Held) -> list[str]:
     """A short table of each section; what failed or was skipped is there by name."""
@@ -38,13 +41,13 @@ def _texts(section: str, value: Any) -> Iterator[str]:
         )
     elif "against float64" in value:
         for title, found in value["against float64"].items():
-            yield f"{title}: {_numbers(found)}"
+            yield f"{title}: {VERDICTS[found.get('within')]}{_numbers(found)}"
         yield f"between: {_numbers(value['between'])}"
     elif section == "tests":
         yield f"{value['passed']} passed, {len(value['failed'])} failed, ended {value['ended']}"
         yield from value["failed"][:40]
     elif "finished_seconds" in value:
-        yield _numbers({k: v for k, v in value.items() if k not in ("lane_ids", "metrics", "verdicts")})
+        yield _numbers({k: v for k, v in value.items() if k not in ("lane_names", "metrics", "verdicts")})
     else:
         yield _numbers(value)
 
@@ -65,15 +68,32 @@ def _ratios(held: Held) -> Iterator[str]:
         return float(lanes[key]["step_ms"]) if key in lanes else math.nan
 
     yield "## in short"
+    yield from _numerics(held)
     yield f"512 lanes : 1 lane, time of a step: {step('vmap, 512 lanes') / step('vmap, 1 lanes'):.2f}"
     yield f"traced : static count, 1 lane: {step('vmap, 1 lanes') / step('vmap, 1 lanes, static count'):.2f}"
     rivals = {k: v for k, v in held.get("rivals", {}).items() if isinstance(v, dict) and "finished_seconds" in v}
-    ours = rivals.get("bn_ablate", {}).get("finished_seconds", math.nan)
+    ours = rivals.get("bn_ablate, tf32", {}).get("finished_seconds", math.nan)
     for name, value in rivals.items():
         said = " (extrapolated)" if value.get("extrapolated") else ""
         seconds = value["finished_seconds"]
-        yield f"{name}: finished in {seconds:.1f} s{said}, {seconds / ours:.2f} of ours"
+        yield f"{name}: finished in {seconds:.1f} s{said}, {seconds / ours:.2f} of ours in tf32"
     yield from _studies(held)
+
+
+def _numerics(held: Held) -> Iterator[str]:
+    """How many rows are as accurate as promised, and whether another process gave the same bits."""
+    networks = {
+        name: value["against float64"]
+        for section in ("numerics", "numerics-resnet")
+        for name, value in held.get(section, {}).items()
+        if isinstance(value, dict) and "against float64" in value
+    }
+    judged = [row["within"] for rows in networks.values() for row in rows.values() if row.get("within") is not None]
+    yield f"numerics: {sum(judged)} of {len(judged)} rows within tolerance"
+    elsewhere = held.get("lanes", {}).get("bits in another process", {})
+    for name, bits in elsewhere.items():
+        if "bits" in (row := networks.get(name, {}).get("device, vmap", {})):
+            yield f"{name}, the same bits in another process: {row['bits'] == bits}"
 
 
 def _studies(held: Held) -> Iterator[str]:
@@ -90,9 +110,9 @@ def _studies(held: Held) -> Iterator[str]:
     base_name, *others = [*runs] or [""]
     for name in others:
         base, other = runs[base_name], runs[name]
-        where = {lane: i for i, lane in enumerate(base["lane_ids"])}
+        where = {lane: i for i, lane in enumerate(base["lane_names"])}
         for metric, values in other["metrics"].items():
-            pairs = [(v, base["metrics"][metric][where[i]]) for i, v in zip(other["lane_ids"], values, strict=True)]
+            pairs = [(v, base["metrics"][metric][where[i]]) for i, v in zip(other["lane_names"], values, strict=True)]
             gaps = [abs(a - b) for a, b in pairs if a is not None and b is not None]
             most, mean = max(gaps, default=math.nan), sum(gaps) / max(len(gaps), 1)
             yield f"{metric}, {name} : {base_name}: most {most:.3g}, mean {mean:.3g}"

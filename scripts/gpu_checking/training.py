@@ -61,6 +61,10 @@ class Grid:
         """The steps for which there are batches."""
         return int(self.arrays.x.shape[1])
 
+    def at(self, precision: str) -> Grid:
+        """The same lanes, trained at another precision."""
+        return replace(self, program=replace(self.program, precision=precision))
+
 
 def make_grid(
     settings: list[LaneSettings],
@@ -137,7 +141,7 @@ class Job:
         grid: the lanes.
         step: the function, see `segment`.
         device: where it runs; the first one when not given.
-        precision: of products, see `jax.default_matmul_precision`.
+        options: of the compiler.
         compiled: once it is; or the error.
         compile_seconds: of XLA, while others may have been compiled at the same time.
     """
@@ -145,7 +149,7 @@ class Job:
     grid: Grid
     step: Step
     device: Any = None
-    precision: str | None = None
+    options: dict[str, Any] | None = None
     compiled: Any = None
     compile_seconds: float = 0.0
 
@@ -157,8 +161,8 @@ class Job:
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=there),
             (self.grid.arrays, self.grid.states),
         )
-        with jax.default_matmul_precision(self.precision):
-            return jax.jit(self.step, donate_argnums=1).lower(*shapes, np.int32(1))
+        with jax.default_matmul_precision(self.grid.program.matmul_precision):
+            return jax.jit(self.step, donate_argnums=1, compiler_options=self.options).lower(*shapes, np.int32(1))
 
     def compile(self, lowered: Any) -> None:
         """Compile what `lower` gave."""

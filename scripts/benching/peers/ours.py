@@ -46,10 +46,12 @@ class Ours(Peer):
         strategy: Literal["auto", "vmap", "map"],
         at_once: int,
         devices: int | None,
+        precision: str = "float32",
     ) -> None:
         del round_seconds  # a study is trained whole
         set_up(platform, cache=Path(_CACHE.name))
         self._case = case
+        self._precision = precision
         self._engine = Engine(dataset_of(case), strategy, jax.local_devices()[:devices], at_once)
         self._losses: dict[tuple[Any, ...], float] = {}
 
@@ -113,7 +115,7 @@ class Ours(Peer):
 
     def _shards(self, case: Case, every: int) -> list[Shard]:
         """Those that a study would be cut into."""
-        plan = make_plan(study_of(case, every))
+        plan = make_plan(study_of(case, every, self._precision))
 
         def room(settings: LaneSettings) -> int:
             return lanes_that_fit(settings, len(plan.seeds), self._engine.machine(), *self._shape())

@@ -1,0 +1,93 @@
+"""What `scripts/gpu_check.sh` does apart from measuring; that is rehearsed with `--tiny --platform cpu`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import gpu_check
+import pytest
+from benching.workers import ROOT
+from gpu_checking import supervise
+from gpu_checking.outline import CALLS, SECTIONS, TESTS
+from gpu_checking.table import lines_of
+
+PAGE = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+MEASURED = json.loads((ROOT / "docs" / "gpu_h200.json").read_text(encoding="utf-8"))
+
+
+def test_every_section_is_in_a_call_that_has_time_for_it() -> None:
+    assert sorted([*CALLS["first"], *CALLS["second"]]) == sorted([*(part.name for part in SECTIONS), TESTS])
+    for names in CALLS.values():
+        seconds = sum(part.most_seconds for part in SECTIONS if part.name in names)
+        assert seconds <= 60 * gpu_check._parser().parse_args([]).minutes - gpu_check.GRACE_SECONDS
+
+
+def test_calls_and_sections_are_asked_for_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    parse = gpu_check._parser().parse_args
+    assert parse([]).sections == CALLS["first"]
+    assert parse(["--sections", "second,limits"]).sections == (*CALLS["second"], "limits")
+    assert parse(["--platform", "gpu"]).platform == "cuda"
+    with pytest.raises(SystemExit):
+        parse(["--sections", "numbers"])
+    assert "numbers: no such section; there are limits, numerics," in capsys.readouterr().err
+
+
+def test_only_flags_of_xla_are_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XLA_FLAGS", "--xla_gpu_deterministic_ops=true")
+    monkeypatch.setenv("JAX_DEFAULT_MATMUL_PRECISION", "bfloat16")
+    assert supervise.given_flags() == {"XLA_FLAGS": "--xla_gpu_deterministic_ops=true"}
+    monkeypatch.delenv("XLA_FLAGS")
+    assert supervise.given_flags() == {}
+
+
+def study(precision: str, names: list[str], accuracy: list[float], estimate: float) -> dict[str, Any]:
+    return {
+        "lanes": len(names),
+        "steps": 2,
+        "finished_seconds": 1.5,
+        "lane_names": names,
+        "metrics": {"final_test_accuracy": accuracy},
+        "verdicts": [{"id": "H", "estimate": estimate, "verdict": precision}],
+    }
+
+
+def test_the_table_says_what_is_not_accurate_and_what_two_precisions_differ_in() -> None:
+    rows = {
+        "device, vmap": {"within": True, "tolerance": 1e-5, "parameters": 1e-6, "bits": "a"},
+        "device, map": {"within": False, "tolerance": 1e-5, "parameters": 1e-3, "bits": "b"},
+        "device, vmap, tensorfloat32": {"within": None, "tolerance": None, "parameters": 0.5, "bits": "c"},
+    }
+    held: dict[str, Any] = {
+        "numerics": {"mlp": {"against float64": rows, "between": {}}},
+        "lanes": {"bits in another process": {"mlp": "z"}},
+        "study": {
+            "float32": study("supported", ["a", "b"], [0.5, 0.75], 0.25),
+            "tensorfloat32": study("contradicted", ["b", "a"], [0.5, 0.5], 0.5),
+        },
+    }
+    lines = lines_of(held)
+    assert "mlp: device, map: NOT WITHIN TOLERANCE, within False, tolerance 1e-05, parameters 0.001, bits b" in lines
+    assert "numerics: 1 of 2 rows within tolerance" in lines
+    assert "mlp, the same bits in another process: False" in lines
+    pair = "study, tensorfloat32 : study, float32"
+    assert f"final_test_accuracy, {pair}: most 0.25, mean 0.125" in lines
+    assert f"estimates, {pair}: most 0.25; verdicts that differ: H" in lines
+
+
+def test_the_page_has_the_figures_that_were_measured() -> None:
+    """Those by which an outsider judges, from the file beside it."""
+    study, rivals = MEASURED["first"]["study"], MEASURED["first"]["rivals"]
+    lanes, memory = MEASURED["first"]["lanes"], MEASURED["second"]["memory"]
+    page = PAGE.partition("## On a GPU")[2]
+    assert f"**{study['default']['finished_seconds']:.1f} s**" in page
+    assert f"finished in {study['highest']['finished_seconds']:.1f} s" in page
+    assert f"| {rivals['bn_ablate']['finished_seconds']:.1f} s |" in page
+    for name, digits in {"PyTorch stacked, tf32": 1, "JAX scan": 0, "Flax loop": 0, "PyTorch eager, tf32": 0}.items():
+        assert f"| {rivals[name]['finished_seconds']:.{digits}f} s |" in page
+    one, many = (lanes[f"vmap, {n} lanes"]["step_ms"] for n in (1, 512))
+    assert f"**{many / one:.1f}×**" in page
+    faster = rivals["PyTorch stacked, tf32"]["finished_seconds"] / rivals["bn_ablate"]["finished_seconds"]
+    assert f"**{faster:.2f}×**" in page
+    cnn = memory["CNN 5×16 on 32×32×3, 24 lanes"]
+    assert f"| {cnn['estimated_bytes'] / 1e9:.1f} GB | {cnn['peak_bytes'] / 1e9:.2f} GB |" in page
