@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -15,9 +16,11 @@ from bn_ablate.data.dataset import fingerprint
 from bn_ablate.engine import DeviceError, Engine, lanes, set_up, shards_of
 from bn_ablate.engine.examples import Examples
 from bn_ablate.engine.lanes import Segment
+from bn_ablate.engine.program import program_of
 from bn_ablate.engine.shards import Shard
 from bn_ablate.nn import stack_factors
 from bn_ablate.plan import make_plan
+from tests.engine import small
 
 NETWORKS = {"mlp": 2, "cnn": 3, "resnet": 3}
 PLATFORMS = ("cuda", "tpu")
@@ -50,6 +53,16 @@ def test_products_and_convolutions_run_at_the_precision_of_the_study(precision: 
     """Whatever JAX's default is where the program is traced."""
     with jax.default_matmul_precision("highest"):
         assert precisions(lowered("cnn", "vmap", "native", precision)) == {said}
+
+
+def test_on_a_cpu_tensorfloat32_is_float32_to_the_bit() -> None:
+    base = small.BASE.at({"architecture": "cnn", "depth": 2, "width": 4, "dropout_rate": 0.3})
+    lanes = [base.at({"placement": placement}) for placement in ("none", "pre")]
+    program = program_of(lanes, small.IMAGE, small.CLASSES)
+    factors = stack_factors(lanes, program.structure)
+    _, exact = small.train(program, factors, 2)
+    _, coarse = small.train(replace(program, precision="tensorfloat32"), factors, 2)
+    jax.tree.map(np.testing.assert_array_equal, exact, coarse)
 
 
 def precisions(exported: jax.export.Exported) -> set[str]:
