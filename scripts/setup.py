@@ -199,7 +199,8 @@ class Environment:
         print(f"Set up in {time.monotonic() - start:.0f} s.", flush=True)
 
     def _call(self, *command: Path | str) -> None:
-        variables = {**os.environ, "VIRTUAL_ENV": str(self.folder)}  # what uv works on
+        # for uv: the environment that it works on, and to compile what it installs, as pip does
+        variables = {**os.environ, "VIRTUAL_ENV": str(self.folder), "UV_COMPILE_BYTECODE": "1"}
         code = subprocess.run(command, check=False, cwd=ROOT, env=variables, stdin=subprocess.DEVNULL).returncode
         if code:
             raise SetupError(f"`{' '.join(map(str, command))}` ended with exit status {code}.")
