@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import tyro
 
@@ -45,6 +46,27 @@ Only = Annotated[
         help="these lanes alone, as placement=pre,activation=sigmoid,seed=3; an axis that comes again adds a level",
     ),
 ]
+Device = Annotated[Literal["auto", "cpu", "cuda", "tpu"], tyro.conf.arg(help="where to train")]
+Memory = Annotated[
+    float | None,
+    tyro.conf.arg(metavar="GIB", help="GiB that training may take; half of what there is when not given"),
+]
+Strategy = Annotated[
+    Literal["auto", "vmap", "map"],
+    tyro.conf.arg(help="lanes all at once (vmap) or in turn (map); auto: map on CPU, else vmap"),
+]
+AtOnce = Annotated[
+    int | None, tyro.conf.arg(metavar="N", help="lanes that map takes together on a device; 1 when not given")
+]
+
+
+def how_to_train(strategy: str, at_once: int | None, memory: float | None) -> dict[str, Any]:
+    """The arguments of `bn_ablate.run` for those of the command line; its end where they cannot be."""
+    if memory is not None and not 0 < memory * 2**30 < math.inf:
+        fail(f"bn-ablate: --memory: {memory} is no number of GiB above 0", 2)
+    if at_once is not None and at_once < 1:
+        fail(f"bn-ablate: --at-once: {at_once} is no number of lanes; 1 or more", 2)
+    return {"strategy": strategy, "at_once": at_once, "memory": None if memory is None else int(memory * 2**30)}
 
 
 def fail(message: str, status: int) -> NoReturn:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -13,13 +12,28 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from bn_ablate import results_cli, signals, wandb_cli
-from bn_ablate.arguments import Config, Folder, Only, Overrides, Place, ResultsRoot, fail
+from bn_ablate.arguments import (
+    AtOnce,
+    Config,
+    Device,
+    Folder,
+    Memory,
+    Only,
+    Overrides,
+    Place,
+    ResultsRoot,
+    Strategy,
+    fail,
+    how_to_train,
+)
 from bn_ablate.faults import told
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from bn_ablate.config import Study
+    from bn_ablate.engine.devices import Platform
+    from bn_ablate.memory import Machine
     from bn_ablate.plan import Plan
     from bn_ablate.results import Old, Results
     from bn_ablate.sinks import Live
@@ -39,16 +53,25 @@ WandbMode = Annotated[
 
 
 @app.command
-def plan(config: Config, overrides: Overrides = ()) -> None:
+def plan(
+    config: Config,
+    overrides: Overrides = (),
+    device: Device = "auto",
+    memory: Memory = None,
+    strategy: Strategy = "auto",
+    at_once: AtOnce = None,
+) -> None:
     """Print what a study amounts to: axes, cells, lanes, programs, memory, what can be decided. Runs nothing."""
-    from bn_ablate.memory import estimate_bytes
+    from bn_ablate.memory import Machine
+    from bn_ablate.memory.host import accelerated
     from bn_ablate.plan import make_plan
-    from bn_ablate.terminal import make_console, show_notes, show_outlook, show_plan
+    from bn_ablate.terminal import make_console, show_outlook
 
+    how = how_to_train(strategy, at_once, memory)
     console = make_console()
     made = make_plan(_study(config, overrides))
-    show_plan(console, made, estimate_bytes(made))
-    show_notes(console, made)
+    on_cpu = device == "cpu" or (device == "auto" and not accelerated())  # then there is no need to ask JAX
+    _show_plan(console, made, Machine.here(**how) if on_cpu else _started(device, how))
     show_outlook(console, made)
 
 
@@ -64,18 +87,10 @@ def run(
     ] = False,
     results: ResultsRoot = Path("results"),
     wandb: WandbMode = "auto",
-    device: Annotated[Literal["auto", "cpu", "cuda", "tpu"], tyro.conf.arg(help="where to train")] = "auto",
-    memory: Annotated[
-        float | None,
-        tyro.conf.arg(metavar="GIB", help="GiB that training may take; half of what there is when not given"),
-    ] = None,
-    strategy: Annotated[
-        Literal["auto", "vmap", "map"],
-        tyro.conf.arg(help="lanes all at once (vmap) or in turn (map); auto: map on CPU, else vmap"),
-    ] = "auto",
-    at_once: Annotated[
-        int | None, tyro.conf.arg(metavar="N", help="lanes that map takes together on a device; 1 when not given")
-    ] = None,
+    device: Device = "auto",
+    memory: Memory = None,
+    strategy: Strategy = "auto",
+    at_once: AtOnce = None,
     retrain: Annotated[
         bool,
         tyro.conf.FlagCreatePairsOff,
@@ -92,27 +107,13 @@ def run(
     With --only, train the lanes it picks anew, in a folder of their own, and hold them to those that are stored.
     With --quick, results go to a folder of their own too; what they say of the hypotheses means nothing.
     """
-    from bn_ablate import engine
     from bn_ablate.again import rerun
     from bn_ablate.config.only import parse_only
-    from bn_ablate.memory import estimate_bytes
     from bn_ablate.plan import make_plan, quick_plan, restrict
     from bn_ablate.study import run as run_study
-    from bn_ablate.terminal import (
-        clock,
-        make_console,
-        run_progress,
-        show_caveats,
-        show_notes,
-        show_outlook,
-        show_plan,
-        show_rerun,
-    )
+    from bn_ablate.terminal import clock, make_console, run_progress, show_caveats, show_outlook, show_rerun
 
-    if memory is not None and not 0 < memory * 2**30 < math.inf:
-        fail(f"bn-ablate: --memory: {memory} is no number of GiB above 0", 2)
-    if at_once is not None and at_once < 1:
-        fail(f"bn-ablate: --at-once: {at_once} is no number of lanes; 1 or more", 2)
+    how = how_to_train(strategy, at_once, memory)
     if retrain and keep_old:
         fail("bn-ablate: --retrain and --keep-old: stored lanes are either trained anew or kept", 2)
     console = make_console()
@@ -120,15 +121,11 @@ def run(
     made = quick_plan(study) if quick else make_plan(study)
     chosen = parse_only(only)
     part = restrict(made, chosen) if chosen else made
-    show_plan(console, part, estimate_bytes(part))
-    show_notes(console, part)
+    _check_wandb(wandb, sweep=bool(chosen))
+    _show_plan(console, part, _started(device, how))
     if not quick:
         show_outlook(console, part)
-    _check_wandb(wandb, sweep=bool(chosen))
-    engine.set_up(device)
     trained = False
-    budget = None if memory is None else int(memory * 2**30)
-    how: dict[str, Any] = {"strategy": strategy, "memory": budget}
     with (
         signals.stopping_softly() as stop_if_asked,
         run_progress(console) as show_progress,
@@ -146,10 +143,10 @@ def run(
             stop_if_asked()
 
         if chosen:
-            again = rerun(made, chosen, results, on_progress=on_progress, at_once=at_once, **how)
+            again = rerun(made, chosen, results, on_progress=on_progress, **how)
         else:
             old: Old = "retrain" if retrain else "keep" if keep_old else "refuse"
-            done = run_study(made, results, on_progress=on_progress, at_once=at_once or 1, old=old, **how)
+            done = run_study(made, results, on_progress=on_progress, old=old, **(how | {"at_once": at_once or 1}))
     if chosen:
         show_rerun(console, again)
         show_caveats(console, again.results.caveats)
@@ -253,6 +250,25 @@ def _study(config: Path, overrides: tuple[str, ...]) -> Study:
     from bn_ablate.config import load_study
 
     return load_study(config, overrides)
+
+
+def _started(device: Platform, how: dict[str, Any]) -> Machine:
+    """Set JAX up for `device`, and say what a run has at its disposal there."""
+    from bn_ablate import engine
+
+    engine.set_up(device)
+    return engine.machine(**how)
+
+
+def _show_plan(console: Console, plan: Plan, machine: Machine) -> None:
+    """Print a plan, the memory that it takes on `machine`, and what there is to remark on."""
+    from bn_ablate.study import expected_bytes
+    from bn_ablate.terminal import show_budget, show_notes, show_plan
+
+    expected = expected_bytes(plan, machine)
+    show_plan(console, plan, expected)
+    show_budget(console, expected, machine)
+    show_notes(console, plan)
 
 
 def _check_wandb(wandb: Wandb, *, sweep: bool) -> None:

@@ -10,7 +10,8 @@ results.lanes  # a polars data frame
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from bn_ablate.data import Dataset
     from bn_ablate.engine import Engine, Shard
+    from bn_ablate.memory import Machine
     from bn_ablate.results import Held, Results, Store
     from bn_ablate.results.origins import Old
 
@@ -115,6 +117,31 @@ def run(
     return open_results(store.path)
 
 
+def expected_bytes(plan: Plan, machine: Machine, data_dir: Path | None = None) -> int:
+    """The memory that a run of `plan` on `machine` is expected to take, with the images and examples of its data set.
+
+    Raises:
+        ConfigError: there is no data set of that name.
+        DataError: it cannot be had, or is damaged.
+    """
+    from bn_ablate.data import extent_of
+    from bn_ablate.memory import estimate_bytes
+
+    with _named(plan):
+        return estimate_bytes(plan, machine, *extent_of(plan.study.data.name, data_dir))
+
+
+@contextmanager
+def _named(plan: Plan) -> Iterator[None]:
+    """Turn what is wrong with the study's settings of its data into a `ConfigError`."""
+    from bn_ablate.data import DataSettingError
+
+    try:
+        yield
+    except DataSettingError as error:
+        raise ConfigError(plan.study.name, [Problem(error.key, str(error))]) from None
+
+
 def _data_of(plan: Plan, data_dir: Path | None) -> Dataset:
     """The data set of `plan`, which can be divided as each of its groups asks: found out before anything is written.
 
@@ -122,14 +149,12 @@ def _data_of(plan: Plan, data_dir: Path | None) -> Dataset:
         ConfigError: there is none of that name, or it cannot be divided so.
         DataError: it cannot be had, or is damaged.
     """
-    from bn_ablate.data import DataSettingError, draw_split, load
+    from bn_ablate.data import draw_split, load
 
-    try:
+    with _named(plan):
         dataset = load(plan.study.data.name, data_dir)
         for settings in dict.fromkeys(group.settings.data for group in plan.groups):
             draw_split(dataset, settings, plan.seeds[0])
-    except DataSettingError as error:
-        raise ConfigError(plan.study.name, [Problem(error.key, str(error))]) from None
     return dataset
 
 
@@ -160,16 +185,15 @@ def _train(
         store.write_manifest(manifest | {"notes": notes})
 
     machine = engine.machine(memory)
-    image, classes = engine.dataset.images.shape[1:], engine.dataset.n_classes
+    n_seeds = len((plan.whole or plan).seeds if machine.together else plan.seeds)
 
     def room(settings: LaneSettings) -> int:
-        return lanes_that_fit(settings, len(plan.seeds), machine, image, classes)
+        return lanes_that_fit(settings, n_seeds, machine, *engine.dataset.extent)
 
     store.write_manifest(manifest)
     checkpoints = Checkpoints(store.path, store.here, note)
-    together = engine.way.strategy == "vmap" or engine.way.at_once > 1
     shapes = [said for shard in like if (said := shard.described)]
-    work = shards_of(plan, used.keys(), room, as_whole=together, begun=checkpoints.laid_out(), like=shapes)
+    work = shards_of(plan, used.keys(), room, as_whole=machine.together, begun=checkpoints.laid_out(), like=shapes)
     checkpoints.lay_out([shard.described for shard in work])
     todo = sum(len(shard.lane_ids) * shard.cells[0].settings.train.steps for shard in work)
     lanes = plan.n_lanes - sum(len(shard.lane_ids) for shard in work)
@@ -224,8 +248,8 @@ def _halved(work: list[Shard], error: Exception) -> list[Shard]:
             "memory does not suffice for a single lane: reduce model.width, train.batch_size, measure.probe or "
             "measure.eval_batch"
         ) from error
-    alike = (first.group, first.room, first.seed_room, len(first.seeds))
-    halves = ((s.halves if (s.group, s.room, s.seed_room, len(s.seeds)) == alike else (s,)) for s in work)
+    shape = (first.group, first.room, max(first.seed_room, len(first.seeds)))
+    halves = (s.halves if (s.group, s.room, max(s.seed_room, len(s.seeds))) == shape else (s,) for s in work)
     return [shard for some in halves for shard in some]
 
 

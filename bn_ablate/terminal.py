@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from bn_ablate.again import Again, Rerun
     from bn_ablate.analysis.pairs import Beside
+    from bn_ablate.memory import Machine
     from bn_ablate.plan import Plan
     from bn_ablate.results import Results
     from bn_ablate.study import RunProgress
@@ -70,6 +71,21 @@ def show_notes(console: Console, plan: Plan) -> None:
     """Print what there is to remark on in the settings of `plan`."""
     for note in notes_of((cell.levels, cell.stated) for cell in plan.cells):
         console.print(f"note: {note}", style="yellow", soft_wrap=True, markup=False)
+
+
+def show_budget(console: Console, memory_bytes: int, machine: Machine) -> None:
+    """Print how much memory a run may take on `machine`, and a warning where even its smallest shards take more."""
+    way = "all at once (vmap)" if machine.strategy == "vmap" else f"{machine.at_once} at a time on a device (map)"
+    console.print(
+        f"lanes {way}, {_count(machine.devices, 'device')}; {machine.budget / 2**20:,.0f} MiB of memory may be taken"
+    )
+    if memory_bytes > machine.budget:
+        console.print(
+            "That is less than a single lane needs: give more with --memory, or reduce model.width, train.batch_size, "
+            "measure.probe or measure.eval_batch",
+            style="yellow",
+            soft_wrap=True,
+        )
 
 
 def show_outlook(console: Console, plan: Plan) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -53,7 +54,8 @@ def main() -> None:
     plan = make_plan(load_study(args.config, args.overrides))
     engine = Engine(load(plan.study.data.name))
     machine = engine.machine()
-    shard = shards_of(plan, max_lanes=lambda settings: lanes_that_fit(settings, len(plan.seeds), machine))[0]
+    fitting = partial(lanes_that_fit, seeds=len(plan.seeds), machine=machine, **engine.dataset.extent._asdict())
+    shard = shards_of(plan, max_lanes=fitting)[0]
     steps = shard.cells[0].settings.train.steps
     print(f"{args.config}: a shard of {len(shard.lane_ids)} lanes, {steps} steps", flush=True)
     processor: dict[bool, list[float]] = {True: [], False: []}

@@ -4,7 +4,7 @@
     .venv/bin/python scripts/time_sync.py 1 9 27     # seeds: 72 lanes each
 
 Every lane has 100 points of history, each with the measures of its three layers. Each size is written by a process of
-its own, whose peak memory and that of wandb's own process are printed (Linux only). The table is that of docs/wandb.md.
+its own, whose peak memory is printed, and on Linux that of wandb's own process. The table is that of docs/wandb.md.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ STEPS, EVERY = 990, 10
 
 CHILD = """
 import os, pathlib, sys, time
+from bn_ablate.memory import host
 from bn_ablate.sinks import publish
 
 def peak(process):
@@ -28,14 +29,14 @@ def peak(process):
 
 def look(done, total):
     if done == total:
-        found = [peak(process) for process in pathlib.Path("/proc").glob("[0-9]*")]
+        found = [peak(process) for process in PROC.glob("[0-9]*")]
         peaks.extend(mib for name, parent, mib in found if name == "wandb-core" and parent == os.getpid())
 
-peaks = []
+PROC, peaks = pathlib.Path("/proc"), []
 begun = time.perf_counter()
 report = publish(sys.argv[1], "offline", progress=look)
 seconds = time.perf_counter() - begun
-print(report.lanes, seconds, peak(pathlib.Path("/proc/self"))[2], *peaks)
+print(report.lanes, seconds, host.peak_bytes() / 2**20, *(peaks or ["nan"]))
 """
 
 

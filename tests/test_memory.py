@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bn_ablate.config import LaneSettings, build_study
+from bn_ablate.data import extent_of
+from bn_ablate.engine import shards_of
 from bn_ablate.memory import PROGRAM_BYTES, Machine, estimate_bytes, lane_bytes, lanes_that_fit, layers_of, shard_bytes
-from bn_ablate.plan import Plan, make_plan
+from bn_ablate.plan import Plan, make_plan, restrict
 
 SMALL = LaneSettings().at({"depth": 2, "width": 8})
 GIB = 2**30
@@ -49,7 +53,7 @@ def test_resnet_20_has_the_parameters_that_are_published() -> None:
 
 
 @pytest.mark.parametrize("strategy", ["map", "vmap"])
-def test_more_of_anything_takes_more(strategy: str) -> None:
+def test_more_of_anything_takes_more(strategy: Any) -> None:
     machine = Machine(strategy, 2, GIB)
     base = shard_bytes(SMALL, 40, 10, machine)
     assert shard_bytes(SMALL, 80, 10, machine) > base
@@ -66,32 +70,90 @@ def test_all_lanes_at_once_take_more_than_one_by_one() -> None:
 
 @given(
     st.sampled_from(["map", "vmap"]),
-    st.integers(1, 300),
+    st.integers(1, 3000),
     st.integers(1, 2**38),
     st.sampled_from(["mlp", "cnn", "resnet"]),
     st.integers(4, 256),
+    st.integers(1, 5),
+    st.integers(1, 9),
 )
 def test_as_many_lanes_as_fit_and_no_more(
-    strategy: str, seeds: int, budget: int, architecture: str, width: int
+    strategy: Any, seeds: int, budget: int, architecture: str, width: int, devices: int, at_once: int
 ) -> None:
+    """Cells at all seeds; one cell at some of them where that is too much; one lane at least."""
     settings = LaneSettings().at({"architecture": architecture, "width": width})
-    machine = Machine(strategy, 2, budget)
+    machine = Machine(strategy, devices, budget, at_once)
     lanes = lanes_that_fit(settings, seeds, machine)
-    cells, rest = divmod(lanes, seeds)
-    assert rest == 0
-    assert cells >= 1
-    assert cells == 1 or PROGRAM_BYTES + shard_bytes(settings, lanes, seeds, machine) <= budget
-    assert strategy == "vmap" or cells == 1 or lanes <= 256
-    assert lanes <= lanes_that_fit(settings, seeds, Machine(strategy, 2, 2 * budget))
+    cells, some = (lanes // seeds, seeds) if lanes >= seeds else (1, lanes)
+    assert lanes == cells * some >= 1
+
+    def fits(cells: int, seeds: int) -> bool:
+        return PROGRAM_BYTES + shard_bytes(settings, cells * seeds, seeds, machine) <= budget
+
+    assert lanes == 1 or fits(cells, some)
+    assert strategy == "vmap" or lanes <= 256
+    more = (cells, some + 1) if some < seeds else (cells + 1, some)
+    assert not fits(*more) or (strategy == "map" and more[0] * more[1] > 256) or more[0] > 2**20 // seeds
+    assert lanes <= lanes_that_fit(settings, seeds, Machine(strategy, devices, 2 * budget, at_once))
 
 
-def plan_of(n_cells: int) -> Plan:
+@given(st.sampled_from(["map", "vmap"]), st.integers(1, 9), st.integers(1, 9), st.integers(1, 40), st.integers(1, 90))
+def test_lanes_are_divided_evenly_and_none_is_left_out(
+    strategy: Any, devices: int, at_once: int, seeds: int, cells: int
+) -> None:
+    divided = Machine(strategy, devices, GIB, at_once).divide(seeds, cells)
+    assert divided.seeds >= seeds
+    assert divided.cells >= cells
+    assert 1 <= divided.devices <= devices
+    shared = divided.seeds if divided.axis == "seeds" else divided.cells // divided.at_once
+    assert shared % divided.devices == 0
+    assert divided.cells % divided.at_once == 0
+    assert divided.at_once == (min(at_once, cells) if strategy == "map" else 1)
+
+
+def plan_of(n_cells: int, **table: Any) -> Plan:
     rates = [0.001 * (i + 1) for i in range(n_cells)]
-    return make_plan(build_study({"name": "x", "seeds": 2, "axes": {"learning_rate": rates}}))
+    return make_plan(build_study({"name": "x", "seeds": 2, "axes": {"learning_rate": rates}, **table}))
 
 
 def test_a_plan_takes_what_its_largest_shard_takes() -> None:
     machine = Machine("map", 2, 4 * GIB)
     few, many, more = (estimate_bytes(plan_of(n), machine) for n in (2, 128, 1000))
-    assert PROGRAM_BYTES < few < many == more
+    assert PROGRAM_BYTES < few < many
     assert many == PROGRAM_BYTES + shard_bytes(LaneSettings(), 256, 2, machine)
+    assert more == PROGRAM_BYTES + shard_bytes(LaneSettings(), 250, 2, machine)  # eight near-equal shards of 125 cells
+
+
+@pytest.mark.parametrize("strategy", ["map", "vmap"])
+def test_a_cell_at_2000_seeds_is_divided_by_its_seeds(strategy: Any) -> None:
+    """A CNN's would take 87 GiB at once; the shards keep within 4 GiB, and are of one shape."""
+    plan = plan_of(3, seeds=2000, model={"architecture": "cnn", "depth": 5, "width": 32})
+    machine, settings = Machine(strategy, 2, 4 * GIB), plan.groups[0].settings
+    if strategy == "vmap":
+        assert shard_bytes(settings, 2000, 2000, machine) > 80 * GIB
+    most = lanes_that_fit(settings, 2000, machine)
+    shards = shards_of(plan, max_lanes=most)
+    assert sorted(lane for shard in shards for lane in shard.lane_ids) == sorted(lane.id for lane in plan.lanes)
+    assert len({(shard.room, shard.seed_room) for shard in shards}) == 1
+    for shard in shards:
+        assert PROGRAM_BYTES + shard_bytes(settings, shard.room * shard.seed_room, shard.seed_room, machine) <= 4 * GIB
+    assert estimate_bytes(plan, machine) <= 4 * GIB
+    assert estimate_bytes(plan, machine) == PROGRAM_BYTES + shard_bytes(
+        settings, shards[0].seed_room, shards[0].seed_room, machine
+    )
+
+
+def test_a_part_is_estimated_with_the_shapes_that_it_has() -> None:
+    """All at once, those of the whole plan; one by one, its own."""
+    whole = plan_of(40)
+    part = restrict(whole, {"learning_rate": 0.001, "seed": 0})
+    for strategy, alike in (("vmap", True), ("map", False)):
+        machine = Machine(strategy, 1, 4 * GIB)  # type: ignore[arg-type]
+        assert (estimate_bytes(part, machine) == estimate_bytes(whole, machine)) == alike
+
+
+def test_the_estimate_is_of_the_data_at_hand() -> None:
+    machine, plan = Machine("map", 2, 4 * GIB), plan_of(2)
+    digits, cifar = (estimate_bytes(plan, machine, *extent_of(name)) for name in ("digits", "cifar10"))
+    assert digits == estimate_bytes(plan, machine)
+    assert cifar - digits > 3 * 60_000 * 32 * 32 * 3  # on the host, and on each of two devices

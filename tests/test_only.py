@@ -55,11 +55,11 @@ def test_a_part_keeps_lanes_and_programs_of_the_whole() -> None:
 def test_a_part_has_the_shapes_of_the_whole_where_they_matter() -> None:
     whole = make_plan(build_study(TABLE))
     part = restrict(whole, {"placement": "pre", "seed": [0, 2]})
-    for most, rooms in ((256, [4]), (6, [2]), (1, [1, 1])):
+    for most, room, seed_room, n_shards in ((256, 4, 3, 1), (6, 2, 3, 1), (3, 1, 3, 2), (2, 1, 2, 2), (1, 1, 1, 4)):
         shards = shards_of(part, max_lanes=most, as_whole=True)
-        assert [(shard.room, shard.seed_room) for shard in shards] == [(room, 3) for room in rooms]
-        assert {shard.room for shard in shards} == {shard.room for shard in shards_of(whole, max_lanes=most)}
-        assert sum((len(shard.cells) for shard in shards), 0) == 2
+        assert [(shard.room, shard.seed_room) for shard in shards] == [(room, seed_room)] * n_shards
+        assert {(shard.room, shard.seed_room) for shard in shards_of(whole, max_lanes=most)} == {(room, seed_room)}
+        assert sum(len(shard.lane_ids) for shard in shards) == 4
 
 
 def test_a_part_that_is_none_is_told() -> None:

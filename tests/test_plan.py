@@ -223,8 +223,10 @@ def test_shards_cover_exactly_what_is_missing(
         assert shard.group in groups
         assert set(map(id, shard.cells)) <= set(map(id, shard.group))
         assert len(shard.lane_ids) == len(shard.cells) * len(shard.seeds)
-        assert len(shard.lane_ids) <= max_lanes or len(shard.cells) == 1
+        assert len(shard.lane_ids) <= shard.room * shard.seed_room <= max_lanes
         assert len(shard.cells) <= shard.room
+        assert len(shard.seeds) <= shard.seed_room
+        assert shard.room == 1 or shard.seed_room == len(shard.seeds)
 
 
 @given(st.integers(1, 300), st.integers(1, 12), st.integers(1, 256))
@@ -234,10 +236,12 @@ def test_the_shards_of_a_fresh_grid_are_few_and_even(n_cells: int, seeds: int, m
         build_study({"name": "x", "seeds": seeds, "axes": {"learning_rate": [0.001 * (i + 1) for i in range(n_cells)]}})
     )
     shards = shards_of(plan, max_lanes=max_lanes)
-    cells_at_once = max(1, max_lanes // seeds)
-    assert len(shards) == -(-n_cells // cells_at_once)
-    assert len({shard.room for shard in shards}) == 1
-    assert all(len(shard.cells) == shard.room for shard in shards[:-1])
+    cells_at_once, seeds_at_once = max(1, max_lanes // seeds), min(max_lanes, seeds)
+    of_a_cell = -(-seeds // seeds_at_once)
+    assert len(shards) == -(-n_cells // cells_at_once) * of_a_cell
+    assert len({(shard.room, shard.seed_room) for shard in shards}) == 1
+    assert all(len(shard.cells) == shard.room for shard in shards[:-of_a_cell])
+    assert all(shard.seed_room - len(shard.seeds) < of_a_cell for shard in shards)
 
 
 def test_a_shard_is_named_by_its_lanes() -> None:

@@ -1,8 +1,8 @@
 """Data: whole image-classification sets as arrays, the seeded split of each, and the order of its batches."""
 
 from bn_ablate.data.batches import batch_indices
-from bn_ablate.data.catalog import available, damage, load, prepare
-from bn_ablate.data.dataset import DataError, Dataset, DataSettingError
+from bn_ablate.data.catalog import available, damage, extent_of, load, prepare
+from bn_ablate.data.dataset import DataError, Dataset, DataSettingError, Extent
 from bn_ablate.data.splits import Split, draw_split, draw_splits
 from bn_ablate.data.standardize import moments
 
@@ -10,12 +10,14 @@ __all__ = [
     "DataError",
     "DataSettingError",
     "Dataset",
+    "Extent",
     "Split",
     "available",
     "batch_indices",
     "damage",
     "draw_split",
     "draw_splits",
+    "extent_of",
     "load",
     "moments",
     "prepare",

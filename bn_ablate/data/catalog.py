@@ -18,13 +18,20 @@ from typing import TYPE_CHECKING
 import platformdirs
 
 from bn_ablate.config.given import place
-from bn_ablate.data.dataset import DataError, Dataset, DataSettingError
-from bn_ablate.data.records import open_arrays
+from bn_ablate.data.dataset import DataError, Dataset, DataSettingError, Extent
+from bn_ablate.data.records import extent, open_arrays
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
 
-BUILT_IN = ("digits", "mnist", "fashion_mnist", "cifar10", "cifar100")
+BUILT_IN = {
+    "digits": Extent((8, 8, 1), 10, 1797),
+    "mnist": Extent((28, 28, 1), 10, 70_000),
+    "fashion_mnist": Extent((28, 28, 1), 10, 70_000),
+    "cifar10": Extent((32, 32, 3), 10, 60_000),
+    "cifar100": Extent((32, 32, 3), 100, 60_000),
+}
+"""How large the data sets are that `builders` prepares: to be known without preparing them."""
 _PROBE_SECONDS = 5.0
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 
@@ -40,6 +47,16 @@ def load(name: str, data_dir: Path | None = None) -> Dataset:
         DataError: No such data set, its files cannot be had, or what is there is damaged.
     """
     return open_arrays(_locate(name, data_dir) or _generate(name, data_dir, None))
+
+
+def extent_of(name: str, data_dir: Path | None = None) -> Extent:
+    """How large the data set `name` is, without preparing it.
+
+    Raises:
+        DataError: as in `load`.
+    """
+    folder = _locate(name, data_dir)
+    return BUILT_IN[name] if folder is None else extent(folder)
 
 
 def prepare(name: str, data_dir: Path | None = None, manual_dir: Path | None = None) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int32, UInt8
@@ -21,6 +22,14 @@ class DataSettingError(DataError):
         self.key = key
 
 
+class Extent(NamedTuple):
+    """How large a data set is: `(height, width, channels)` of an image, classes, and examples."""
+
+    image: tuple[int, ...]
+    classes: int
+    examples: int
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Every example of a data set: its own train examples first, then its own test examples.
@@ -36,6 +45,11 @@ class Dataset:
     n_classes: int
     n_official_train: int
     sha256: str
+
+    @property
+    def extent(self) -> Extent:
+        """How large it is."""
+        return Extent(self.images.shape[1:], self.n_classes, len(self.labels))
 
 
 def fingerprint(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bn_ablate.config.version import WRITTEN_BY
-from bn_ablate.data.dataset import DataError, Dataset, fingerprint
+from bn_ablate.data.dataset import DataError, Dataset, Extent, fingerprint
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
@@ -68,7 +68,7 @@ def read_records(folder: Path) -> Dataset:
         ]
         images, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     except (RuntimeError, ValueError, OSError) as error:
-        raise DataError(f"{folder} cannot be read ({error}); delete it and prepare the data set again") from error
+        raise _unreadable(folder, error) from error
     n_classes = info.features[label_key].num_classes
     if labels.min() < 0 or labels.max() >= n_classes:
         raise DataError(f"{folder} has examples without a label, or with one outside 0 to {n_classes - 1}")
@@ -85,6 +85,27 @@ def read_records(folder: Path) -> Dataset:
         n_official_train=len(parts[0][0]),
         sha256=fingerprint(images, labels),
     )
+
+
+def extent(folder: Path) -> Extent:
+    """How large the data set prepared in `folder` is: from its cache, or else from the first record, with no decoding.
+
+    Raises:
+        DataError: as in `open_arrays`.
+    """
+    if (folder / "arrays").is_dir():
+        return open_arrays(folder).extent
+    import tensorflow_datasets as tfds
+
+    try:
+        builder = tfds.builder_from_directory(folder)
+        image_key, label_key = _keys(builder.info, folder)
+        splits = builder.info.splits
+        image = builder.as_data_source("train")[0][image_key].shape
+    except (RuntimeError, ValueError, OSError, IndexError) as error:
+        raise _unreadable(folder, error) from error
+    n_examples = sum(splits[split].num_examples for split in ("train", "test") if split in splits)
+    return Extent(image if len(image) == 3 else (*image, 1), builder.info.features[label_key].num_classes, n_examples)
 
 
 def _keys(info: tfds.core.DatasetInfo, folder: Path) -> tuple[str, str]:
@@ -124,6 +145,10 @@ def _read_split(source: Any, image_key: str, label_key: str) -> tuple[np.ndarray
                 )
             images[i], labels[i] = example[image_key], example[label_key]
     return images, labels
+
+
+def _unreadable(folder: Path, error: Exception) -> DataError:
+    return DataError(f"{folder} cannot be read ({error}); delete it and prepare the data set again")
 
 
 def _store(dataset: Dataset, cache: Path) -> None:

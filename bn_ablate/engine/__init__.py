@@ -1,6 +1,6 @@
 """Training: one pure step, many lanes at once, run in segments from the host."""
 
-from bn_ablate.engine.devices import DeviceError, out_of_memory, set_up
+from bn_ablate.engine.devices import DeviceError, machine, out_of_memory, set_up
 from bn_ablate.engine.execute import Engine, Outcome, Progress, Timing
 from bn_ablate.engine.known_devices import ensure_checked
 from bn_ablate.engine.shards import Shard, Way, shards_of
@@ -14,6 +14,7 @@ __all__ = [
     "Timing",
     "Way",
     "ensure_checked",
+    "machine",
     "out_of_memory",
     "set_up",
     "shards_of",

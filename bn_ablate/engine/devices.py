@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import platformdirs
 
+from bn_ablate.memory import SHARE, Machine
+from bn_ablate.memory.host import cores, memory_bytes, peak_bytes
+
 if TYPE_CHECKING:
     import jax
 
@@ -44,7 +47,7 @@ def set_up(platform: Platform = "auto", host_devices: int | None = None, cache: 
         jax.config.update("jax_platforms", asked if "cpu" in asked.split(",") else f"{asked},cpu")
     jax.config.update("jax_compilation_cache_dir", str(cache or platformdirs.user_cache_path("bn_ablate") / "programs"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
-    jax.config.update("jax_num_cpu_devices", host_devices or len(os.sched_getaffinity(0)))
+    jax.config.update("jax_num_cpu_devices", host_devices or cores())
     try:
         jax.devices()
     except RuntimeError as error:
@@ -58,6 +61,28 @@ def is_accelerator(device: jax.Device) -> bool:
     return str(device.platform) != "cpu"
 
 
+def machine(
+    strategy: Literal["auto", "vmap", "map"] = "auto",
+    at_once: int | None = None,
+    memory: int | None = None,
+    devices: list[jax.Device] | None = None,
+) -> Machine:
+    """What a run has at its disposal on `devices`, all local ones when not given.
+
+    `auto` is `map` on CPU, else `vmap`. When `memory` is not given it is a share of what there is: on the devices where
+    they say, else for this process.
+    """
+    import jax
+
+    devices = devices or jax.local_devices()
+    if strategy == "auto":
+        strategy = "vmap" if is_accelerator(devices[0]) else "map"
+    if memory is None:
+        limits = [(device.memory_stats() or {}).get("bytes_limit", 0) for device in devices]
+        memory = int(SHARE * (min(limits) * len(devices) or memory_bytes()))
+    return Machine(strategy, len(devices), memory, at_once or 1)
+
+
 def out_of_memory(error: BaseException) -> bool:
     """Whether `error` says that memory did not suffice, of the host or of a device."""
     import jax
@@ -68,8 +93,6 @@ def out_of_memory(error: BaseException) -> bool:
 
 def peak_memory_bytes() -> int:
     """The most memory used so far: on the fullest device where it tells, else by this process."""
-    import resource
-
     import jax
 
     used = [
@@ -77,4 +100,4 @@ def peak_memory_bytes() -> int:
         for d in jax.local_devices()
         if (stats := d.memory_stats()) and "peak_bytes_in_use" in stats
     ]
-    return int(max(used)) if used else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return int(max(used)) if used else peak_bytes()

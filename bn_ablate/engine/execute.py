@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bn_ablate.data import Dataset, batch_indices, draw_split, moments
+from bn_ablate.engine.devices import machine
 from bn_ablate.engine.examples import Examples, SeedExamples
 from bn_ablate.engine.lanes import Layout, Segment, Strategy, initial_on_mesh, on_mesh
 from bn_ablate.engine.observe import Observation
@@ -21,7 +22,7 @@ from bn_ablate.engine.program import Program, program_of
 from bn_ablate.engine.resume import Keeper, Snapshot, pack, program_key, unpack
 from bn_ablate.engine.shards import Shard, Way
 from bn_ablate.engine.train import TrainState
-from bn_ablate.memory import BLOCK_BYTES, SHARE, Machine
+from bn_ablate.memory import BLOCK_BYTES, Machine
 from bn_ablate.nn import Factors, stack_factors
 
 SECONDS_PER_CALL = 1.0
@@ -111,8 +112,7 @@ class Engine:
 
     def __post_init__(self) -> None:
         self.devices = self.devices or jax.local_devices()
-        if self.strategy == "auto":
-            self.strategy = "map" if self.devices[0].platform == "cpu" else "vmap"
+        self.strategy = self.machine(0).strategy
         self._examples = Examples(jnp.asarray(self.dataset.images), jnp.asarray(self.dataset.labels))
 
     @property
@@ -129,12 +129,8 @@ class Engine:
         return program_of(settings, self.dataset.images.shape[1:], self.dataset.n_classes, self.devices[0].platform)
 
     def machine(self, budget: int | None = None) -> Machine:
-        """What this engine has at its disposal; without a `budget`, a share of the memory of its device."""
-        assert self.devices is not None
-        stats = self.devices[0].memory_stats() or {}
-        if budget is None and "bytes_limit" in stats:
-            budget = int(SHARE * stats["bytes_limit"])
-        return replace(Machine.here(budget), strategy=self.strategy, devices=len(self.devices), at_once=self.at_once)
+        """What this engine has at its disposal; without a `budget`, a share of the memory."""
+        return machine(self.strategy, self.at_once, budget, self.devices)
 
     def run(
         self,
@@ -234,18 +230,13 @@ class Engine:
                 at, observed = at + n_steps, False
 
     def _layout(self, way: Way, n_seeds: int, n_cells: int) -> Layout:
-        """Divide seeds or cells over the devices, whichever leaves less idle; cells fill whole batches of `at_once`."""
+        """How lanes that are trained `way` are divided over the devices."""
         assert self.devices is not None
-        at_once = min(way.at_once, n_cells) if way.strategy == "map" else 1
-        use = min(len(self.devices), way.devices, max(n_seeds, -(-n_cells // at_once)))
-
-        def padded(n: int, to: int) -> int:
-            return -(-n // to) * to
-
-        mesh = jax.make_mesh((use,), ("lanes",), devices=self.devices[:use], axis_types=(jax.sharding.AxisType.Auto,))
-        by_seeds = Layout(mesh, "seeds", padded(n_seeds, use), padded(n_cells, at_once), at_once)
-        by_cells = Layout(mesh, "cells", n_seeds, padded(n_cells, use * at_once), at_once)
-        return min(by_seeds, by_cells, key=lambda layout: layout.seeds * layout.cells)
+        machine = Machine(way.strategy, min(len(self.devices), way.devices), 0, way.at_once)
+        divided = machine.divide(n_seeds, n_cells)
+        devices, auto = self.devices[: divided.devices], (jax.sharding.AxisType.Auto,)
+        mesh = jax.make_mesh((divided.devices,), ("lanes",), devices=devices, axis_types=auto)
+        return Layout(mesh, divided.axis, divided.seeds, divided.cells, divided.at_once)
 
     def _seed_examples(self, shard: Shard, seeds: list[int]) -> SeedExamples:
         data = shard.cells[0].settings.data

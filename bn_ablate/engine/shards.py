@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from bn_ablate.config.lane import LaneSettings
+from bn_ablate.memory import shard_shape
 from bn_ablate.plan import Cell, Group, Plan
 
 
@@ -80,10 +81,11 @@ def shards_of(
     begun: Sequence[dict[str, Any]] = (),
     like: Sequence[dict[str, Any]] = (),
 ) -> list[Shard]:
-    """The work that is left of `plan`: blocks of at most `max_lanes` lanes, but at least one cell at all its seeds.
+    """The work that is left of `plan`: blocks of at most `max_lanes` lanes.
 
     `max_lanes` is a number, or a function of the settings of a group.
-    Cells that lack the same seeds go together, in near-equal blocks.
+    Cells that lack the same seeds go together, in near-equal blocks; a cell whose seeds are too many for one block is
+    divided into near-equal blocks of its seeds.
     With `as_whole`, programs get the shapes that the whole plan has, even where the work is a part of it: lanes that go
     through a step together, whose arithmetic depends on how many they are, then give the same bits.
     Shards that an earlier run had laid out, `begun`, stay as they were, where their lanes are still wanted and fit: so
@@ -106,10 +108,11 @@ def shards_of(
             n_cells, n_seeds = len(cells), len(seeds)
             if as_whole and plan.whole:
                 n_cells, n_seeds = len(group.kin), len(plan.whole.seeds)
-            blocks = -(-n_cells // max(1, most // n_seeds))
-            room = -(-n_cells // blocks)
+            room, seed_room = shard_shape(n_cells, n_seeds, most)
             shards += [
-                Shard(group.kin, tuple(cells[i : i + room]), seeds, room, n_seeds) for i in range(0, len(cells), room)
+                Shard(group.kin, tuple(cells[i : i + room]), seeds[j : j + seed_room], room, seed_room)
+                for i in range(0, len(cells), room)
+                for j in range(0, len(seeds), seed_room)
             ]
     return shards
 
@@ -141,4 +144,4 @@ def _replayed(group: Group, seeds: tuple[int, ...], like: Sequence[dict[str, Any
 
 def _fits(shard: Shard, most: int, finished: Set[str]) -> bool:
     lanes = shard.room * max(len(shard.seeds), shard.seed_room)
-    return finished.isdisjoint(shard.lane_ids) and (shard.room == 1 or lanes <= most)
+    return finished.isdisjoint(shard.lane_ids) and lanes <= max(1, most)

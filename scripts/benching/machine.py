@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benching.workers import ROOT, environment
+from bn_ablate.memory import host
 
 _VERSIONS = "import importlib.metadata as m, json; print(json.dumps({n: m.version(n) for n in %r}))"
 
@@ -25,8 +26,8 @@ def describe(jax_python: Path, torch_python: Path | None) -> dict[str, Any]:
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "cpu": _cpu_model(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "cores": host.cores(),
+        "memory_bytes": host.memory_bytes(),
         "load_before": os.getloadavg()[0],
         "system": f"{platform.system()} {platform.machine()}",
         "versions": versions,

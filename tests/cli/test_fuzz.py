@@ -53,20 +53,20 @@ class Command(NamedTuple):
 SET = {"--set": ("train.steps=5", ["train.steps", "=3", "train.stps=1", "train.steps=0", "seeds=x", "name=a/b"])}
 ONLY = {"--only": ("learning_rate=0.1", ["learning_rate", "=", ",", "learning_rate="])}
 WORDS = {"--project": ("p", []), "--entity": ("e", [])}
+HOW = {
+    "--device": ("cpu", ["gpu", "", "CPU"]),
+    "--memory": ("1", ["much", "0", "-1", "nan", "inf", "1e999", "1e308", ""]),
+    "--strategy": ("map", ["pmap", ""]),
+    "--at-once": ("2", ["0", "-3", "x", "1.5", ""]),
+}
 COMMANDS = {
-    "plan": Command(["study.toml"], SET),
+    "plan": Command(["study.toml"], SET | HOW),
     "run": Command(
         ["study.toml"],
         SET
         | {"--only": ("learning_rate=0.1", [*ONLY["--only"][1], "lr=0.1", "learning_rate=7", "seed=99", "width=8"])}
-        | {
-            "--results": ("out", []),
-            "--wandb": ("disabled", ["onlin", "", "Online"]),
-            "--device": ("cpu", ["gpu", "", "CPU"]),
-            "--memory": ("1", ["much", "0", "-1", "nan", "inf", "1e999", "1e308", ""]),
-            "--strategy": ("map", ["pmap", ""]),
-            "--at-once": ("2", ["0", "-3", "x", "1.5", ""]),
-        },
+        | {"--results": ("out", []), "--wandb": ("disabled", ["onlin", "", "Online"])}
+        | HOW,
     ),
     "report": Command(["empty"], {}),
     "claims": Command(["empty", "nowhere"], {"--output": ("c.json", [])}, variadic=True),

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from tensorflow_datasets.core.download.checksums import compute_url_info
 
-from bn_ablate.data import DataError, available, load, prepare
+from bn_ablate.data import DataError, available, extent_of, load, prepare
 from bn_ablate.data.builders import BUILDERS
 from bn_ablate.data.dataset import fingerprint
 
@@ -56,6 +56,26 @@ def test_two_processes_prepare_at_once(tmp_path, start_python):
 
 def test_a_builder_for_every_known_name():
     assert available() == tuple(BUILDERS)
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_how_large_a_data_set_is_is_known_before_it_is_prepared(name, tmp_path):
+    """Image and classes as the builder declares them; examples as in the files that are published, by TFDS's checks."""
+    features = BUILDERS[name](data_dir=tmp_path).info.features
+    extent = extent_of(name, tmp_path)
+    assert (extent.image, extent.classes) == (features["image"].shape, features["label"].num_classes)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_how_large_a_data_set_is_is_read_without_decoding_it(digits, digits_dir, tmp_path, write_tfds):
+    assert extent_of("digits", digits_dir) == digits.extent == ((8, 8, 1), 10, 1797) == extent_of("digits", tmp_path)
+    example = {"image": np.zeros((2, 3, 1), np.uint8), "label": 0}
+    folder = write_tfds(tmp_path, "shapes", {"train": [example] * 5, "test": [example] * 2})
+    assert extent_of("shapes", tmp_path) == ((2, 3, 1), 3, 7)
+    assert not (folder / "arrays").exists()
+    assert load("shapes", tmp_path).extent == extent_of("shapes", tmp_path)
+    with pytest.raises(DataError, match="no data set is called 'shpes'; perhaps you meant 'shapes'"):
+        extent_of("shpes", tmp_path)
 
 
 # Small files in the real formats of the built-in sets, with the checksums they would have.

@@ -153,6 +153,33 @@ def test_one_trace_and_one_program_for_every_traced_factor(monkeypatch: pytest.M
     assert engine.timing.lane_steps == plan.n_lanes * 2
 
 
+def test_a_lane_is_the_same_to_the_bit_however_its_seeds_are_divided() -> None:
+    """Five seeds at once, or two, two and one, which is filled up: three shards a cell, and one program for them."""
+    axes = {"placement": ["none", "pre"], "dropout_rate": [0.4]}
+    train = TABLE["train"] | {"steps": 4}
+    plan = make_plan(bn.build_study(TABLE | {"axes": axes, "seeds": 5, "train": train, "measure": {"every": 2}}))
+    engine, seen = Engine(load("digits"), "map"), []
+    for most in (256, 2):
+        shards = shards_of(plan, max_lanes=most)
+        lanes_seen: dict[str, list[np.ndarray]] = {}
+        for shard in shards:
+            found = engine.run(shard, keep_states=True)
+            for i, lane in enumerate(shard.lane_ids):
+                at = divmod(i, len(shard.cells))
+                states = [np.asarray(leaf[at]) for leaf in jax.tree.leaves(found.states)]
+                lanes_seen[lane] = states + [leaf[:, *at] for leaf in jax.tree.leaves(found.observations)]
+        seen.append(lanes_seen)
+    assert [(len(shard.cells), len(shard.seeds), shard.seed_room) for shard in shards] == [
+        (1, n, 2) for n in (2, 2, 1)
+    ] * 2
+    assert engine.timing.programs == 2
+    whole, divided = seen
+    assert whole.keys() == divided.keys() == {lane.id for lane in plan.lanes}
+    for lane in whole:
+        for a, b in zip(whole[lane], divided[lane], strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
 @pytest.mark.slow  # tests/engine/test_edges.py asks the same of a smaller program
 def test_a_lane_that_diverges_disturbs_no_other(tmp_path: Path) -> None:
     """At a learning rate of 10⁴ lanes without BN blow up; their neighbours end on the same bits as without them."""

@@ -101,24 +101,20 @@ class Ours(Peer):
 
     def estimated_bytes(self) -> int:
         """What the engine thought beforehand that it would need."""
-        machine, shape = self._engine.machine(), self._shape()
+        machine, extent = self._engine.machine(), self._engine.dataset.extent
         shards = self._shards(self._case, self._case.steps)
         needs = [
-            shard_bytes(shard.cells[0].settings, len(shard.lane_ids), len(shard.seeds), machine, *shape)
+            shard_bytes(shard.cells[0].settings, len(shard.lane_ids), len(shard.seeds), machine, *extent)
             for shard in shards
         ]
         return PROGRAM_BYTES + max(needs)
-
-    def _shape(self) -> tuple[tuple[int, ...], int]:
-        """Of the images, and how many classes they have."""
-        return self._engine.dataset.images.shape[1:], self._engine.dataset.n_classes
 
     def _shards(self, case: Case, every: int) -> list[Shard]:
         """Those that a study would be cut into."""
         plan = make_plan(study_of(case, every, self._precision))
 
         def room(settings: LaneSettings) -> int:
-            return lanes_that_fit(settings, len(plan.seeds), self._engine.machine(), *self._shape())
+            return lanes_that_fit(settings, len(plan.seeds), self._engine.machine(), *self._engine.dataset.extent)
 
         return shards_of(plan, max_lanes=room)
 
