@@ -216,7 +216,7 @@ truncated_normal random_normal random_uniform normal uniform zeros ones constant
 delta_orthogonal sparse
 exponential exponential_decay step step_lr multistep polynomial piecewise one_cycle cyclic plateau inverse_sqrt
 reduce_lr_on_plateau inverse_time noam warm_restarts sgdr
-float16 fp16 f16 half float64 fp64 f64 double float8 fp8 int8 tf32
+float16 fp16 f16 half float64 fp64 f64 double float8 fp8 int8
 layer_norm group_norm instance_norm batch_renorm weight_norm spectral_norm rms_norm
 spatial channel_dropout drop_connect drop_path alpha_dropout stochastic_depth zoneout
 vit transformer vgg alexnet lenet densenet mobilenet efficientnet rnn lstm gru mixer
