@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import polars as pl
 import pytest
+from sklearn.datasets import load_digits
 
 import bn_ablate as bn
 from bn_ablate.alone import TrainedLane
 from bn_ablate.data import load, moments
 from bn_ablate.engine import Engine, shards_of
+from bn_ablate.engine.examples import Examples, SeedExamples
 from bn_ablate.plan import make_plan
 from tests.engine import reference
 
@@ -30,20 +33,68 @@ TABLE: dict[str, Any] = {
 }
 
 
+@pytest.fixture(scope="module")
+def lane() -> TrainedLane:
+    """A lane with BN and dropout, trained alone."""
+    study = bn.build_study(TABLE | {"dropout": {"rate": 0.3}})
+    return bn.train_lane(study, {"placement": "pre", "activation": "tanh"}, seed=1)
+
+
 def rebuilt(
     lane: TrainedLane, noise: list[tuple[np.ndarray, ...]]
 ) -> tuple[dict[str, Any], dict[str, Any], list[float]]:
     """The lane trained anew in NumPy from what `train_lane` hands out."""
-    settings = lane.cell.settings
-    dataset = load("digits")
-    mean, std = moments(dataset, settings.data, lane.split)
-    train = lane.split.train
-    batches = []
-    for positions in lane.batch_indices:
-        x = (dataset.images[train[positions]].astype(float) - mean) / std
-        batches.append((x.reshape(len(x), -1), dataset.labels[train[positions]]))
+    batches = [lane.batch(step) for step in range(len(noise))]
+    flat = [(images.reshape(len(images), -1).astype(float), labels) for images, labels in batches]
     params = jax.tree.map(lambda leaf: np.asarray(leaf, float), lane.initial.params)
-    return reference.train(settings, params, batches, noise)
+    return reference.train(lane.cell.settings, params, flat, noise)
+
+
+def test_a_lane_rebuilt_in_numpy_from_its_public_calls_ends_where_ours_does(lane: TrainedLane) -> None:
+    params, stats, losses = rebuilt(lane, [lane.noise(step) for step in range(30)])
+    for got, want in (
+        *zip(jax.tree.leaves(lane.state.params), jax.tree.leaves(params), strict=True),
+        *zip(jax.tree.leaves(lane.state.batch_stats), jax.tree.leaves(stats), strict=True),
+    ):
+        np.testing.assert_allclose(got, want, rtol=1e-3, atol=3e-4)
+    batch_loss = lane.tables["history"]["batch_loss"].to_list()[1:]
+    np.testing.assert_allclose(batch_loss, np.reshape(losses, (3, 10)).mean(1), rtol=1e-4)
+
+
+@pytest.mark.parametrize("standardize", ["channel", "feature", "none"])
+def test_the_images_and_labels_of_a_lane_are_those_that_it_is_trained_on(lane: TrainedLane, standardize: str) -> None:
+    """To the bit what the program computes, and what follows in float64 from the digits as scikit-learn has them."""
+    if standardize != "channel":  # the same lane but for what its images are standardized with
+        settings = lane.cell.settings.data.model_copy(update={"standardize": standardize})
+        mean, std = moments(lane.dataset, settings, lane.split)
+        lane = replace(lane, mean=mean, std=std)
+    digits = load_digits()
+    raw = digits.images[..., None]
+    axes = {"channel": (0, 1, 2), "feature": (0,)}
+    train = raw[lane.split.train]
+    at, by = (0.0, 1.0) if standardize == "none" else (f(train, axes[standardize]) for f in (np.mean, np.std))
+    exact = (raw - at) / np.where(by == 0.0, 1.0, by)
+    seed = SeedExamples(*lane.split, lane.mean, lane.std, np.int32(1))  # type: ignore[arg-type]
+    on_device = Examples(jnp.asarray(lane.dataset.images), jnp.asarray(lane.dataset.labels))
+    for step in (0, 29):
+        indices = lane.split.train[lane.batch_indices[step]]
+        images, labels = lane.batch(step)
+        assert (images.shape, images.dtype, labels.dtype) == ((20, 8, 8, 1), np.float32, np.int32)
+        np.testing.assert_array_equal(images, jax.jit(Examples.take)(on_device, indices, seed)[0])
+        np.testing.assert_allclose(images, exact[indices], atol=1e-5)
+        np.testing.assert_array_equal(labels, digits.target[indices])
+    for part in ("train", "validation", "test"):
+        images, labels = lane.examples(part)
+        np.testing.assert_allclose(images, exact[getattr(lane.split, part)], atol=1e-5)
+        np.testing.assert_array_equal(labels, digits.target[getattr(lane.split, part)])
+
+
+def test_a_step_or_a_part_that_is_not_there_is_named(lane: TrainedLane) -> None:
+    for step in (-1, 30):
+        with pytest.raises(IndexError, match=f"step {step}: the lane has the steps 0 to 29"):
+            lane.batch(step)
+    with pytest.raises(KeyError, match="'tests' is none of train, validation, test"):
+        lane.examples("tests")  # type: ignore[arg-type]
 
 
 @pytest.mark.slow  # tests/engine/test_every_factor.py holds random lanes to the same NumPy
@@ -107,22 +158,18 @@ def test_a_lane_alone_is_the_lane_of_the_study(tmp_path: Path) -> None:
         assert stored[name] == pytest.approx(alone[name], abs=1e-5), name
 
 
-def test_the_stored_metrics_are_those_of_the_final_state() -> None:
+def test_the_stored_metrics_are_those_of_the_final_state(lane: TrainedLane) -> None:
     """Final train loss and accuracy, recomputed in NumPy from the parameters and the moving statistics."""
-    lane = bn.train_lane(bn.build_study(dict(TABLE)), {"placement": "pre", "activation": "tanh"})
-    dataset = load("digits")
-    mean, std = moments(dataset, lane.cell.settings.data, lane.split)
     row = lane.tables["lanes"].row(0, named=True)
     for part in ("train", "validation", "test"):
-        indices = getattr(lane.split, part)
-        h = ((dataset.images[indices] - mean) / std).reshape(len(indices), -1)
+        images, labels = lane.examples(part)  # type: ignore[arg-type]
+        h = images.reshape(len(images), -1)
         for i in range(2):
             block, stats = lane.state.params[f"block_{i}"], lane.state.batch_stats[f"block_{i}"]["norm"]
             z = h @ np.asarray(block["linear"]["kernel"])
             xhat = (z - np.asarray(stats["mean"])) / np.sqrt(np.asarray(stats["var"]) + 1e-5)
             h = np.tanh(np.asarray(block["norm"]["scale"]) * xhat + np.asarray(block["norm"]["bias"]))
         logits = h @ np.asarray(lane.state.params["head"]["kernel"]) + np.asarray(lane.state.params["head"]["bias"])
-        labels = dataset.labels[indices]
         log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
         assert row[f"final_{part}_loss"] == pytest.approx(-log_p[np.arange(len(labels)), labels].mean(), abs=1e-4)
         assert row[f"final_{part}_accuracy"] == pytest.approx((logits.argmax(1) == labels).mean(), abs=1e-6)
