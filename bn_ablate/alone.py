@@ -71,7 +71,7 @@ class TrainedLane:
     program: Program
 
     def batch(self, step: int) -> Labelled:
-        """The images and labels of training step `step`, from 0 on, in their order, to the bit as they are trained on.
+        """The images and labels of training step `step`, from 0 on, in their order, as the program computes them.
 
         Raises:
             IndexError: the lane has no such step.
@@ -81,7 +81,7 @@ class TrainedLane:
         return self._labelled(self.split.train[self.batch_indices[step]])
 
     def examples(self, part: Literal["train", "validation", "test"]) -> Labelled:
-        """All images and labels of a part, in the order of `split`, to the bit as they are evaluated on.
+        """All images and labels of a part, in the order of `split`, as the program computes them.
 
         Raises:
             KeyError: there is no such part.
@@ -92,10 +92,16 @@ class TrainedLane:
         return self._labelled(parts[part])
 
     def _labelled(self, indices: np.ndarray) -> Labelled:
+        """The examples at `indices`, by the compiled function of training: NumPy's last bit may be another."""
+        import jax
         import numpy as np
 
-        images = self.dataset.images[indices].astype(np.float32)
-        return Labelled((images - self.mean) / self.std, np.asarray(self.dataset.labels[indices]))
+        from bn_ablate.engine.examples import Examples, SeedExamples
+
+        seed = SeedExamples(*self.split, self.mean, self.std, np.int32(self.seed))  # type: ignore[arg-type]
+        some = Examples(self.dataset.images[indices], self.dataset.labels[indices])
+        images, labels = jax.jit(Examples.take)(some, np.arange(len(indices)), seed)
+        return Labelled(np.asarray(images), np.asarray(labels))
 
     def noise(self, step: int) -> tuple[np.ndarray, ...]:
         """The 16-bit random numbers behind the dropout masks of one step, block by block, shaped as the block's output.

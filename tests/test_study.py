@@ -63,7 +63,7 @@ def test_a_lane_rebuilt_in_numpy_from_its_public_calls_ends_where_ours_does(lane
 
 @pytest.mark.parametrize("standardize", ["channel", "feature", "none"])
 def test_the_images_and_labels_of_a_lane_are_those_that_it_is_trained_on(lane: TrainedLane, standardize: str) -> None:
-    """To the bit what the program computes, and what follows in float64 from the digits as scikit-learn has them."""
+    """What the program's own function gives on the whole set, and what float64 makes of scikit-learn's digits."""
     if standardize != "channel":  # the same lane but for what its images are standardized with
         settings = lane.cell.settings.data.model_copy(update={"standardize": standardize})
         mean, std = moments(lane.dataset, settings, lane.split)
