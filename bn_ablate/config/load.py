@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import tomllib
@@ -26,6 +27,7 @@ MAX_LANES = 1_000_000
 MAX_FILE_BYTES = 1_000_000
 OF_METRICS = " metrics that docs/measurements.md defines"
 """Where so many names are listed: no other key has as many."""
+BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "UTF-8", codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
 EMPTY = '""'
 """A key that has no character, as TOML writes it."""
 
@@ -50,6 +52,9 @@ def load_study(path: str | Path, overrides: Sequence[str] = ()) -> Study:
         raise ConfigError(
             source, [Problem("", f"is larger than {MAX_FILE_BYTES} bytes; a study file is a page or two")]
         )
+    if mark := next((name for mark, name in BYTE_ORDER_MARKS.items() if content.startswith(mark)), None):
+        said = f"begins with a byte order mark (of {mark}), which TOML does not allow: save it as UTF-8 without one"
+        raise ConfigError(source, [Problem("", said)])
     try:
         table = tomllib.loads(content.decode("utf-8"))
     except UnicodeDecodeError as error:

@@ -114,6 +114,24 @@ MALFORMED = {
         "hypotheses[0].statement",
         ["has a control character, U+0007"],
     ),
+    "writing turned round": (
+        'title = "gap \u202e0.0"',
+        "title",
+        ["has a character that is not seen, U+202E (RIGHT-TO-LEFT OVERRIDE), at position 4: leave it out"],
+    ),
+    "a character of no width": (
+        'description = "the same\u200b title"',
+        "description",
+        ["has a character that is not seen, U+200B (ZERO WIDTH SPACE), at position 8"],
+    ),
+    "a turn within a statement": (
+        contrast(statement='"a \u2066b"'),
+        "hypotheses[0].statement",
+        ["U+2066 (LEFT-TO-RIGHT"],
+    ),
+    "a mark of byte order within a title": ('title = "\ufeffx"', "title", ["U+FEFF (ZERO WIDTH NO-BREAK SPACE)"]),
+    "a line that ends unseen": ('title = "x\u2028y"', "title", ["U+2028 (LINE SEPARATOR)"]),
+    "a letter that is blank": ('title = "x\u3164y"', "title", ["U+3164 (HANGUL FILLER)"]),
     "codes for a terminal in a key": ('"\\u001b[31m" = 3', "\x1b[31m", ["there is no such key"]),
     "a key of no characters": ('"" = 3', '""', ["there is no such key"]),
     "unknown claim": ('claim = "C9"', "claim", ["'C9' is none of", "C1", "C8"]),
@@ -402,6 +420,11 @@ def test_mistakes_of_axes_exclusions_and_hypotheses_are_told_at_once(tmp_path: P
     ("content", "telling"),
     [
         (b'name = "x"\ntitle = "caf\xe9"\n', "is not UTF-8: byte 23 is 0xe9"),
+        (
+            b'\xef\xbb\xbfname = "x"',
+            "begins with a byte order mark (of UTF-8), which TOML does not allow: save it as UTF-8",
+        ),
+        ('name = "x"'.encode("utf-16"), "begins with a byte order mark (of UTF-16)"),
         (b"name = x\n", "is not TOML: Invalid value (at line 1, column 8)"),
         (b'name = "x"\nname = "y"\n', "is not TOML: Cannot overwrite a value"),
         (b'name = "x"\nseeds = ' + b"9" * 5000, "is not TOML: Exceeds the limit"),
