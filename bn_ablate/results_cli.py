@@ -21,8 +21,11 @@ def claims(
     """Judge the claims over several studies: their primary hypotheses, adjusted as one family."""
     from bn_ablate.analysis import write_board, write_combined_claims
     from bn_ablate.results import open_results
+    from bn_ablate.results.files import is_stream
     from bn_ablate.terminal import make_console, show_claims, show_times
 
+    if is_stream(output):
+        fail(f"bn-ablate claims: --output: {output} is no file; the page of the claims goes beside one", 2)
     if not results:
         fail("bn-ablate claims: needs the results of one study or more, as results/c1_steep_region", 2)
     console = make_console()

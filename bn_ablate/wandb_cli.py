@@ -68,15 +68,14 @@ def sweep_config(
     """Write a W&B sweep over the cells of a study; each call of an agent trains one cell."""
     from bn_ablate.config import load_study
     from bn_ablate.plan import make_plan
-    from bn_ablate.results.files import write_text
+    from bn_ablate.results.files import write_output
     from bn_ablate.sinks.sweep import sweep_config as yaml_of
 
     options = [word for override in overrides for word in ("--set", override)]
     text = yaml_of(make_plan(load_study(config, overrides)), config, options, project)
     if output is None:
         print(text, end="")
-    else:
-        write_text(output, text)
+    elif write_output(output, text):
         print(f"{output}: start it with `wandb sweep {output}`")
 
 

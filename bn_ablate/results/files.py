@@ -6,9 +6,11 @@ import hashlib
 import io
 import os
 import shutil
+import stat
+import sys
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
@@ -30,10 +32,15 @@ class ResultsError(Exception):
 def whole_file(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, renamed to it when the block ends well and removed when it does not.
 
+    What it replaces is a regular file; where `path` is a link, that which the link leads to.
+
     Raises:
-        ResultsError: it cannot be written.
+        ResultsError: it cannot be written, or is a folder, a device or a pipe, which stays as it is.
     """
     with _told(path):
+        said, path = path, Path(os.path.realpath(path))
+        if os.path.lexists(path) and not path.is_file():
+            raise ResultsError(f"{said}: is {'a folder' if path.is_dir() else 'no regular file'}, and stays as it is")
         temporary = _temporary(path)
         temporary.touch(exist_ok=False)  # not by mkstemp, whose files are for their owner alone, whatever the umask
         try:
@@ -76,6 +83,38 @@ def write_bytes(path: Path, content: bytes | memoryview) -> None:
     """Write `content`, whole or not at all."""
     with whole_file(path) as temporary:
         temporary.write_bytes(content)
+
+
+def write_output(path: Path, text: str) -> bool:
+    """Write `text` to where somebody wants it, and say whether it is a file of its own now.
+
+    A device or a pipe takes it as it comes, and so does what this process prints to, such as `/dev/stdout`.
+
+    Raises:
+        ResultsError: it cannot be written.
+    """
+    with _told(path):
+        if not is_stream(path):
+            write_text(path, text)
+            return True
+        sys.stdout.flush()
+        with os.fdopen(os.dup(1), "wb") if _is_printed_to(path) else path.open("ab") as stream:
+            stream.write(text.encode("utf-8", "surrogateescape"))
+        return False
+
+
+def is_stream(path: Path) -> bool:
+    """Whether `path` is a device, a pipe, or what this process prints to."""
+    with suppress(OSError):
+        there = path.stat().st_mode
+        return stat.S_ISCHR(there) or stat.S_ISFIFO(there) or _is_printed_to(path)
+    return False
+
+
+def _is_printed_to(path: Path) -> bool:
+    with suppress(OSError):
+        return os.path.samestat(path.stat(), os.fstat(1))
+    return False
 
 
 def write_table(path: Path, table: pl.DataFrame) -> None:

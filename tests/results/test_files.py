@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +20,7 @@ from bn_ablate.results.files import (
     whole_file,
     whole_folder,
     write_bytes,
+    write_output,
     write_table,
     write_text,
 )
@@ -137,7 +140,7 @@ def test_a_place_that_is_no_folder_is_told(tmp_path: Path) -> None:
     with pytest.raises(ResultsError, match="table: cannot be written"):
         write_text(tmp_path / "file" / "table", "x")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(ResultsError, match=r"folder: cannot be written \(Is a directory\)"):
+    with pytest.raises(ResultsError, match=r"folder: is a folder, and stays as it is"):
         write_text(tmp_path / "folder", "x")
     assert listing(tmp_path) == {"file": b""}
 
@@ -169,3 +172,68 @@ def test_what_the_system_refuses_to_write_is_told(tmp_path: Path) -> None:
         line.startswith(f"{tmp_path / 'file'}: cannot be written (") and "File too large" in line for line in told
     )
     assert listing(tmp_path) == {"file": b"old"}
+
+
+@pytest.fixture
+def pipe(tmp_path: Path) -> Path:
+    os.mkfifo(tmp_path / "pipe")
+    return tmp_path / "pipe"
+
+
+def test_only_regular_files_are_replaced(tmp_path: Path, pipe: Path) -> None:
+    """Root may rename a file over a device, too."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(pipe)
+    (tmp_path / "round").symlink_to(tmp_path / "round")
+    for path in (
+        pipe,
+        tmp_path / "folder",
+        tmp_path / "link",
+        tmp_path / "round",
+        Path("/dev/null"),
+        Path("/dev/full"),
+    ):
+        before = path.lstat()
+        with pytest.raises(ResultsError, match=r"is (a folder|no regular file), and stays as it is$"):
+            write_text(path, "x")
+        assert (path.lstat().st_ino, path.lstat().st_mode) == (before.st_ino, before.st_mode)
+    assert not list(Path("/dev").glob(f"{TEMPORARY}*"))
+
+
+def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    for name in ("there", "not_yet"):
+        (tmp_path / name).symlink_to(tmp_path / "elsewhere" / name)
+    (tmp_path / "elsewhere" / "there").write_text("old")
+    for name in ("there", "not_yet"):
+        assert write_output(tmp_path / name, "new")
+        assert (tmp_path / name).is_symlink()
+        assert (tmp_path / "elsewhere" / name).read_text() == "new"
+
+
+def test_devices_and_pipes_take_what_is_written(pipe: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    assert not write_output(pipe, "through\n")
+    assert os.read(reading, 100) == b"through\n"
+    os.close(reading)
+    assert not write_output(Path("/dev/null"), "x")
+    sys.stdout.write("before\n")
+    assert not write_output(Path("/dev/stdout"), "between\n")
+    sys.stdout.write("after\n")
+    assert capfd.readouterr().out == "before\nbetween\nafter\n"
+    with pytest.raises(ResultsError, match=r"^/dev/full: cannot be written \(No space left on device\)"):
+        write_output(Path("/dev/full"), "x")
+    assert stat.S_ISCHR(Path("/dev/full").stat().st_mode)
+
+
+def test_what_is_printed_to_is_added_to(tmp_path: Path) -> None:
+    """As in `>> log`: with `--output /dev/stdout`, and with the name of the log itself."""
+    log = tmp_path / "log"
+    log.write_text("old\n")
+    code = (
+        "import sys; from pathlib import Path; from bn_ablate.results.files import write_output; print('one');"
+        "[write_output(Path(name), 'two\\n') for name in sys.argv[1:]]; print('three')"
+    )
+    with log.open("a") as out:
+        subprocess.run([sys.executable, "-c", code, "/dev/stdout", str(log)], stdout=out, check=True, timeout=60)
+    assert log.read_text() == "old\none\ntwo\ntwo\nthree\n"
