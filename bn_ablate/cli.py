@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from bn_ablate import results_cli, signals, wandb_cli
+from bn_ablate import faults, results_cli, signals, wandb_cli
 from bn_ablate.arguments import (
     AtOnce,
     Config,
@@ -26,7 +26,6 @@ from bn_ablate.arguments import (
     fail,
     how_to_train,
 )
-from bn_ablate.faults import told
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -231,17 +230,19 @@ def main(argv: list[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):  # a name of a file may be no text; Python prints it to stderr only
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        words = sys.argv[1:] if argv is None else argv
-        words = _axes_as_only(words) if words[:1] == ["run"] else words
-        app.cli(prog="bn-ablate", description="Batch Normalization ablations in JAX.", args=words)
+        with faults.printing():
+            words = sys.argv[1:] if argv is None else argv
+            words = _axes_as_only(words) if words[:1] == ["run"] else words
+            faults.check_environment()
+            app.cli(prog="bn-ablate", description="Batch Normalization ablations in JAX.", args=words)
     except signals.Stopped as stopped:
-        print(f"\n{stopped}", file=sys.stderr)
+        faults.say(f"\n{stopped}\n")
         return stopped.status
     except Exception as error:
-        if (said := told(error)) is None:
+        if (said := faults.told(error)) is None:
             raise
         status, sentence = said
-        print(f"bn-ablate: {sentence}", file=sys.stderr)
+        faults.say(f"bn-ablate: {sentence}\n" if sentence else "")
         return status
     return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,8 +43,16 @@ def escape(text: str) -> str:
 
 def make_console() -> Console:
     """The console that everything is printed to; wide enough for its tables where the output is a file."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=120)
+    console = _Console(highlight=False)
+    return console if console.is_terminal else _Console(highlight=False, width=120)
+
+
+class _Console(Console):
+    """A console that leaves it to the command line what a broken pipe means."""
+
+    def on_broken_pipe(self) -> None:
+        if error := sys.exception():
+            raise error
 
 
 def show_plan(console: Console, plan: Plan, memory_bytes: int) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import platformdirs
 
+from bn_ablate.config import ConfigError, Problem
 from bn_ablate.memory import SHARE, Machine
 from bn_ablate.memory.host import cores, memory_bytes, peak_bytes
 
@@ -15,6 +18,10 @@ if TYPE_CHECKING:
     import jax
 
 Platform = Literal["auto", "cpu", "cuda", "tpu"]
+
+
+NUMBERS: dict[str, Any] = {"jax_enable_x64": False, "jax_default_prng_impl": "threefry2x32"}
+"""Settings of JAX that would make other numbers of the same lane, whatever the environment says."""
 
 
 class DeviceError(RuntimeError):
@@ -33,11 +40,13 @@ def set_up(platform: Platform = "auto", host_devices: int | None = None, cache: 
 
     Raises:
         DeviceError: JAX has no such platform, here or at all.
+        ConfigError: `XLA_FLAGS` says what XLA does not take.
     """
     if platform not in get_args(Platform):
         raise DeviceError(f"device {platform!r} is none of {', '.join(get_args(Platform))}; an NVIDIA GPU is 'cuda'")
     flags = os.environ.get("XLA_FLAGS", "")
-    if "xla_cpu_multi_thread_eigen" not in flags:
+    if "xla_cpu_multi_thread_eigen" not in flags:  # else a process that was set up has started this one
+        _check_flags(flags)
         os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import jax
@@ -45,6 +54,8 @@ def set_up(platform: Platform = "auto", host_devices: int | None = None, cache: 
     asked = platform if platform != "auto" else os.environ.get("JAX_PLATFORMS")
     if asked:  # the CPU beside it is what a new device is compared with
         jax.config.update("jax_platforms", asked if "cpu" in asked.split(",") else f"{asked},cpu")
+    for name, value in NUMBERS.items():
+        jax.config.update(name, value)
     jax.config.update("jax_compilation_cache_dir", str(cache or platformdirs.user_cache_path("bn_ablate") / "programs"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
     jax.config.update("jax_num_cpu_devices", host_devices or cores())
@@ -52,6 +63,8 @@ def set_up(platform: Platform = "auto", host_devices: int | None = None, cache: 
         jax.devices()
     except RuntimeError as error:
         jax.config.update("jax_platforms", None)
+        if platform == "auto":
+            raise  # nobody asked for it but JAX_PLATFORMS, which JAX names
         remedy = f"install its extra with `make setup DEVICE={platform}`"
         raise DeviceError(f"device {platform!r} is not available here ({error}); {remedy}") from None
 
@@ -81,6 +94,24 @@ def machine(
         limits = [(device.memory_stats() or {}).get("bytes_limit", 0) for device in devices]
         memory = int(SHARE * (min(limits) * len(devices) or memory_bytes()))
     return Machine(strategy, len(devices), memory, at_once or 1)
+
+
+def _check_flags(flags: str) -> None:
+    """Start XLA with `flags` in another process, where there are some: it ends the process where it does not know one.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    if not flags.strip():
+        return
+    start = [sys.executable, "-c", "import jax; jax.devices()"]
+    done = subprocess.run(
+        start, env=os.environ | {"JAX_PLATFORMS": "cpu"}, capture_output=True, text=True, check=False, timeout=120
+    )
+    if done.returncode:
+        said = done.stderr.strip().splitlines()[-1:] or ["XLA does not start with it"]
+        reason = said[0].rpartition("] ")[2]
+        raise ConfigError("environment", [Problem("XLA_FLAGS", f"is {flags!r}: {reason}; unset it, or mend it")])
 
 
 def out_of_memory(error: BaseException) -> bool:
