@@ -188,11 +188,16 @@ def data(
         Place | None, tyro.conf.arg(help="a folder that holds its files, where there is no network")
     ] = None,
 ) -> None:
-    """Prepare a data set for use, or list those known."""
-    from bn_ablate.data import available, prepare
+    """Prepare a data set for use, or list those that can be used, and what else is prepared but cannot be."""
+    from bn_ablate.data import available, prepare, prepared
 
     if name is None:
         print("\n".join(available()))
+        refused = {name: reason for name, reason in prepared().items() if reason}
+        if refused:
+            print("\nprepared on this machine, but not to be used:")
+        for name, reason in refused.items():
+            print(f"{name}: {reason}")
     else:
         print(f"{name}: prepared in {prepare(name, manual_dir=manual_dir)}")
 

@@ -1,7 +1,7 @@
 """Data: whole image-classification sets as arrays, the seeded split of each, and the order of its batches."""
 
 from bn_ablate.data.batches import batch_indices
-from bn_ablate.data.catalog import available, damage, extent_of, load, prepare
+from bn_ablate.data.catalog import available, damage, extent_of, load, prepare, prepared
 from bn_ablate.data.dataset import DataError, Dataset, DataSettingError, Extent
 from bn_ablate.data.splits import Split, draw_split, draw_splits
 from bn_ablate.data.standardize import moments
@@ -21,4 +21,5 @@ __all__ = [
     "load",
     "moments",
     "prepare",
+    "prepared",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import io
 import json
 import os
@@ -17,9 +16,11 @@ from typing import TYPE_CHECKING
 
 import platformdirs
 
+from bn_ablate.config.errors import nearest
 from bn_ablate.config.given import place
+from bn_ablate.config.names import NAME
 from bn_ablate.data.dataset import DataError, Dataset, DataSettingError, Extent
-from bn_ablate.data.records import extent, open_arrays
+from bn_ablate.data.records import extent, open_arrays, unfit
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
@@ -88,9 +89,28 @@ def damage(name: str, sha256: str, data_dir: Path | None = None) -> list[str]:
 
 
 def available(data_dir: Path | None = None) -> tuple[str, ...]:
-    """The names `load` knows: those with a built-in builder, then what else is prepared on this machine."""
-    prepared = {path.name for root in _roots(data_dir) if root.is_dir() for path in root.iterdir() if _versions(path)}
-    return *BUILT_IN, *sorted(prepared.difference(BUILT_IN))
+    """The names of what `load` can use: those with a built-in builder, then what else is prepared on this machine."""
+    refused = prepared(data_dir)
+    return tuple(name for name in dict.fromkeys((*BUILT_IN, *refused)) if not refused.get(name))
+
+
+def prepared(data_dir: Path | None = None) -> dict[str, str]:
+    """Every data set that is prepared on this machine, by name, and why `load` cannot use it; nothing where it can.
+
+    It goes by what the data set says of itself; whether all images have one size, say, only reading them tells.
+    """
+    found = {path.name for root in _roots(data_dir) if root.is_dir() for path in root.iterdir() if _versions(path)}
+    return {name: _why_not(name, data_dir) for name in sorted(found)}
+
+
+def _why_not(name: str, data_dir: Path | None) -> str:
+    if not re.fullmatch(NAME, name):
+        return "a study cannot say this name"
+    try:
+        folder = _locate(name, data_dir)
+    except DataError as error:
+        return str(error)
+    return unfit(folder) if folder else ""
 
 
 def _roots(data_dir: Path | None) -> tuple[Path, Path]:
@@ -131,9 +151,8 @@ def _locate(name: str, data_dir: Path | None) -> Path | None:
             'prepare it again with download_and_prepare(file_format="array_record")'
         )
     known = available(data_dir)
-    nearest = difflib.get_close_matches(name, known, n=1)
     raise DataSettingError(
-        f"no data set is called {name!r}{f'; perhaps you meant {nearest[0]!r}' if nearest else ''}. "
+        f"no data set is called {name!r}{nearest(name, known) or '.'} "
         f"Known are {', '.join(known)}, and any that TFDS has prepared as array_record in "
         f"{' or '.join(map(str, _roots(data_dir)))}",
         "data.name",

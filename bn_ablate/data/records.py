@@ -17,6 +17,8 @@ from bn_ablate.data.dataset import DataError, Dataset, Extent, fingerprint
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
 
+PAIR = ("image", "label")
+"""The features that are taken where a data set does not say which ones belong together."""
 _CHUNK = 1024  # records decoded at once
 _FILES = ("images.npy", "labels.npy", "facts.json")
 _SUMS = "SHA256SUMS"
@@ -108,28 +110,49 @@ def extent(folder: Path) -> Extent:
     return Extent(image if len(image) == 3 else (*image, 1), builder.info.features[label_key].num_classes, n_examples)
 
 
-def _keys(info: tfds.core.DatasetInfo, folder: Path) -> tuple[str, str]:
-    """The names of the image and the label feature."""
+def unfit(folder: Path) -> str:
+    """Why the data set prepared in `folder` is not one for image classification, by its description; or nothing."""
     import tensorflow_datasets as tfds
 
-    keys = info.supervised_keys or ("image", "label")
+    if (folder / "arrays").is_dir():
+        return ""  # it has been read
     try:
-        image, label = (info.features[key] for key in keys)
-        fits = (
-            image.np_dtype == np.uint8
-            and len(image.shape) in (2, 3)
-            and isinstance(label, tfds.features.ClassLabel)
-            and label.num_classes
-            and "train" in info.splits
-        )
-    except (KeyError, TypeError, ValueError, AttributeError):
-        fits = False
-    if not fits:
+        return _unfit(tfds.builder_from_directory(folder).info)
+    except Exception as error:  # whatever TFDS makes of a description that it cannot read
+        return f"its description cannot be read ({error})"
+
+
+def _keys(info: tfds.core.DatasetInfo, folder: Path) -> tuple[str, str]:
+    """The names of the image and the label feature."""
+    if reason := _unfit(info):
         raise DataError(
             f"{folder} is not a data set for image classification, which has a train split, a uint8 image and a class "
-            f"label; {info.name} has the splits {', '.join(info.splits)} and {info.features!r}"
+            f"label: {reason}"
         )
-    return keys
+    return info.supervised_keys or PAIR
+
+
+def _unfit(info: tfds.core.DatasetInfo) -> str:
+    """What keeps a data set from being one of labelled images, or nothing."""
+    import tensorflow_datasets as tfds
+
+    keys = info.supervised_keys or PAIR
+    if "train" not in info.splits:
+        return f"it has no train split, but {', '.join(info.splits) or 'none'}"
+    if len(keys) != 2 or not all(isinstance(key, str) for key in keys):
+        return f"its examples are not pairs of an image and a label, but {keys}"
+    for key in keys:
+        if key not in info.features:
+            return f"it has no {key} among its features, which are {', '.join(info.features)}"
+    image, label = (info.features[key] for key in keys)
+    shape, kind = getattr(image, "shape", None), getattr(image, "np_dtype", None)
+    if not isinstance(shape, tuple) or len(shape) not in (2, 3):
+        return f"its {keys[0]} is no image, of two or three axes, but {image!r}"
+    if kind != np.uint8:
+        return f"its images are {np.dtype(kind).name if kind else 'of no type'}, not uint8"
+    if not isinstance(label, tfds.features.ClassLabel) or not label.num_classes:
+        return f"its {keys[1]} is no class, but {label!r}"
+    return ""
 
 
 def _read_split(source: Any, image_key: str, label_key: str) -> tuple[np.ndarray, np.ndarray]:

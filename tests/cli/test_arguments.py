@@ -99,7 +99,7 @@ def test_help_ends_with_0(bn: Bn, args: list[str]) -> None:
 def test_an_unknown_data_set_ends_with_2_and_leaves_nothing(bn: Bn, config: Path, tmp_path: Path) -> None:
     done = bn("run", config, "--results", tmp_path / "results", "--set", "data.name=digts", "--wandb", "disabled")
     assert done.status == 2
-    assert "tiny: 1 problem\n  data.name: no data set is called 'digts'; perhaps you meant 'digits'" in done.err
+    assert "tiny: 1 problem\n  data.name: no data set is called 'digts'; did you mean 'digits'?" in done.err
     assert list(tmp_path.iterdir()) == [config]
 
 

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download.checksums import compute_url_info
 
-from bn_ablate.data import DataError, available, extent_of, load, prepare
+from bn_ablate import cli
+from bn_ablate.data import DataError, available, extent_of, load, prepare, prepared
 from bn_ablate.data.builders import BUILDERS
 from bn_ablate.data.dataset import fingerprint
 
@@ -285,6 +287,45 @@ def test_what_tfds_has_prepared_is_found_by_name(tmp_path, write_tfds):
     assert load("shapes", tmp_path / "given").images.max() == 4
 
 
+def test_only_what_can_be_used_is_known_and_the_rest_has_its_reason(tmp_path, write_tfds, monkeypatch, capsys):
+    floats = {"image": np.zeros((2, 3, 1), np.float32), "label": 0}
+    row = {"image": np.zeros(4, np.float32), "label": 0}
+    tensor = tfds.features.Tensor
+    write_tfds(tmp_path / "own", "shapes", examples(1))
+    write_tfds(tmp_path / "own", "floats", {"train": [floats]}, tensor(shape=(2, 3, 1), dtype=np.float32))
+    write_tfds(tmp_path / "own", "rows", {"train": [row]}, tensor(shape=(4,), dtype=np.float32))
+    write_tfds(tmp_path / "tfds", "values", examples(1), label=tfds.features.Scalar(dtype=np.int64))
+    write_tfds(tmp_path / "tfds", "tests", {"test": examples(1)["train"]})
+    write_tfds(tmp_path / "tfds", "unpaired", examples(1), keys=("picture", "label"))
+    write_tfds(tmp_path / "tfds", "_hidden", examples(1))
+    info = write_tfds(tmp_path / "own", "records", examples(1)) / "dataset_info.json"
+    info.write_text(info.read_text().replace('"fileFormat": "array_record"', '"fileFormat": "tfrecord"'))
+    (write_tfds(tmp_path / "own", "torn", examples(1)) / "features.json").write_text("{")
+    reasons = {
+        "floats": "its images are float32, not uint8",
+        "rows": "its image is no image, of two or three axes, but Tensor",
+        "values": "its label is no class, but Scalar",
+        "tests": "it has no train split, but test",
+        "unpaired": "it has no picture among its features, which are image, label",
+        "_hidden": "a study cannot say this name",
+        "records": "is not in the array_record format",
+        "torn": "its description cannot be read",
+    }
+    assert available() == (*BUILDERS, "shapes")
+    found = prepared()
+    assert {name for name, reason in found.items() if not reason} == {"shapes"}
+    assert found.keys() == {*reasons, "shapes"}
+    for name, reason in reasons.items():
+        assert reason in found[name]
+        with pytest.raises(DataError):
+            load(name if name != "_hidden" else "hidden")
+    capsys.readouterr()
+    assert cli.main(["data"]) == 0
+    usable, rest = capsys.readouterr().out.split("\nprepared on this machine, but not to be used:\n")
+    assert usable.split() == [*BUILDERS, "shapes"]
+    assert rest == "".join(f"{name}: {found[name]}\n" for name in sorted(reasons))
+
+
 def test_unfinished_versions_are_passed_over(tmp_path, write_tfds):
     folder = write_tfds(tmp_path / "own", "shapes", examples(1))
     folder.rename(folder.parent / "incomplete.ABCDEF_1.0.0")
@@ -320,7 +361,7 @@ def test_another_format_is_refused_but_stands_not_in_the_way(tmp_path, write_tfd
     ("name", "nearest"), [("digit", "digits"), ("fashion-mnist", "fashion_mnist"), ("cifar_10", "cifar10")]
 )
 def test_an_unknown_name_is_refused_with_the_nearest(name, nearest):
-    with pytest.raises(DataError, match=f"no data set is called '{name}'; perhaps you meant '{nearest}'. Known are"):
+    with pytest.raises(DataError, match=rf"no data set is called '{name}'; did you mean '{nearest}'\? Known are"):
         load(name)
 
 
