@@ -9,9 +9,10 @@ import pytest
 
 from bn_ablate.config import ConfigError, build_study, hypotheses, names
 from bn_ablate.config.errors import MOST_NAMED
+from bn_ablate.config.factors import FACTORS
 from bn_ablate.config.hypotheses import KINDS
 from bn_ablate.config.lane import SECTIONS
-from bn_ablate.config.names import FACTORS, METRICS
+from bn_ablate.config.names import METRICS
 from bn_ablate.config.only import check_only
 from bn_ablate.config.schema import Data, Study
 from bn_ablate.config.synonyms import ELSEWHERE, KEYS, NOTES, VALUES, spelled
@@ -96,6 +97,7 @@ MEANT = [
     ({"axes": {"train.learning_rate": [0.1]}}, "learning_rate"),
     ({"axes": {"layers": [2]}}, "depth"),
     ({"axes": {"widht": [2]}}, "width"),
+    ({"axes": {"dtype": ["float32"]}}, "precision"),
 ]
 
 
@@ -107,8 +109,8 @@ def test_what_was_meant_is_offered(table: dict[str, Any], meant: str | None) -> 
 @pytest.mark.parametrize(
     ("table", "telling"),
     [
-        ({"axes": {"precision": ["float32"]}}, "train.precision is a setting that all lanes of a study share"),
-        ({"axes": {"dtype": ["float32"]}}, "train.precision is a setting that all lanes of a study share"),
+        ({"axes": {"n_validation": [100]}}, "data.n_validation is a setting that all lanes of a study share"),
+        ({"axes": {"dataset": ["mnist"]}}, "data.name is a setting that all lanes of a study share"),
         ({"axes": {"seed": [0, 1]}}, "how many seeds there are stands at the top of a study, as seeds = 10"),
         ({"train": {"epochs": 3}}, NOTES["epochs"]),
         ({"axes": {"n_epochs": [3]}}, NOTES["epochs"]),
