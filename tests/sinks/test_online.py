@@ -15,6 +15,7 @@ import pytest
 from bn_ablate.results import Results, seal, verify
 from bn_ablate.results.files import write_text
 from bn_ablate.sinks import SinkError, publish, session, setup
+from tests.results import made_up
 from tests.sinks.conftest import KEY
 from tests.sinks.reading import check_lane
 from tests.sinks.server import ENTITY, Service
@@ -23,13 +24,8 @@ from tests.sinks.server import ENTITY, Service
 def test_every_lane_online_says_what_the_store_says(
     results: Results, service: Service, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    claim = {
-        "id": "gap.pre",
-        "claim": "C4",
-        "statement": "BN narrows the gap.",
-        "verdict": "supported",
-        "metric": "gap",
-    }
+    claim = made_up.claim("gap.pre") | {"claim": "C4", "verdict": "supported", "metric": "gap"}
+    claim |= {"statement": "BN narrows the gap."}
     claim |= {"estimate": -0.25, "interval": [-0.5, -0.125], "p": 0.03125, "p_adjusted": 0.0625, "margin": 0.0}
     write_text(results.path / "claims.json", json.dumps({"study": "small", "alpha": 0.05, "hypotheses": [claim]}))
     seal(results.path)
@@ -53,7 +49,7 @@ def test_every_lane_online_says_what_the_store_says(
     means = results.lanes.filter(status="ok").group_by("dropout_rate", "placement", maintain_order=True)
     assert [row[column] for row in cells["data"]] == pytest.approx(means.agg(pl.mean("gap"))["gap"].to_list())
     said = dict(zip(verdicts["columns"], verdicts["data"][0], strict=True))
-    assert (said["statement"], said["reason"]) == ("BN narrows the gap.", None)
+    assert (said["statement"], said["reason"]) == ("BN narrows the gap.", "words")
     assert (said["estimate"], said["low"], said["high"], said["p_adjusted"]) == (-0.25, -0.5, -0.125, 0.0625)
 
     assert all(artifact.committed for artifact in service.artifacts)
