@@ -64,6 +64,7 @@ def test_an_axis_that_acts_nowhere_is_refused(axes: dict[str, list[Any]], base: 
         ("optimizer", ["adam", "sgd", "adamw"], '"adam" and "adamw"'),
         ("warmup_steps", [0, 1, 5], "0 and 1"),
         ("dropout_site", ["block", "last"], '"block" and "last"'),
+        ("norm_batch_size", [64, None, 32], "64 and null"),
     ],
 )
 def test_levels_that_are_the_same_network_are_refused(axis: str, levels: list[Any], same: str) -> None:

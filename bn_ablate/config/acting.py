@@ -118,6 +118,12 @@ def _stays_zero(lane: LaneSettings) -> bool:
     return lane.train.trainable == "all_but_bias" and lane.norm.bias_init == 0
 
 
+def same_ghost_batches(lane: LaneSettings) -> tuple[int | None, ...]:
+    """The examples that are normalized together: None where they are the whole training batch."""
+    size = lane.norm.batch_size
+    return (None,) if size == lane.train.batch_size else (size,)
+
+
 def same_warmups(lane: LaneSettings) -> tuple[int, ...]:
     """The steps of the warm-up: the first of them has the full rate where there is one."""
     none = (0, 1)

@@ -33,6 +33,7 @@ from bn_ablate.config.acting import (
     WITH_TRAINED_KERNELS,
     same_affines,
     same_coverages,
+    same_ghost_batches,
     same_optimizers,
     same_placements,
     same_sites,
@@ -150,10 +151,10 @@ class Norm(Section):
     bias_init: Annotated[Float32, Factor(traced=True, prefix="beta", acts=WITH_BIAS)] = Field(
         0.0, description="what every bias (beta) starts from"
     )
-    batch_size: Annotated[Count | None, Factor(axis="norm_batch_size", traced=False, prefix="bnb", acts=WITH_BN)] = (
-        Field(
-            None, description="examples that share their statistics in training (ghost BN); the whole batch when absent"
-        )
+    batch_size: Annotated[
+        Count | None, Factor(axis="norm_batch_size", traced=False, prefix="bnb", acts=WITH_BN, alike=same_ghost_batches)
+    ] = Field(
+        None, description="examples that share their statistics in training (ghost BN); the whole batch when absent"
     )
 
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from bn_ablate.config.acting import ALWAYS
 from bn_ablate.config.errors import Problem
 from bn_ablate.config.factors import FACTORS
 from bn_ablate.config.hypotheses import SIGNS
@@ -96,10 +97,12 @@ def _shared(who: str, one: Sequence[Cell], other: Sequence[Cell]) -> str | None:
     axes = [axis for axis in first if first[axis] != second[axis]]
     where = [f"{axis} = {json.dumps(level)}" for axis, level in first.items() if axis not in axes]
     levels = [", ".join(f"{axis} = {json.dumps(cell[axis])}" for axis in axes) for cell in (first, second)]
-    acts = "; ".join(f"{axis} acts {FACTORS[axis].acts.words}" for axis in axes)
+    acts = "; ".join(f"{axis} acts {FACTORS[axis].acts.words}" for axis in axes if FACTORS[axis].acts is not ALWAYS)
     remedy = _remedy([cell for pair in twins for cell in pair], [*one, *other])
     at = f" at {', '.join(where)}" if where else ""
-    return f"{who} the same network: {' and '.join(levels)} make no difference{at} ({acts}); {remedy}"
+    return (
+        f"{who} the same network: {' and '.join(levels)} make no difference{at}{f' ({acts})' if acts else ''}; {remedy}"
+    )
 
 
 def _remedy(same: Sequence[Cell], cells: Sequence[Cell]) -> str:
