@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 _WHERE = {
     "ConfigError": "config",
+    "Dataset": "data",
     "Results": "results",
     "ResultsError": "results",
     "Study": "config",
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from bn_ablate.alone import TrainedLane, train_lane
     from bn_ablate.analysis import write_report
     from bn_ablate.config import ConfigError, Study, build_study, load_study
+    from bn_ablate.data import Dataset
     from bn_ablate.plan import make_plan
     from bn_ablate.results import Results, ResultsError, open_results, verify
     from bn_ablate.sinks import publish
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ConfigError",
+    "Dataset",
     "Results",
     "ResultsError",
     "Study",

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bn_ablate.config import Study
 from bn_ablate.config.given import place, whole_number
 from bn_ablate.plan import Plan, make_plan, restrict
-from bn_ablate.study import RunProgress, Strategy, run
+from bn_ablate.study import RunProgress, Strategy, plan_for, run
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from bn_ablate.data import Dataset
     from bn_ablate.results import Results
 
 TOLERANCE = {"final_test_accuracy": 0.02, "final_train_accuracy": 0.02}
@@ -48,6 +49,7 @@ def rerun(
     strategy: Strategy = "auto",
     at_once: int | None = None,
     memory: int | None = None,
+    data: Dataset | None = None,
     data_dir: Path | None = None,
     on_progress: Callable[[RunProgress], None] | None = None,
 ) -> Rerun:
@@ -65,7 +67,7 @@ def rerun(
     from bn_ablate.results import ResultsError, Store, compare, locked, open_results
     from bn_ablate.results.origins import changes
 
-    whole, results = study if isinstance(study, Plan) else make_plan(study), place(results)
+    whole, results = plan_for(study, data), place(results)
     part = restrict(whole, only)
     folder = results / part.study.name
     if (folder / "manifest.json").is_file():
@@ -82,6 +84,7 @@ def rerun(
         strategy=strategy,
         at_once=at_once or 1,
         memory=memory,
+        data=data,
         data_dir=data_dir,
         on_progress=on_progress,
         like=() if as_asked else list(before.usable(part).values()),
@@ -120,6 +123,7 @@ def verify_lanes(
     n: int,
     *,
     draw: int | None = None,
+    data: Dataset | None = None,
     data_dir: Path | None = None,
     on_lane: Callable[[Again], None] | None = None,
 ) -> list[Again]:
@@ -152,7 +156,7 @@ def verify_lanes(
         levels = lane.cell.levels | {"seed": lane.seed}
         with TemporaryDirectory() as place:
             part = restrict(plan, levels)
-            again = run(part, place, data_dir=data_dir, like=[before[lane.id]] if lane.id in before else ())
+            again = run(part, place, data=data, data_dir=data_dir, like=[before[lane.id]] if lane.id in before else ())
             differences = compare(stored, again)
             if differences is None:
                 raise ResultsError(f"{folder}: the lane {lane.id} could not be trained again")

@@ -63,6 +63,7 @@ def run(
     strategy: Strategy = "auto",
     at_once: int = 1,
     memory: int | None = None,
+    data: Dataset | None = None,
     data_dir: Path | None = None,
     on_progress: Callable[[RunProgress], None] | None = None,
     old: Old = "refuse",
@@ -75,6 +76,8 @@ def run(
     finished are published before the exception goes on. Lanes are trained in shards that fit into `memory` bytes; when
     not given, half of what the machine, or its accelerator, has. Where that does not suffice, shards are halved.
     With strategy `map`, `at_once` lanes go through a step together on each device.
+
+    The data set is that of `data.name`, or `data`, as of `Dataset.from_arrays`, whose name the study then takes.
 
     What is stored of the study is held to the code, versions and data of now. Lanes of other code or versions end the
     run before it trains, unless `old` says to `retrain` them or to `keep` them, which the manifest then records; lanes
@@ -93,14 +96,14 @@ def run(
     from bn_ablate.results import Store, locked, open_results, refuse_inside
     from bn_ablate.results.provenance import provenance_of
 
-    plan = study if isinstance(study, Plan) else make_plan(study)
+    plan = plan_for(study, data)
     one_word("strategy", strategy, get_args(Strategy))
     one_word("old", old, ("refuse", "retrain", "keep"))
     at_once = whole_number("at_once", at_once)
     memory = None if memory is None else whole_number("memory", memory)
     results = place(results)
     refuse_inside(results)
-    engine = Engine(_data_of(plan, data_dir), strategy, at_once=at_once)
+    engine = Engine(_data_of(plan, data, data_dir), strategy, at_once=at_once)
     store = Store(results / plan.study.name, provenance_of(engine), old)
     used = store.usable(plan)
     if len(used) == plan.n_lanes and (published := _published(store, plan, used)):
@@ -142,17 +145,36 @@ def _named(plan: Plan) -> Iterator[None]:
         raise ConfigError(plan.study.name, [Problem(error.key, str(error))]) from None
 
 
-def _data_of(plan: Plan, data_dir: Path | None) -> Dataset:
+def plan_for(study: Study | Plan, data: Dataset | None) -> Plan:
+    """The plan of `study`, on `data` where that is given.
+
+    Raises:
+        ConfigError: the settings do not fit together, or a plan is one for other data.
+    """
+    if isinstance(study, Plan):
+        if data and study.study.data.name != data.name:
+            problem = Problem("data", f"is {data.name!r}, and the plan is one for {study.study.data.name!r}")
+            raise ConfigError(study.study.name, [problem])
+        return study
+    if data:
+        study = study.model_copy(update={"data": study.data.model_copy(update={"name": data.name})})
+    return make_plan(study)
+
+
+def _data_of(plan: Plan, data: Dataset | None, data_dir: Path | None) -> Dataset:
     """The data set of `plan`, which can be divided as each of its groups asks: found out before anything is written.
 
     Raises:
         ConfigError: there is none of that name, or it cannot be divided so.
         DataError: it cannot be had, or is damaged.
     """
-    from bn_ablate.data import draw_split, load
+    from bn_ablate.data import DataSettingError, draw_split, load
 
     with _named(plan):
-        dataset = load(plan.study.data.name, data_dir)
+        dataset = data or load(plan.study.data.name, data_dir)
+        if dataset.holds_vectors and (needing := {g.settings.model.architecture for g in plan.groups} - {"mlp"}):
+            said = f"= {min(needing)} takes images, and {dataset.name} holds vectors; an mlp takes them"
+            raise DataSettingError(said, "model.architecture")
         for settings in dict.fromkeys(group.settings.data for group in plan.groups):
             draw_split(dataset, settings, plan.seeds[0])
     return dataset

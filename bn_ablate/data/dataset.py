@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Int32, UInt8
+from jaxtyping import Float32, Int32, UInt8
+
+from bn_ablate.config.names import NAME
+
+Images = UInt8[np.ndarray, "examples height width channels"] | Float32[np.ndarray, "examples height width channels"]
+"""Images; vectors are images of one pixel, with a channel for each number."""
 
 
 class DataError(Exception):
-    """A data set cannot be had as asked; the message says which, where, and what to do."""
+    """A data set is not available as asked; the message says which, where, and what to do."""
 
 
 class DataSettingError(DataError):
@@ -40,7 +46,7 @@ class Dataset:
 
     name: str
     version: str
-    images: UInt8[np.ndarray, "examples height width channels"]
+    images: Images
     labels: Int32[np.ndarray, " examples"]
     n_classes: int
     n_official_train: int
@@ -51,10 +57,86 @@ class Dataset:
         """How large it is."""
         return Extent(self.images.shape[1:], self.n_classes, len(self.labels))
 
+    @property
+    def holds_vectors(self) -> bool:
+        """Whether its examples are vectors, kept as images of one pixel."""
+        return self.images.shape[1:3] == (1, 1)
 
-def fingerprint(
-    images: UInt8[np.ndarray, "examples height width channels"], labels: Int32[np.ndarray, " examples"]
-) -> str:
+    @classmethod
+    def from_arrays(
+        cls,
+        x: Any,
+        y: Any,
+        *,
+        x_test: Any = None,
+        y_test: Any = None,
+        name: str = "arrays",
+        n_classes: int | None = None,
+    ) -> Dataset:
+        """A data set of arrays, for `run`, `train_lane` and the like.
+
+        Args:
+            x: images, (examples, height, width) or (examples, height, width, channels), or vectors, (examples,
+                features); uint8, or floats, which are kept as float32.
+            y: labels, (examples,): whole numbers from 0.
+            x_test, y_test: the data set's own test split, for `data.split = "official"`; none where not given.
+            name: what results call it.
+            n_classes: the largest label and one, where not given.
+
+        Raises:
+            DataError: the arrays are not that: another shape or type, values that are not finite, no two classes.
+        """
+        if not re.fullmatch(NAME, name):
+            raise DataError(f"name = {name!r} is none for a data set: letters, digits, '.', '_' and '-'")
+        if (x_test is None) != (y_test is None):
+            raise DataError("x_test and y_test go together: give both, or neither")
+        images, labels = _examples(name, "", x, y)
+        n_train = len(labels)
+        if x_test is not None:
+            more, their_labels = _examples(name, "_test", x_test, y_test)
+            if (more.shape[1:], more.dtype) != (images.shape[1:], images.dtype):
+                raise DataError(
+                    f"{name}: x_test has examples of shape {more.shape[1:]} and {more.dtype}, "
+                    f"x of {images.shape[1:]} and {images.dtype}"
+                )
+            images, labels = np.concatenate([images, more]), np.concatenate([labels, their_labels])
+        classes = int(labels.max()) + 1 if n_classes is None else n_classes
+        if labels.max() >= classes or len(np.unique(labels)) < 2:
+            raise DataError(
+                f"{name}: labels are to be of two classes or more, from 0 to n_classes - 1 = {classes - 1}; "
+                f"they go from {labels.min()} to {labels.max()}, and are {len(np.unique(labels))} different ones"
+            )
+        images.setflags(write=False)
+        labels.setflags(write=False)
+        return cls(name, "arrays", images, labels, classes, n_train, fingerprint(images, labels))
+
+
+def _examples(name: str, which: str, x: Any, y: Any) -> tuple[Images, Int32[np.ndarray, " examples"]]:
+    """A copy of images and labels in their types and shapes."""
+    images, labels = np.asarray(x), np.asarray(y)
+    if images.dtype != np.uint8 and not np.issubdtype(images.dtype, np.floating):
+        raise DataError(f"{name}: x{which} is {images.dtype}; uint8 and floats are taken, as of x.astype('float32')")
+    if images.ndim not in (2, 3, 4) or not images.size:
+        raise DataError(
+            f"{name}: x{which} has the shape {images.shape}; images are (examples, height, width) or (examples, "
+            "height, width, channels), vectors (examples, features)"
+        )
+    if labels.shape != images.shape[:1] or not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0:
+        raise DataError(
+            f"{name}: y{which} is {labels.dtype} of shape {labels.shape}; it is to be whole numbers from 0, one for "
+            f"each of the {len(images)} examples of x{which}"
+        )
+    kind = np.uint8 if images.dtype == np.uint8 else np.float32
+    with np.errstate(over="ignore"):
+        images = np.array(images, kind, order="C")
+    if not np.isfinite(images).all():
+        bad = int(np.flatnonzero(~np.isfinite(images.reshape(len(images), -1)).all(1))[0])
+        raise DataError(f"{name}: x{which}[{bad}] holds values that are not finite numbers of float32")
+    shape = {2: (len(images), 1, 1, -1), 3: (*images.shape, 1), 4: images.shape}[images.ndim]
+    return images.reshape(shape), labels.astype(np.int32)
+
+
+def fingerprint(images: Images, labels: Int32[np.ndarray, " examples"]) -> str:
     """SHA-256, in hexadecimal, of the type, shape and bytes of both arrays."""
     digest = hashlib.sha256()
     for array in (images, labels):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from jaxtyping import Float32
 
@@ -19,23 +21,25 @@ def moments(
 
     `settings.standardize` = `channel`: one pair a channel, `(1, 1, channels)`. `feature`: one pair a pixel and channel,
     `(height, width, channels)`. `none`: 0 and 1, `(1, 1, channels)`: the raw values 0 to 255. The variance is
-    biased (divided by n). A standard deviation of 0 is given as 1, so that what is constant becomes 0. Sums are of
-    integers and exact, the rest is float64, and the result float32.
+    biased (divided by n). A standard deviation of 0 is given as 1, so that what is constant becomes 0. Sums of uint8
+    images are of integers and exact; those of float32 data are of float64, the variance around the mean. The result is
+    float32.
     """
     if settings.standardize == "none":
         shape = (1, 1, dataset.images.shape[-1])
         return np.zeros(shape, np.float32), np.ones(shape, np.float32)
-    total = np.zeros(dataset.images.shape[1:], np.int64)
-    total_of_squares = np.zeros_like(total)
-    for begin in range(0, split.train.size, _CHUNK):
-        chunk = dataset.images[split.train[begin : begin + _CHUNK]].astype(np.int64)
-        total += chunk.sum(axis=0)
-        total_of_squares += np.square(chunk).sum(axis=0)
-    n = split.train.size
-    if settings.standardize == "channel":
-        n *= dataset.images[0, ..., 0].size
-        total, total_of_squares = (x.sum(axis=(0, 1), keepdims=True) for x in (total, total_of_squares))
-    mean = total / n
-    variance = total_of_squares / n - np.square(mean)
+    axes = (0, 1) if settings.standardize == "channel" else ()
+    exact = dataset.images.dtype == np.uint8
+
+    def average(of: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """The mean of `of(images)` over the training examples and, for `channel`, over their places."""
+        chunks = (split.train[begin : begin + _CHUNK] for begin in range(0, split.train.size, _CHUNK))
+        kind = np.int64 if exact else np.float64
+        total = sum(of(dataset.images[chunk].astype(kind)).sum(axis=0) for chunk in chunks)
+        total = np.asarray(total).sum(axis=axes, keepdims=True)
+        return np.asarray(total / (split.train.size * dataset.images[0].size / total.size))
+
+    mean = average(lambda images: images)
+    variance = average(np.square) - np.square(mean) if exact else average(lambda images: np.square(images - mean))
     std = np.sqrt(np.where(variance > 0.0, variance, 1.0))
     return mean.astype(np.float32), std.astype(np.float32)

@@ -1,11 +1,11 @@
-"""The data as the program sees it: one uint8 copy on the device, and index arrays by seed."""
+"""The data as the program sees it: one copy on the device, of the type that it has, and index arrays by seed."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, UInt8
+from jaxtyping import Array, Float, Int, Shaped
 
 
 class SeedExamples(NamedTuple):
@@ -28,7 +28,7 @@ class SeedExamples(NamedTuple):
 class Examples(NamedTuple):
     """The whole data set."""
 
-    images: UInt8[Array, "examples height width channels"]
+    images: Shaped[Array, "examples height width channels"]
     labels: Int[Array, " examples"]
 
     def take(

@@ -55,7 +55,7 @@ def _estimate(study: Any) -> dict[str, int]:
     from bn_ablate.study import _data_of
 
     plan = make_plan(study)
-    machine = Engine(_data_of(plan, None)).machine()
+    machine = Engine(_data_of(plan, None, None)).machine()
     lanes = shard_bytes(plan.groups[0].settings, plan.n_lanes, len(plan.seeds), machine)
     return {"lanes": lanes, "process": PROGRAM_BYTES}
 
