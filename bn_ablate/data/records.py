@@ -143,7 +143,7 @@ def _unfit(info: tfds.core.DatasetInfo) -> str:
         return f"its examples are not pairs of an image and a label, but {keys}"
     for key in keys:
         if key not in info.features:
-            return f"it has no {key} among its features, which are {', '.join(info.features)}"
+            return f"it has no {key} among its features, which are {', '.join(sorted(info.features))}"
     image, label = (info.features[key] for key in keys)
     shape, kind = getattr(image, "shape", None), getattr(image, "np_dtype", None)
     if not isinstance(shape, tuple) or len(shape) not in (2, 3):

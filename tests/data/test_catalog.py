@@ -76,7 +76,7 @@ def test_how_large_a_data_set_is_is_read_without_decoding_it(digits, digits_dir,
     assert extent_of("shapes", tmp_path) == ((2, 3, 1), 3, 7)
     assert not (folder / "arrays").exists()
     assert load("shapes", tmp_path).extent == extent_of("shapes", tmp_path)
-    with pytest.raises(DataError, match="no data set is called 'shpes'; perhaps you meant 'shapes'"):
+    with pytest.raises(DataError, match="no data set is called 'shpes'; did you mean 'shapes'"):
         extent_of("shpes", tmp_path)
 
 
