@@ -252,9 +252,9 @@ def test_the_times_of_studies_and_their_sum(console: Console) -> None:
     def took(name: str, lanes: int, compiling: float, training: float) -> Any:
         timing = {"compile_seconds": compiling, "train_seconds": training}
         manifest = {"timing": timing, "device": {"count": 2, "kind": "cpu"}}
-        return SimpleNamespace(name=name, lanes=SimpleNamespace(height=lanes), manifest=manifest)
+        return SimpleNamespace(name=name, networks=SimpleNamespace(height=lanes), manifest=manifest)
 
-    untimed = SimpleNamespace(name="old", lanes=SimpleNamespace(height=5), manifest={})
+    untimed = SimpleNamespace(name="old", networks=SimpleNamespace(height=5), manifest={})
     terminal.show_times(console, [took("c1", 1000, 61.4, 59.0), took("c2", 500, 10.0, 3600.0), untimed])
     table = [cells_of(line) for line in lines_of(console) if line.startswith("│")]
     assert table == [
