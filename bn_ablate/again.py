@@ -82,7 +82,7 @@ def rerun(
         part,
         results,
         strategy=strategy,
-        at_once=at_once or 1,
+        at_once=1 if at_once is None else at_once,
         memory=memory,
         data=data,
         data_dir=data_dir,
