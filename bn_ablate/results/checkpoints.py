@@ -96,7 +96,7 @@ class Checkpoint:
         begun = time.monotonic()
         content = io.BytesIO()
         np.savez(content, allow_pickle=False, **arrays)
-        packed = content.getbuffer()
+        packed = content.getvalue()
         digest = hashlib.sha256(packed).hexdigest()
         said = {"format": CHECKPOINT_FORMAT, "key": key, "provenance": asdict(self._provenance), "sha256": digest}
         with whole_file(self.path) as temporary, temporary.open("wb") as file:

@@ -79,7 +79,7 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", errors="surrogateescape")  # a name of a file may be no text
 
 
-def write_bytes(path: Path, content: bytes | memoryview) -> None:
+def write_bytes(path: Path, content: bytes) -> None:
     """Write `content`, whole or not at all."""
     with whole_file(path) as temporary:
         temporary.write_bytes(content)
@@ -121,7 +121,7 @@ def write_table(path: Path, table: pl.DataFrame) -> None:
     """Write `table` as Parquet, whole or not at all; the same table gives the same bytes."""
     buffer = io.BytesIO()  # written by Python, which passes on what the system refuses; polars does not always
     table.write_parquet(buffer, compression="zstd", statistics=False)
-    write_bytes(path, buffer.getbuffer())
+    write_bytes(path, buffer.getvalue())
 
 
 def sha256_of(path: Path) -> str:
