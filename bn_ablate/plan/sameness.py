@@ -33,16 +33,17 @@ def idle_axes(study: Study, cells: Sequence[Cell]) -> Iterator[Problem]:
 
 
 def levels_alike(axis: str, cells: Sequence[Cell]) -> list[tuple[Any, Any]]:
-    """The pairs of levels of `axis` that are the same network in every cell that has both."""
+    """The pairs of levels of `axis` that are in the same cells, and in each of them the same network."""
     if len({cell.settings for cell in cells}) == len(cells):
         return []
+    alone = Counter(cell.levels[axis] for cell in cells)
     together, same = Counter[tuple[Any, Any]](), Counter[tuple[Any, Any]]()
     for members in _differing_in(axis, cells):
         for one, other in itertools.combinations(members, 2):
             pair = one.levels[axis], other.levels[axis]
             together[pair] += 1
             same[pair] += one.settings == other.settings
-    return [pair for pair, times in together.items() if same[pair] == times]
+    return [pair for pair, times in together.items() if same[pair] == times == alone[pair[0]] == alone[pair[1]]]
 
 
 def _differing_in(axis: str, cells: Iterable[Cell]) -> Iterable[list[Cell]]:

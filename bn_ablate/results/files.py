@@ -32,15 +32,14 @@ class ResultsError(Exception):
 def whole_file(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, renamed to it when the block ends well and removed when it does not.
 
-    What it replaces is a regular file; where `path` is a link, that which the link leads to.
+    What it replaces is a regular file, or a link, not what the link leads to.
 
     Raises:
         ResultsError: it cannot be written, or is a folder, a device or a pipe, which stays as it is.
     """
     with _told(path):
-        said, path = path, Path(os.path.realpath(path))
-        if os.path.lexists(path) and not path.is_file():
-            raise ResultsError(f"{said}: is {'a folder' if path.is_dir() else 'no regular file'}, and stays as it is")
+        if os.path.lexists(path) and not path.is_symlink() and not path.is_file():
+            raise ResultsError(f"{path}: is {'a folder' if path.is_dir() else 'no regular file'}, and stays as it is")
         temporary = _temporary(path)
         temporary.touch(exist_ok=False)  # not by mkstemp, whose files are for their owner alone, whatever the umask
         try:
@@ -88,14 +87,15 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_output(path: Path, text: str) -> bool:
     """Write `text` to where somebody wants it, and say whether it is a file of its own now.
 
-    A device or a pipe takes it as it comes, and so does what this process prints to, such as `/dev/stdout`.
+    A device or a pipe takes it as it comes, and so does what this process prints to, such as `/dev/stdout`. Where
+    `path` is a link, it is written to where the link leads.
 
     Raises:
         ResultsError: it cannot be written.
     """
     with _told(path):
         if not is_stream(path):
-            write_text(path, text)
+            write_text(Path(os.path.realpath(path)), text)
             return True
         sys.stdout.flush()
         with os.fdopen(os.dup(1), "wb") if _is_printed_to(path) else path.open("ab") as stream:
@@ -122,6 +122,13 @@ def write_table(path: Path, table: pl.DataFrame) -> None:
     buffer = io.BytesIO()  # written by Python, which passes on what the system refuses; polars does not always
     table.write_parquet(buffer, compression="zstd", statistics=False)
     write_bytes(path, buffer.getvalue())
+
+
+def read_table(path: Path) -> pl.DataFrame:
+    """The table in a Parquet file, whose name may be no text."""
+    import polars as pl
+
+    return pl.read_parquet(io.BytesIO(path.read_bytes()))
 
 
 def sha256_of(path: Path) -> str:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bn_ablate.results.files import TEMPORARY, ResultsError, first_line, is_litter, sha256_of
+from bn_ablate.results.files import TEMPORARY, ResultsError, first_line, is_litter, read_table, sha256_of
 from bn_ablate.results.origins import RECORD, Held, Record, read_record
 from bn_ablate.results.provenance import source_hash
 from bn_ablate.results.tables import KEYS, misfit, table_schemas
@@ -63,7 +63,7 @@ def _read(folder: Path, table: str, record: Record | None) -> pl.DataFrame:
     _check(file)
     same = record is not None and record.provenance.code == source_hash()
     try:
-        rows = pl.read_parquet(file, glob=False)
+        rows = read_table(file)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise _damaged(file, f"cannot be read ({error})", record) from None
     measures = set(schema) - NEEDED

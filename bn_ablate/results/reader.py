@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bn_ablate.config.given import place
 from bn_ablate.config.names import NAME
-from bn_ablate.results.files import ResultsError, sha256_of
+from bn_ablate.results.files import ResultsError, read_table, sha256_of
 from bn_ablate.results.manifest import MANIFEST, read_manifest, written_by
 from bn_ablate.results.origins import Mixture, mixture
 from bn_ablate.results.seal import refuse_links
@@ -162,7 +162,7 @@ class Results:
 
         file = self._checked(name)
         try:
-            rows = pl.read_parquet(file, glob=False)
+            rows = read_table(file)
         except (OSError, pl.exceptions.PolarsError) as error:
             raise ResultsError(f"{file}: cannot be read ({error}); `bn-ablate run` writes it again") from None
         optional, also = ([ORIGIN], self.axes) if name == "lanes" else ([], {})

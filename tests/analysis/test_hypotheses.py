@@ -147,6 +147,7 @@ def test_cells_are_averaged_within_a_seed_and_all_must_be_there(tmp_path: Path) 
 def test_claims_are_written_and_sealed(tmp_path: Path) -> None:
     records = write_claims(planted(tmp_path, hypothesis(margin=0.1, alternative="greater"), effect=0.05))
     said = json.loads((tmp_path / "claims.json").read_text(encoding="utf-8"))
+    assert said.pop("judged").keys() == {"config_sha256", "lanes_sha256"}
     assert said == {"study": "planted", "alpha": 0.05, "hypotheses": records}
     assert open_results(tmp_path).claims == records
     assert verify(tmp_path) == []

@@ -95,23 +95,13 @@ def test_some_lanes_at_a_time_give_what_one_by_one_does(mapped: Outcome) -> None
 def test_all_cells_of_a_seed_begin_alike_and_seeds_differ(mapped: Outcome) -> None:
     shard = mapped.shard
     engine = Engine(load("digits"))
-    factors = stack_factors([cell.settings for cell in shard.cells], engine.program(shard).structure.activations)
+    factors = stack_factors([cell.settings for cell in shard.cells], engine.program(shard).structure)
     make = lanes.initial_on_mesh(engine.program(shard), engine._layout(engine.way, 2, len(shard.cells)))
     states = jax.jit(make)(jnp.arange(2), factors)
     for leaf in jax.tree.leaves(states.params):
         np.testing.assert_array_equal(leaf, np.broadcast_to(np.asarray(leaf)[:, :1], leaf.shape))
     kernel = np.asarray(states.params["block_0"]["linear"]["kernel"])
     assert not np.allclose(kernel[0, 0], kernel[1, 0])
-
-
-def test_cells_that_differ_in_nothing_that_counts_are_equal_bit_for_bit() -> None:
-    """Without BN, its momentum and epsilon count for nothing: the lanes see the same start, batches and noise."""
-    axes = {"placement": ["none"], "dropout_rate": [0.4], "bn_momentum": [0.5, 0.99], "bn_epsilon": [1e-5, 1e-1]}
-    outcome = outcome_of(TABLE | {"axes": axes}, "map")
-    for leaf in jax.tree.leaves((outcome.states.params, outcome.observations)):  # type: ignore[union-attr]
-        along = 1 if leaf.shape[0] == 2 else 2
-        cells = np.moveaxis(np.asarray(leaf), along, 0)
-        np.testing.assert_array_equal(cells, np.broadcast_to(cells[:1], cells.shape))
 
 
 def test_another_level_changes_no_lane(tmp_path: Path) -> None:
@@ -144,7 +134,8 @@ def test_one_trace_and_one_program_for_every_traced_factor(monkeypatch: pytest.M
     table = TABLE | {"axes": axes, "train": TABLE["train"] | {"steps": 2}}
     plan = make_plan(bn.build_study(table))
     shards = shards_of(plan, max_lanes=256)
-    assert [len(shard.cells) for shard in shards] == [116, 116, 116, 116, 112]  # the last is padded to the common shape
+    assert len(plan.cells) == 576
+    assert [len(shard.cells) for shard in shards] == [100] * 4  # without BN 176 of the cells are networks of others
     engine = Engine(load("digits"))
     for shard in shards:
         engine.run(shard)

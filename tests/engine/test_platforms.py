@@ -88,7 +88,7 @@ def lowered(architecture: str, strategy: Any, convolution: str, precision: str) 
     """Its program, for `PLATFORMS`."""
     shard = one_shard(architecture, convolution, precision)
     engine = Engine(random_images(), strategy, jax.local_devices()[:1])
-    program, layout = engine.program(shard), engine._layout(1, shard.room)
+    program, layout = engine.program(shard), engine._layout(engine.way, 1, shard.room)
     factors = stack_factors([cell.settings for cell in shard.cells], program.structure)
     seeds = engine._seed_examples(shard, [0])
     begin = jax.jit(lanes.initial_on_mesh(program, layout))

@@ -183,16 +183,7 @@ def pipe(tmp_path: Path) -> Path:
 def test_only_regular_files_are_replaced(tmp_path: Path, pipe: Path) -> None:
     """Root may rename a file over a device, too."""
     (tmp_path / "folder").mkdir()
-    (tmp_path / "link").symlink_to(pipe)
-    (tmp_path / "round").symlink_to(tmp_path / "round")
-    for path in (
-        pipe,
-        tmp_path / "folder",
-        tmp_path / "link",
-        tmp_path / "round",
-        Path("/dev/null"),
-        Path("/dev/full"),
-    ):
+    for path in (pipe, tmp_path / "folder", Path("/dev/null"), Path("/dev/full")):
         before = path.lstat()
         with pytest.raises(ResultsError, match=r"is (a folder|no regular file), and stays as it is$"):
             write_text(path, "x")
