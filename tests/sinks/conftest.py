@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -76,20 +74,3 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     monkeypatch.setenv("WANDB_API_KEY", KEY)
     yield service
     service.close()
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What wandb's start leaves when it fails, folders that it means to be cleaned up by the collector, is no fault."""
-    here = Path(__file__).parent
-    for item in items:
-        if item.path.is_relative_to(here):
-            item.add_marker(pytest.mark.filterwarnings("ignore:Implicitly cleaning up <Temp:ResourceWarning"))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def wandb_collected() -> Iterator[None]:
-    """Collect what wandb has left before tests that are not of it go on."""
-    yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
