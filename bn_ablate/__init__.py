@@ -12,40 +12,44 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _WHERE = {
+    "BnAblateError": "config",
     "ConfigError": "config",
     "Dataset": "data",
     "Results": "results",
     "ResultsError": "results",
+    "RunProgress": "plan",
     "Study": "config",
-    "TrainedLane": "alone",
+    "TrainedLane": "runs.one_lane",
     "build_study": "config",
     "load_study": "config",
     "make_plan": "plan",
     "open_results": "results",
     "publish": "sinks",
-    "rerun": "again",
-    "run": "study",
-    "train_lane": "alone",
+    "rerun": "runs.rerun",
+    "run": "runs.run",
+    "train_lane": "runs.one_lane",
     "verify": "results",
     "write_report": "analysis",
 }
 
 if TYPE_CHECKING:
-    from bn_ablate.again import rerun
-    from bn_ablate.alone import TrainedLane, train_lane
     from bn_ablate.analysis import write_report
-    from bn_ablate.config import ConfigError, Study, build_study, load_study
+    from bn_ablate.config import BnAblateError, ConfigError, Study, build_study, load_study
     from bn_ablate.data import Dataset
-    from bn_ablate.plan import make_plan
+    from bn_ablate.plan import RunProgress, make_plan
     from bn_ablate.results import Results, ResultsError, open_results, verify
+    from bn_ablate.runs.one_lane import TrainedLane, train_lane
+    from bn_ablate.runs.rerun import rerun
+    from bn_ablate.runs.run import run
     from bn_ablate.sinks import publish
-    from bn_ablate.study import run
 
 __all__ = [
+    "BnAblateError",
     "ConfigError",
     "Dataset",
     "Results",
     "ResultsError",
+    "RunProgress",
     "Study",
     "TrainedLane",
     "__version__",

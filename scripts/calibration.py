@@ -19,9 +19,9 @@ import numpy as np
 import polars as pl
 from scipy import stats as scipy_stats
 
-from bn_ablate.analysis import stats
-from bn_ablate.analysis.hypotheses import judge
-from bn_ablate.analysis.verdicts import decide
+from bn_ablate.analysis.judge import stats
+from bn_ablate.analysis.judge.judging import judge
+from bn_ablate.analysis.judge.verdicts import decide
 from bn_ablate.config import Study, build_study
 
 RESAMPLES = 999

@@ -21,8 +21,8 @@ import numpy as np
 from bn_ablate.config import load_study
 from bn_ablate.data import load
 from bn_ablate.engine import Engine, set_up, shards_of
-from bn_ablate.memory import lanes_that_fit
 from bn_ablate.plan import make_plan
+from bn_ablate.plan.memory import lanes_that_fit
 from bn_ablate.results.checkpoints import Checkpoint
 from bn_ablate.results.provenance import Provenance, provenance_of
 

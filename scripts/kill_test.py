@@ -59,11 +59,11 @@ MOMENTS = ("any moment", *WRITES)
 CHILD = """
 import fnmatch, os, signal, sys
 from pathlib import Path
-from bn_ablate import memory
-from bn_ablate.cli import main
+from bn_ablate.plan.memory import estimate
+from bn_ablate.cli.main import main
 from bn_ablate.results import checkpoints
 
-memory.MOST_LANES = 8  # three shards
+estimate.MOST_LANES = 8  # three shards
 checkpoints.SECONDS_BETWEEN = checkpoints.TIMES_ITS_COST = 0.0  # a checkpoint after every segment
 pattern, left, args = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
 

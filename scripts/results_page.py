@@ -17,11 +17,11 @@ from typing import Any
 from bn_ablate.analysis import combine_claims
 from bn_ablate.analysis.figures import image
 from bn_ablate.analysis.figures.claims import claim_figure
-from bn_ablate.analysis.groups import groups
-from bn_ablate.analysis.shown import texts
-from bn_ablate.analysis.words import CLAIMS
+from bn_ablate.analysis.judge.groups import groups
+from bn_ablate.analysis.judge.shown import texts
+from bn_ablate.analysis.judge.words import CLAIMS
+from bn_ablate.cli.terminal import clock
 from bn_ablate.results import Results, open_results
-from bn_ablate.terminal import clock
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -20,7 +20,7 @@ STEPS, EVERY = 990, 10
 
 CHILD = """
 import os, pathlib, sys, time
-from bn_ablate.memory import host
+from bn_ablate.plan.memory import host
 from bn_ablate.sinks import publish
 
 def peak(process):

@@ -16,7 +16,7 @@ from bn_ablate.data import load
 from bn_ablate.plan import Lane, Plan, make_plan
 from bn_ablate.results import Provenance, Record, Results, Store, open_results
 from bn_ablate.results.provenance import source_hash
-from bn_ablate.results.tables import table_schemas
+from bn_ablate.results.recording.columns import table_schemas
 
 Change = Callable[[dict[str, Any], int, dict[str, Any]], dict[str, Any]]
 

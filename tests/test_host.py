@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bn_ablate import engine
-from bn_ablate.memory import SHARE, Machine, host
+from bn_ablate.plan.memory import SHARE, Machine, host
 
 ROOT = Path(__file__).resolve().parent.parent
 UNLIMITED = str(2**63 - 4096)
@@ -150,10 +150,10 @@ def test_every_core_is_a_device_where_no_process_is_bound(monkeypatch: pytest.Mo
 @pytest.mark.slow  # a process of its own, which imports all that a study needs
 def test_a_study_is_planned_where_nothing_of_linux_is_there() -> None:
     code = (
-        "import os, sys, pathlib; from bn_ablate.memory import host; from bn_ablate import cli\n"
+        "import os, sys, pathlib; from bn_ablate.plan.memory import host; from bn_ablate.cli import main\n"
         "for name in ('sched_getaffinity', 'sched_setaffinity', 'sched_yield', 'posix_fadvise', 'memfd_create'):\n"
         "    delattr(os, name) if hasattr(os, name) else None\n"
-        "host.PROC = pathlib.Path('/nowhere'); sys.exit(cli.main(['plan', 'configs/smoke.toml']))"
+        "host.PROC = pathlib.Path('/nowhere'); sys.exit(main.main(['plan', 'configs/smoke.toml']))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -174,4 +174,4 @@ def test_one_file_asks_for_what_only_linux_has(folder: str) -> None:
         for node in ast.walk(ast.parse(file.read_text()))
         if isinstance(node, ast.Attribute) and node.attr.startswith(LINUX_ONLY)
     }
-    assert found - APART == ({"bn_ablate/memory/host.py"} if folder == "bn_ablate" else set())
+    assert found - APART == ({"bn_ablate/plan/memory/host.py"} if folder == "bn_ablate" else set())

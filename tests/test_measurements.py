@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from bn_ablate.analysis.metrics import metric
+from bn_ablate.analysis.judge.metrics import metric
 from bn_ablate.config import ConfigError, build_study
 from bn_ablate.config.names import MEASURES, METRICS, measure_needed
-from bn_ablate.results.tables import (
+from bn_ablate.results.recording.columns import (
     AFFINE,
     EVALUATED,
     LANDSCAPE,

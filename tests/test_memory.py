@@ -11,8 +11,16 @@ from hypothesis import strategies as st
 from bn_ablate.config import LaneSettings, build_study
 from bn_ablate.data import extent_of
 from bn_ablate.engine import shards_of
-from bn_ablate.memory import PROGRAM_BYTES, Machine, estimate_bytes, lane_bytes, lanes_that_fit, layers_of, shard_bytes
 from bn_ablate.plan import Plan, make_plan, restrict
+from bn_ablate.plan.memory import (
+    PROGRAM_BYTES,
+    Machine,
+    estimate_bytes,
+    lane_bytes,
+    lanes_that_fit,
+    layers_of,
+    shard_bytes,
+)
 
 SMALL = LaneSettings().at({"depth": 2, "width": 8})
 GIB = 2**30

@@ -10,9 +10,9 @@ import pytest
 
 import bn_ablate as bn
 from bn_ablate import data
-from bn_ablate.again import verify_lanes
 from bn_ablate.analysis import write_report
 from bn_ablate.results import finished, provenance, verify
+from bn_ablate.runs.rerun import verify_lanes
 from tests.results.made_up import listing
 
 TABLE: dict[str, Any] = {

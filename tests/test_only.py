@@ -11,13 +11,14 @@ import polars as pl
 import pytest
 
 import bn_ablate as bn
-from bn_ablate import cli, engine
-from bn_ablate.again import Rerun
+from bn_ablate import engine
+from bn_ablate.cli import main as cli
+from bn_ablate.cli.terminal import make_console, show_rerun
 from bn_ablate.config import ConfigError, build_study
 from bn_ablate.engine import shards_of
 from bn_ablate.plan import LONGEST_NAME, make_plan, restrict
 from bn_ablate.results import Results, compare, verify
-from bn_ablate.terminal import make_console, show_rerun
+from bn_ablate.runs.rerun import Rerun
 from tests.cli.command_line import TINY
 from tests.results.made_up import listing
 from tests.synthetic import write_results

@@ -8,7 +8,7 @@ import pytest
 import results_page
 
 from bn_ablate.analysis import write_claims
-from bn_ablate.analysis.shown import texts
+from bn_ablate.analysis.judge.shown import texts
 from bn_ablate.results import open_results
 from tests.synthetic import ABLATION, write_results
 

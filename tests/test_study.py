@@ -16,11 +16,11 @@ import pytest
 from sklearn.datasets import load_digits
 
 import bn_ablate as bn
-from bn_ablate.alone import TrainedLane
 from bn_ablate.data import load, moments
 from bn_ablate.engine import Engine, shards_of
 from bn_ablate.engine.examples import Examples, SeedExamples
 from bn_ablate.plan import make_plan
+from bn_ablate.runs.one_lane import TrainedLane
 from tests.engine import reference
 
 TABLE: dict[str, Any] = {

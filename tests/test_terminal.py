@@ -12,11 +12,10 @@ import polars as pl
 import pytest
 from rich.console import Console
 
-from bn_ablate import terminal
+from bn_ablate.cli import terminal
 from bn_ablate.config import build_study
-from bn_ablate.plan import make_plan
+from bn_ablate.plan import RunProgress, make_plan
 from bn_ablate.results import Results
-from bn_ablate.study import RunProgress
 
 
 @pytest.fixture

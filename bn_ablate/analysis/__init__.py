@@ -10,20 +10,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bn_ablate.analysis.board import write_board
-    from bn_ablate.analysis.cells import cell_table
-    from bn_ablate.analysis.claims import combine_claims, write_combined_claims
-    from bn_ablate.analysis.descriptive import (
+    from bn_ablate.analysis.judge.cells import cell_table
+    from bn_ablate.analysis.judge.claims import combine_claims, write_combined_claims
+    from bn_ablate.analysis.judge.descriptive import (
         described,
         iqm,
         performance_profile,
         probability_of_improvement,
         scores_of,
     )
-    from bn_ablate.analysis.hypotheses import analyze, write_claims
-    from bn_ablate.analysis.pairs import beside, markdown
-    from bn_ablate.analysis.paper import write_paper
-    from bn_ablate.analysis.report import write_report
+    from bn_ablate.analysis.judge.judging import analyze, write_claims
+    from bn_ablate.analysis.pages.board import write_board
+    from bn_ablate.analysis.pages.pairs import beside, markdown
+    from bn_ablate.analysis.pages.paper import write_paper
+    from bn_ablate.analysis.pages.report import write_report
 
 __all__ = [
     "analyze",
@@ -44,21 +44,21 @@ __all__ = [
 ]
 
 _HOME = {
-    "analyze": "hypotheses",
-    "beside": "pairs",
-    "cell_table": "cells",
-    "combine_claims": "claims",
-    "described": "descriptive",
-    "iqm": "descriptive",
-    "markdown": "pairs",
-    "performance_profile": "descriptive",
-    "probability_of_improvement": "descriptive",
-    "scores_of": "descriptive",
-    "write_board": "board",
-    "write_claims": "hypotheses",
-    "write_combined_claims": "claims",
-    "write_paper": "paper",
-    "write_report": "report",
+    "analyze": "judge.judging",
+    "beside": "pages.pairs",
+    "cell_table": "judge.cells",
+    "combine_claims": "judge.claims",
+    "described": "judge.descriptive",
+    "iqm": "judge.descriptive",
+    "markdown": "pages.pairs",
+    "performance_profile": "judge.descriptive",
+    "probability_of_improvement": "judge.descriptive",
+    "scores_of": "judge.descriptive",
+    "write_board": "pages.board",
+    "write_claims": "judge.judging",
+    "write_combined_claims": "judge.claims",
+    "write_paper": "pages.paper",
+    "write_report": "pages.report",
 }
 
 

@@ -1,8 +1,17 @@
 """Studies as TOML files say them: schema, loading, messages. No JAX here."""
 
-from bn_ablate.config.errors import ConfigError, Problem
+from bn_ablate.config.errors import BnAblateError, ConfigError, Problem
 from bn_ablate.config.lane import LaneSettings, base_settings
 from bn_ablate.config.load import build_study, load_study
 from bn_ablate.config.schema import Study
 
-__all__ = ["ConfigError", "LaneSettings", "Problem", "Study", "base_settings", "build_study", "load_study"]
+__all__ = [
+    "BnAblateError",
+    "ConfigError",
+    "LaneSettings",
+    "Problem",
+    "Study",
+    "base_settings",
+    "build_study",
+    "load_study",
+]

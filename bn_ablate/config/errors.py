@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from bn_ablate.config.synonyms import ELSEWHERE, VALUES, spelled
 
@@ -22,8 +22,20 @@ class Problem(NamedTuple):
     message: str
 
 
-class ConfigError(ValueError):
+class BnAblateError(Exception):
+    """An error that is meant for people: its message says what is wrong, where, and what to do; no defect.
+
+    Attributes:
+        status: what the command line ends with.
+    """
+
+    status: ClassVar[int] = 1
+
+
+class ConfigError(BnAblateError, ValueError):
     """A configuration that cannot be used; `problems` holds everything that is wrong with it, not just the first."""
+
+    status = 2
 
     def __init__(self, source: str, problems: Iterable[Problem]) -> None:
         self.source = source

@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float32, Int32, UInt8
 
+from bn_ablate.config.errors import BnAblateError
 from bn_ablate.config.names import NAME
 
 Images = UInt8[np.ndarray, "examples height width channels"] | Float32[np.ndarray, "examples height width channels"]
 """Images; vectors are images of one pixel, with a channel for each number."""
 
 
-class DataError(Exception):
+class DataError(BnAblateError):
     """A data set is not available as asked; the message says which, where, and what to do."""
 
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import platformdirs
 
 from bn_ablate.config import ConfigError, Problem
-from bn_ablate.memory import SHARE, Machine
-from bn_ablate.memory.host import cores, memory_bytes, peak_bytes
+from bn_ablate.config.errors import BnAblateError
+from bn_ablate.plan.memory import SHARE, Machine
+from bn_ablate.plan.memory.host import cores, memory_bytes, peak_bytes
 
 if TYPE_CHECKING:
     import jax
@@ -24,11 +25,8 @@ NUMBERS: dict[str, Any] = {"jax_enable_x64": False, "jax_default_prng_impl": "th
 """Settings of JAX that would make other numbers of the same lane, whatever the environment says."""
 
 
-class DeviceError(RuntimeError):
+class DeviceError(BnAblateError, RuntimeError):
     """The device that was asked for is not there, or cannot be used; the message says what is."""
-
-    status = 1
-    """What the command line ends with."""
 
 
 def set_up(platform: Platform = "auto", host_devices: int | None = None, cache: Path | None = None) -> None:

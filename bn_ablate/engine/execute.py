@@ -16,14 +16,14 @@ import numpy as np
 from bn_ablate.data import Dataset, batch_indices, draw_split, moments
 from bn_ablate.engine.devices import machine
 from bn_ablate.engine.examples import Examples, SeedExamples
-from bn_ablate.engine.lanes import Layout, Segment, Strategy, initial_on_mesh, on_mesh
+from bn_ablate.engine.many_lanes import Layout, Segment, Strategy, initial_on_mesh, on_mesh
 from bn_ablate.engine.observe import Observation
 from bn_ablate.engine.program import Program, program_of
 from bn_ablate.engine.resume import Keeper, Snapshot, pack, program_key, unpack
 from bn_ablate.engine.shards import Shard, Way
 from bn_ablate.engine.train import TrainState
-from bn_ablate.memory import BLOCK_BYTES, Machine
 from bn_ablate.nn import Factors, stack_factors
+from bn_ablate.plan.memory import BLOCK_BYTES, Machine
 
 SECONDS_PER_CALL = 1.0
 """How long a call into the compiled program should last: short enough to show progress and to stop soon."""

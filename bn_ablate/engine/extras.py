@@ -12,9 +12,9 @@ from jaxtyping import Array, Bool, Float
 
 from bn_ablate.engine.evaluate import Evaluation, evaluate, evaluate_by_batch
 from bn_ablate.engine.examples import Examples, SeedExamples
-from bn_ablate.engine.population import recalibrate, units_off_on_training_set
 from bn_ablate.engine.program import Program
 from bn_ablate.engine.train import Batch, TrainState, loss_fn
+from bn_ablate.engine.whole_splits import recalibrate, units_off_on_training_set
 from bn_ablate.measure import (
     AffineMeasures,
     Landscape,

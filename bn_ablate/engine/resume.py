@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import numpy as np
 
-from bn_ablate.engine.lanes import Layout
+from bn_ablate.engine.many_lanes import Layout
 from bn_ablate.engine.observe import Observation
 from bn_ablate.engine.program import Program
 from bn_ablate.engine.shards import Shard

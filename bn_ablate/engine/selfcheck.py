@@ -24,7 +24,7 @@ from bn_ablate.config.lane import LaneSettings
 from bn_ablate.config.schema import Model, Train
 from bn_ablate.engine.devices import DeviceError
 from bn_ablate.engine.execute import HASTILY
-from bn_ablate.engine.lanes import Strategy, advance, each
+from bn_ablate.engine.many_lanes import Strategy, advance, each
 from bn_ablate.engine.program import Program, program_of
 from bn_ablate.engine.train import Batch, TrainState, init_state
 from bn_ablate.nn import Factors, stack_factors

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from bn_ablate.config.lane import LaneSettings
-from bn_ablate.memory import shard_shape
 from bn_ablate.plan import Cell, Group, Plan
+from bn_ablate.plan.memory import shard_shape
 
 
 class Way(NamedTuple):

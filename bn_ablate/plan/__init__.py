@@ -16,6 +16,7 @@ from bn_ablate.plan.grid import (
     quick_plan,
     restrict,
 )
+from bn_ablate.plan.progress import RunProgress
 
 __all__ = [
     "LANE_FORMAT",
@@ -24,6 +25,7 @@ __all__ = [
     "Group",
     "Lane",
     "Plan",
+    "RunProgress",
     "canonical_json",
     "cells_of",
     "lane_id",

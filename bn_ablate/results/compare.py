@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bn_ablate.results.reader import Results
-from bn_ablate.results.tables import KEYS, table_schemas
+from bn_ablate.results.recording.columns import KEYS, table_schemas
 
 if TYPE_CHECKING:
     import polars as pl

@@ -14,6 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
+from bn_ablate.config.errors import BnAblateError
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -24,7 +26,7 @@ TEMPORARY = ".writing-"
 """Every unfinished file or folder has a name that begins so; whatever bears it may be deleted."""
 
 
-class ResultsError(Exception):
+class ResultsError(BnAblateError):
     """Results that cannot be written, or are not what they should be; the message says which file, and what to do."""
 
 

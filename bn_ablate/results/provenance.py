@@ -36,18 +36,15 @@ PACKAGES = (
 ROOT = Path(__file__).parents[1]
 """The package's folder."""
 
-SOURCES = (
-    *("config", "plan", "data", "nn", "measure", "engine"),
-    *("results/frames", "results/lanes", "results/measured", "results/tables"),
-)
-"""The modules, and folders of modules, that make the numbers of a shard out of settings and data."""
+SOURCES = ("config", "plan", "data", "nn", "measure", "engine", "results/recording")
+"""The folders of the modules that make the numbers of a shard out of settings and data."""
 
 NO_NUMBERS = (
     *("config/errors", "config/given", "config/hints", "config/hypotheses", "config/hypothesis_checks", "config/load"),
     *("config/notes", "config/only", "config/precision", "config/sides", "config/synonyms", "config/text"),
-    *("config/version", "engine/known_devices", "engine/selfcheck"),
+    *("config/version", "engine/known_devices", "engine/selfcheck", "plan/memory"),
 )
-"""Those among them that only read a study, or say what is wrong with it or with a device."""
+"""Modules, and a folder, in them that only read a study, estimate its memory, or say what is wrong with either."""
 
 OPTIONS = {
     "jax_default_prng_impl": "threefry2x32",
@@ -148,12 +145,10 @@ def source_files(root: Path = ROOT) -> list[str]:
 
 
 def _named(root: Path) -> list[tuple[str, Path]]:
-    found: list[Path] = []
-    for source in SOURCES:
-        folder = root / source
-        found += folder.rglob("*.py") if folder.is_dir() else [folder.with_suffix(".py")]
+    found = (file for folder in SOURCES for file in (root / folder).rglob("*.py"))
     named = ((file.relative_to(root).as_posix(), file) for file in found)
-    return sorted((name, file) for name, file in named if name.removesuffix(".py") not in NO_NUMBERS)
+    apart = tuple(f"{place}{end}" for place in NO_NUMBERS for end in (".py", "/"))
+    return sorted((name, file) for name, file in named if not name.startswith(apart))
 
 
 def environment() -> dict[str, Any]:

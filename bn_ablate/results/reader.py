@@ -14,9 +14,9 @@ from bn_ablate.config.names import NAME
 from bn_ablate.results.files import ResultsError, read_table, sha256_of
 from bn_ablate.results.manifest import MANIFEST, read_manifest, written_by
 from bn_ablate.results.origins import Mixture, mixture
+from bn_ablate.results.recording.columns import ORIGIN, misfit, published_schema
 from bn_ablate.results.seal import refuse_links
 from bn_ablate.results.standing import at_work, caveats
-from bn_ablate.results.tables import ORIGIN, misfit, published_schema
 
 if TYPE_CHECKING:
     import polars as pl

@@ -16,8 +16,8 @@ from bn_ablate.results.lock import LOCK
 from bn_ablate.results.manifest import MANIFEST, MANIFEST_FORMAT, read_manifest
 from bn_ablate.results.origins import Held, Old, Record, holders, origins_of, said_of, usable
 from bn_ablate.results.provenance import Provenance
+from bn_ablate.results.recording.columns import ORIGIN, PAIRED_METRICS, table_schemas
 from bn_ablate.results.seal import refuse_links, seal
-from bn_ablate.results.tables import ORIGIN, PAIRED_METRICS, table_schemas
 
 if TYPE_CHECKING:
     import polars as pl

@@ -14,9 +14,9 @@ from bn_ablate.results.finished import held_in, rows_of
 from bn_ablate.results.manifest import MANIFEST, read_manifest
 from bn_ablate.results.origins import Held
 from bn_ablate.results.reader import Results, open_results
+from bn_ablate.results.recording.columns import KEYS, ORIGIN, table_schemas
 from bn_ablate.results.seal import damage
 from bn_ablate.results.standing import at_work, unfinished
-from bn_ablate.results.tables import KEYS, ORIGIN, table_schemas
 
 
 def verify(path: str | Path, data_dir: Path | None = None) -> list[str]:

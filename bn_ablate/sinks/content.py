@@ -16,7 +16,7 @@ from bn_ablate.plan import Plan, canonical_json
 from bn_ablate.results import Results
 from bn_ablate.results.files import sha256_of
 from bn_ablate.results.standing import caveats, unfinished
-from bn_ablate.sinks import names
+from bn_ablate.sinks import run_names
 
 if TYPE_CHECKING:
     import polars as pl
@@ -124,9 +124,9 @@ def lane_contents(results: Results, lane_ids: Collection[str]) -> Iterator[RunCo
             continue
         levels = {axis: row[axis] for axis in axes}
         yield RunContent(
-            id=names.run_id(results.name, lane),
-            name=names.lane_name(levels, seed),
-            group=names.group_name(results.name, levels),
+            id=run_names.run_id(results.name, lane),
+            name=run_names.lane_name(levels, seed),
+            group=run_names.group_name(results.name, levels),
             job_type="lane",
             tags=tags,
             notes=study.title,
@@ -143,7 +143,7 @@ def _cells_by_lane(results: Results) -> dict[str, list[str]]:
     rows, axes = results.lanes, list(results.axes)
     found: dict[str, list[str]] = {}
     for row in rows.filter(rows["lane_id"].is_duplicated()).iter_rows(named=True):
-        found.setdefault(row["lane_id"], []).append(names.cell_name({axis: row[axis] for axis in axes}))
+        found.setdefault(row["lane_id"], []).append(run_names.cell_name({axis: row[axis] for axis in axes}))
     return found
 
 
@@ -165,7 +165,7 @@ def study_content(results: Results) -> RunContent:
         tables["verdicts"] = Table([*VERDICT_COLUMNS], [finite_or_none(_verdict_row(claim)) for claim in claims])
     report = results.path / "report.html"
     return RunContent(
-        id=names.run_id(results.name, "study"),
+        id=run_names.run_id(results.name, "study"),
         name=results.name,
         group=results.name,
         job_type="study",
@@ -193,11 +193,11 @@ def running_content(plan: Plan) -> RunContent:
     """The run of a study that is being trained: what is known before; `study_content` goes on with the same run."""
     study = plan.study
     return RunContent(
-        id=names.run_id(study.name, "study"),
+        id=run_names.run_id(study.name, "study"),
         name=study.name,
         group=study.name,
         job_type="study",
-        tags=names.tags((study.name, study.claim, study.data.name, "quick" if plan.quick else "")),
+        tags=run_names.tags((study.name, study.claim, study.data.name, "quick" if plan.quick else "")),
         notes=study.description or study.title,
         config={"study": study.name, "config": study.model_dump(mode="json"), "seeds": list(plan.seeds)},
         summary={"status": "running", "lanes/planned": plan.n_lanes},
@@ -211,7 +211,7 @@ def _artifact(results: Results) -> Artifact | None:
         return None
     metadata = {key: value for key, value in results.manifest.items() if key != "files"}
     files = {name: results.path / name for name in ("manifest.json", *sealed)}
-    return Artifact(names.artifact_name(results.name), metadata, files)
+    return Artifact(run_names.artifact_name(results.name), metadata, files)
 
 
 def history_points(history: pl.DataFrame, layers: pl.DataFrame) -> list[dict[str, Any]]:
@@ -257,7 +257,7 @@ def _verdict_row(claim: dict[str, Any]) -> list[Any]:
 def _tags(results: Results) -> tuple[str, ...]:
     device = results.manifest.get("device", {}).get("kind", "")
     standing = ("quick" * bool(results.manifest.get("quick")), "incomplete" * bool(unfinished(results.manifest)))
-    return names.tags((results.name, results.study.claim, results.study.data.name, device, *standing))
+    return run_names.tags((results.name, results.study.claim, results.study.data.name, device, *standing))
 
 
 class _Rows:

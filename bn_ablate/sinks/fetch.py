@@ -12,9 +12,9 @@ from bn_ablate.config.given import place
 from bn_ablate.results import ResultsError, damage, open_results, refuse_inside
 from bn_ablate.results.files import TEMPORARY
 from bn_ablate.results.manifest import read_manifest
-from bn_ablate.sinks.errors import SinkError, calling_wandb, unusable
 from bn_ablate.sinks.session import ARTIFACT_TYPE
 from bn_ablate.sinks.setup import quiet_wandb, require_key
+from bn_ablate.sinks.sink_error import SinkError, calling_wandb, unusable
 
 API_TIMEOUT = 30
 """Seconds that W&B may take for an answer."""

@@ -18,18 +18,15 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from typing import IO, Any
 
 from bn_ablate.config.given import place
-from bn_ablate.plan import Cell, Plan
-from bn_ablate.sinks import names
+from bn_ablate.plan import Plan, RunProgress
+from bn_ablate.sinks import run_names
 from bn_ablate.sinks.content import RunContent, finite, running_content
-from bn_ablate.sinks.errors import SinkError
 from bn_ablate.sinks.session import open_session
 from bn_ablate.sinks.setup import quiet_wandb, require_key
-
-if TYPE_CHECKING:
-    import numpy as np
+from bn_ablate.sinks.sink_error import SinkError
 
 LIVE = "live/"
 """What the keys of live points begin with."""
@@ -45,27 +42,6 @@ CLOSE_TIMEOUT = 15.0
 """Seconds that W&B may take for the last points when training has ended."""
 
 COMMAND = [sys.executable, "-c", "import sys; from bn_ablate.sinks.live import main; sys.exit(main())"]
-
-
-class Standing(Protocol):
-    """Where a run stands; `bn_ablate.study.RunProgress` is one."""
-
-    @property
-    def lanes(self) -> int: ...  # noqa: D102
-    @property
-    def lanes_planned(self) -> int: ...  # noqa: D102
-    @property
-    def lane_steps(self) -> int: ...  # noqa: D102
-    @property
-    def lane_steps_planned(self) -> int: ...  # noqa: D102
-    @property
-    def seconds(self) -> float: ...  # noqa: D102
-    @property
-    def diverged(self) -> int: ...  # noqa: D102
-    @property
-    def cells(self) -> tuple[Cell, ...]: ...  # noqa: D102
-    @property
-    def batch_loss(self) -> np.ndarray | None: ...  # noqa: D102
 
 
 class Live:
@@ -91,7 +67,7 @@ class Live:
         self._writer = threading.Thread(target=self._write, daemon=True)
         self._writer.start()
 
-    def __call__(self, progress: Standing) -> None:
+    def __call__(self, progress: RunProgress) -> None:
         """Take note of where the run stands; returns at once."""
         seconds, steps = self._last or (-math.inf, 0)
         if progress.seconds - seconds < max(INTERVAL, progress.seconds / POINTS_PER_RUN):
@@ -135,7 +111,7 @@ class Live:
                 pass
 
 
-def live_point(progress: Standing, rate: float | None) -> dict[str, Any]:
+def live_point(progress: RunProgress, rate: float | None) -> dict[str, Any]:
     """A point of the study's run: progress, lanes, lane-steps/s, the mean batch loss of each cell over its seeds."""
     planned = max(progress.lane_steps_planned, 1)
     point = {
@@ -148,7 +124,7 @@ def live_point(progress: Standing, rate: float | None) -> dict[str, Any]:
     if progress.batch_loss is not None:
         for cell, losses in zip(progress.cells, progress.batch_loss.T.tolist(), strict=True):
             known = [loss for loss in losses if math.isfinite(loss)]
-            point[f"loss/{names.cell_name(cell.levels)}"] = sum(known) / len(known) if known else None
+            point[f"loss/{run_names.cell_name(cell.levels)}"] = sum(known) / len(known) if known else None
     return {f"{LIVE}{key}": value for key, value in finite(point).items()}
 
 

@@ -6,7 +6,7 @@ import os
 from typing import Literal, get_args
 
 from bn_ablate.config.errors import one_of
-from bn_ablate.sinks.errors import SinkError
+from bn_ablate.sinks.sink_error import SinkError
 
 Mode = Literal["auto", "online", "offline", "disabled"]
 

@@ -13,11 +13,11 @@ from bn_ablate.config.given import place
 from bn_ablate.config.only import check_only
 from bn_ablate.results import Results, open_results
 from bn_ablate.sinks.content import lane_contents, study_content
-from bn_ablate.sinks.errors import SinkError, sync_command
 from bn_ablate.sinks.modes import Mode, asked_mode
 from bn_ablate.sinks.record import SentRecord
 from bn_ablate.sinks.session import Session, open_session
 from bn_ablate.sinks.setup import configured_mode, has_key, quiet_wandb, refuse_sweep, require_key
+from bn_ablate.sinks.sink_error import SinkError, sync_command
 from bn_ablate.sinks.transfer import Transfer, send_all
 
 

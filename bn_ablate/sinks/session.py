@@ -12,8 +12,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 from bn_ablate.sinks.content import Artifact, RunContent
-from bn_ablate.sinks.errors import SinkError, calling_wandb, failure
 from bn_ablate.sinks.setup import environment, own_project, refuse_sweep, run_settings
+from bn_ablate.sinks.sink_error import SinkError, calling_wandb, failure
 
 if TYPE_CHECKING:
     import wandb

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from bn_ablate.sinks.errors import SinkError, calling_wandb, reason_of, unusable
 from bn_ablate.sinks.modes import WANDB_MODES, Mode
+from bn_ablate.sinks.sink_error import SinkError, calling_wandb, reason_of, unusable
 
 if TYPE_CHECKING:
     import wandb

@@ -10,11 +10,11 @@ from typing import Any
 
 from bn_ablate.plan import Plan
 from bn_ablate.results import Results, open_results
-from bn_ablate.sinks import names
+from bn_ablate.sinks import run_names
 from bn_ablate.sinks.content import MAX_POINTS, RunContent, Table, finite, finite_or_none, settings_of, thinned
-from bn_ablate.sinks.errors import SinkError
 from bn_ablate.sinks.session import DEFAULT_PROJECT, open_session
 from bn_ablate.sinks.setup import quiet_wandb
+from bn_ablate.sinks.sink_error import SinkError
 
 METRIC = "final_validation_accuracy"
 """What a sweep looks at: validation data select, test data only report."""
@@ -95,10 +95,10 @@ def cell_content(results: Results, run_id: str) -> RunContent:
         points.setdefault(step, {"step": step}).update({f"s{seed}/{curve}": value for curve, value in row.items()})
     return RunContent(
         id=run_id,
-        name=names.cell_name(levels),
+        name=run_names.cell_name(levels),
         group=results.study.name,
         job_type="cell",
-        tags=names.tags((results.study.claim, results.study.data.name, "sweep")),
+        tags=run_names.tags((results.study.claim, results.study.data.name, "sweep")),
         notes=results.study.title,
         config=settings_of(results.study, levels) | {"study": results.name, "seeds": sorted(seeds.values())},
         summary=finite({**means, **by_seed, "lanes/diverged": int((lanes["status"] == "diverged").sum())}),

@@ -8,11 +8,11 @@ from types import ModuleType
 from typing import Any, Literal
 
 from bn_ablate.results import Results, open_results
-from bn_ablate.sinks import names
-from bn_ablate.sinks.errors import SinkError, calling_wandb, unusable
+from bn_ablate.sinks import run_names
 from bn_ablate.sinks.fetch import API_TIMEOUT
 from bn_ablate.sinks.session import DEFAULT_PROJECT
 from bn_ablate.sinks.setup import own_project, quiet_wandb, require_key
+from bn_ablate.sinks.sink_error import SinkError, calling_wandb, unusable
 
 Kind = Literal["report", "view"]
 
@@ -92,7 +92,7 @@ def _report(results: Results, project: str, entity: str) -> Any:
     return wr.Report(
         entity=entity,
         project=project,
-        title=names.shortened(results.study.title or results.name, names.LONGEST_NAME),
+        title=run_names.shortened(results.study.title or results.name, run_names.LONGEST_NAME),
         description=f"Study {results.name}: {results.networks.height} lanes",
         blocks=blocks,
         width="fluid",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benching.workers import ROOT, environment
-from bn_ablate.memory import host
+from bn_ablate.plan.memory import host
 
 _VERSIONS = "import importlib.metadata as m, json; print(json.dumps({n: m.version(n) for n in %r}))"
 

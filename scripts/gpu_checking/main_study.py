@@ -50,9 +50,9 @@ def _finished(section: Section, precision: str) -> dict[str, Any]:
 def _estimate(study: Any) -> dict[str, int]:
     """What was thought beforehand that the lanes and the process would need."""
     from bn_ablate.engine import Engine
-    from bn_ablate.memory import PROGRAM_BYTES, shard_bytes
     from bn_ablate.plan import make_plan
-    from bn_ablate.study import _data_of
+    from bn_ablate.plan.memory import PROGRAM_BYTES, shard_bytes
+    from bn_ablate.runs.run import _data_of
 
     plan = make_plan(study)
     machine = Engine(_data_of(plan, None, None)).machine()

@@ -12,8 +12,8 @@ from bn_ablate.config import build_study
 from bn_ablate.data import Dataset
 from bn_ablate.data.dataset import fingerprint
 from bn_ablate.engine import Engine, shards_of
-from bn_ablate.memory import PROGRAM_BYTES, shard_bytes
 from bn_ablate.plan import make_plan
+from bn_ablate.plan.memory import PROGRAM_BYTES, shard_bytes
 from gpu_checking.section import Section, set_up_jax
 
 EXAMPLES = 1024

@@ -18,7 +18,7 @@ from jax import lax
 
 from bn_ablate.config import LaneSettings
 from bn_ablate.engine.execute import HASTILY
-from bn_ablate.engine.lanes import Strategy, each
+from bn_ablate.engine.many_lanes import Strategy, each
 from bn_ablate.engine.program import Program, program_of
 from bn_ablate.engine.randomness import dropout_bits
 from bn_ablate.engine.train import Batch, TrainState, init_state, train_step

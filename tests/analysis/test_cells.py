@@ -12,7 +12,7 @@ import pytest
 import scipy.stats
 
 from bn_ablate.analysis import cell_table
-from bn_ablate.analysis.lanes import hold, matching, summarize
+from bn_ablate.analysis.judge.selection import hold, matching, summarize
 from tests.synthetic import write_results
 
 

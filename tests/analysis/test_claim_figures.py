@@ -13,7 +13,7 @@ from bn_ablate.analysis import write_claims
 from bn_ablate.analysis.figures.claims import claim_figure
 from bn_ablate.analysis.figures.forest import forest
 from bn_ablate.analysis.figures.style import COLUMN, PAGE
-from bn_ablate.analysis.lanes import hold, tuned
+from bn_ablate.analysis.judge.selection import hold, tuned
 from bn_ablate.results import Results, open_results
 from tests.synthetic import write_results
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bn_ablate.analysis import combine_claims, write_claims, write_combined_claims
-from bn_ablate.analysis.stats import holm
+from bn_ablate.analysis.judge.stats import holm
 from bn_ablate.results import ResultsError
 from tests.synthetic import write_results
 

@@ -10,11 +10,11 @@ import pytest
 from matplotlib.colors import to_hex
 
 from bn_ablate.analysis import cell_table
-from bn_ablate.analysis.descriptive import by_placement
 from bn_ablate.analysis.figures import Chart, charts
 from bn_ablate.analysis.figures.against import against
 from bn_ablate.analysis.figures.aggregates import aggregates
 from bn_ablate.analysis.figures.style import COLUMN, LOOKS, PAGE, spread
+from bn_ablate.analysis.judge.descriptive import by_placement
 from bn_ablate.results import Results
 from tests.synthetic import write_results
 

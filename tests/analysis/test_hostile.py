@@ -11,8 +11,8 @@ import pytest
 from rich.console import Console
 
 from bn_ablate.analysis import write_board, write_combined_claims, write_paper
+from bn_ablate.cli.terminal import show_verdicts
 from bn_ablate.results import open_results, seal
-from bn_ablate.terminal import show_verdicts
 from tests.analysis.test_board import study
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(1)> \\input{/etc/passwd} 100% _x_ $y$ #1 ^^5c }{"

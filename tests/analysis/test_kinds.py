@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bn_ablate.analysis.hypotheses import judge
-from bn_ablate.analysis.shown import estimate_text, texts
+from bn_ablate.analysis.judge.judging import judge
+from bn_ablate.analysis.judge.shown import estimate_text, texts
 from bn_ablate.config import Study, build_study
 from bn_ablate.plan import make_plan
 

@@ -8,11 +8,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bn_ablate.analysis import stats
-from bn_ablate.analysis.hypotheses import judge
-from bn_ablate.analysis.outlook import Outlook, outlook
-from bn_ablate.analysis.verdicts import floor_notes
-from bn_ablate.analysis.words import outlook_lines
+from bn_ablate.analysis.judge import stats
+from bn_ablate.analysis.judge.judging import judge
+from bn_ablate.analysis.judge.outlook import Outlook, outlook
+from bn_ablate.analysis.judge.verdicts import floor_notes
+from bn_ablate.analysis.judge.words import outlook_lines
 from bn_ablate.config import build_study
 from bn_ablate.plan import Plan, make_plan
 

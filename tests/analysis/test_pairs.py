@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bn_ablate.analysis import beside, markdown, write_claims
-from bn_ablate.analysis.pairs import Change, side_by_side, summary
+from bn_ablate.analysis.pages.pairs import Change, side_by_side, summary
 from bn_ablate.results import ResultsError
 from tests.synthetic import write_results
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from bn_ablate.analysis import write_paper
-from bn_ablate.analysis.paper import CITES, SOFTWARE
-from bn_ablate.analysis.words import CLAIMS
+from bn_ablate.analysis.judge.words import CLAIMS
+from bn_ablate.analysis.pages.paper import CITES, SOFTWARE
 from bn_ablate.results import open_results
 from bn_ablate.results.provenance import PACKAGES
 from tests.analysis.test_board import study
@@ -74,7 +74,7 @@ def test_what_claims_cite_is_in_the_references(made: tuple[list[Path], Path]) ->
 
 
 def test_every_claim_cites_what_is_there() -> None:
-    template = files("bn_ablate.analysis.paper").joinpath("results.bib").read_text(encoding="utf-8")
+    template = files("bn_ablate.analysis.pages.paper").joinpath("results.bib").read_text(encoding="utf-8")
     keys = re.findall(r"(?m)^@\w+\{([^,]+),", template)
     assert len(keys) == len(set(keys))
     assert CITES.keys() == CLAIMS.keys()

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from bn_ablate.analysis import write_report
-from bn_ablate.analysis.metrics import metric, p_text
-from bn_ablate.analysis.report import html_page
-from bn_ablate.analysis.shown import estimate_text
-from bn_ablate.analysis.tables import tex
+from bn_ablate.analysis.judge.metrics import metric, p_text
+from bn_ablate.analysis.judge.shown import estimate_text
+from bn_ablate.analysis.pages.report import html_page
+from bn_ablate.analysis.pages.tables import tex
 from bn_ablate.results import ResultsError, open_results, verify
 from tests.synthetic import write_results
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bn_ablate.analysis.groups import groups, spoken
-from bn_ablate.analysis.shown import interval_text, texts
+from bn_ablate.analysis.judge.groups import groups, spoken
+from bn_ablate.analysis.judge.shown import interval_text, texts
 
 
 def record(**changes: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 import scipy.optimize
 import scipy.stats
 
-from bn_ablate.analysis import stats
+from bn_ablate.analysis.judge import stats
 
 
 def sample(n: int, seed: int = 0, shift: float = 0.0) -> stats.Vector:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bn_ablate import cli, engine
-from bn_ablate.signals import SIGNALS
+from bn_ablate import engine
+from bn_ablate.cli import main as cli
+from bn_ablate.cli.signals import SIGNALS
 from tests.cli.command_line import TINY, Bn, Done
 
 

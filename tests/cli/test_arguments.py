@@ -18,7 +18,7 @@ JUDGING = {"scipy", "polars"}
 
 @pytest.mark.parametrize("asks", [True, False])
 def test_the_plan_runs_nothing_and_needs_no_jax(tmp_path: Path, asks: bool) -> None:
-    code = "import sys, bn_ablate.cli as c; c.main(['plan', *sys.argv[1:]]); print(*sys.modules, file=sys.stderr)"
+    code = "import sys, bn_ablate.cli.main as c; c.main(['plan', *sys.argv[1:]]); print(*sys.modules, file=sys.stderr)"
     start = command("-c", code, ROOT / "configs" / "ablate.toml", *([] if asks else ["--set", "hypotheses=[]"]))
     done = subprocess.run(**start, capture_output=True, check=True, timeout=60, cwd=tmp_path)
     loaded = set(done.stderr.split())
@@ -31,10 +31,10 @@ def test_the_plan_runs_nothing_and_needs_no_jax(tmp_path: Path, asks: bool) -> N
 
 
 def test_the_help_loads_no_more_than_the_command_line(tmp_path: Path) -> None:
-    code = "import sys; from bn_ablate.cli import app; print(*sys.modules)"
+    code = "import sys; from bn_ablate.cli.main import app; print(*sys.modules)"
     done = subprocess.run(**command("-c", code), capture_output=True, check=True, timeout=60, cwd=tmp_path)
     loaded = set(done.stdout.split())
-    assert "bn_ablate.results_cli" in loaded
+    assert "bn_ablate.cli.results_commands" in loaded
     assert not loaded & {"bn_ablate.config", "pydantic", "numpy", "rich.console"}
 
 
@@ -158,7 +158,7 @@ def test_paths_that_are_no_text_are_printed_and_used(original: Path, tmp_path: P
     study.write_text(TINY)
     sweep, results = tmp_path / "sweep.yaml", folder / "tiny"
     shutil.copytree(original / "results" / "tiny", results)
-    code = "import sys; from bn_ablate.cli import main; sys.exit(main())"
+    code = "import sys; from bn_ablate.cli.main import main; sys.exit(main())"
     for words, telling in (
         (("verify", results), r"caf\udce9/tiny: complete"),
         (("plan", study), "4 lanes"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import jax
 import pytest
 
-from bn_ablate import faults
+from bn_ablate.cli import messages
 from tests.cli.command_line import Bn, command
 
 
@@ -75,13 +75,13 @@ def test_an_error_of_ours_is_not_laid_on_a_variable(monkeypatch: pytest.MonkeyPa
         try:
             exec(compile("raise ValueError(\"Key backend: 'nonsense' is not a valid value\")", raiser, "exec"))
         except ValueError as error:
-            return faults.told(error)
+            return messages.sentence_of(error)
         return None
 
     told = refusal("/site-packages/matplotlib/__init__.py")
     assert told is not None
     assert told[0] == 2
     assert told[1].startswith("the environment variable MPLBACKEND is 'nonsense': Key backend: ")
-    assert refusal(str(Path(faults.__file__).with_name("plan.py"))) is None
+    assert refusal(str(Path(messages.__file__).with_name("plan.py"))) is None
     monkeypatch.delenv("MPLBACKEND")
     assert refusal("/site-packages/matplotlib/__init__.py") is None

@@ -19,11 +19,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bn_ablate import cli, study
+from bn_ablate.cli import main as cli
 from bn_ablate.config.errors import printable
 from bn_ablate.config.factors import SECTIONS
 from bn_ablate.config.schema import Study
 from bn_ablate.results import ResultsError
+from bn_ablate.runs import run as study
 from tests.cli.command_line import TINY, Done
 from tests.config.test_fuzz import overrides, tables
 from tests.results.made_up import published

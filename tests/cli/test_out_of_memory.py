@@ -37,7 +37,7 @@ placement = ["none", "pre"]
 LIMITED = """
 import resource, sys
 from pathlib import Path
-from bn_ablate.cli import main
+from bn_ablate.cli.main import main
 from bn_ablate.engine import Engine
 train, more = Engine.run, int(sys.argv[1])
 

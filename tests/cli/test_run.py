@@ -9,10 +9,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from bn_ablate import study
 from bn_ablate.config import load_study
 from bn_ablate.data import prepare
 from bn_ablate.results import Record, Store, open_results, verify
+from bn_ablate.runs import run as study
 from tests.cli.command_line import Bn, run
 from tests.disk import Disk
 from tests.results.made_up import flip, listing, reseal

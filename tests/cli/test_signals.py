@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from bn_ablate import engine
+from bn_ablate.cli.signals import Stopped, stopping_softly
 from bn_ablate.engine import Engine
 from bn_ablate.results import locked, open_results
-from bn_ablate.signals import Stopped, stopping_softly
 from tests.cli.command_line import Bn, command, run
 
 HANGING = """
 import hashlib
-from bn_ablate.signals import stopping_softly
+from bn_ablate.cli.signals import stopping_softly
 with stopping_softly() as check:
     print("there", flush=True)
     hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)  # as the compiler, back in Python when it is done, and not before

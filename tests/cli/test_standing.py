@@ -121,8 +121,8 @@ def test_verdicts_on_other_lanes_are_not_taken_for_those_on_these(bn: Bn, folder
 
 def test_a_report_that_fails_writes_nothing(bn: Bn, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = listing(folder)
-    monkeypatch.setattr("bn_ablate.analysis.report.html_page", lambda *args: 1 / 0)
-    monkeypatch.setattr("bn_ablate.analysis.report.claims_text", lambda *args: "changed")
+    monkeypatch.setattr("bn_ablate.analysis.pages.report.html_page", lambda *args: 1 / 0)
+    monkeypatch.setattr("bn_ablate.analysis.pages.report.claims_text", lambda *args: "changed")
     with pytest.raises(ZeroDivisionError):
         bn("report", folder)
     assert listing(folder) == before

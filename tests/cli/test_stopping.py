@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from bn_ablate import memory
+from bn_ablate.plan.memory import estimate
 from bn_ablate.results import Record, Store, open_results, verify
 from tests.cli.command_line import Bn, Done, command
 
@@ -57,7 +57,7 @@ def test_a_stopped_run_leaves_what_is_finished_and_goes_on(
             signal.raise_signal(signum)
 
     monkeypatch.setattr(Store, "add_shard", then_a_signal)
-    monkeypatch.setattr(memory, "MOST_LANES", 4)
+    monkeypatch.setattr(estimate, "MOST_LANES", 4)
     rates = "axes.learning_rate=[0.01, 0.02, 0.03, 0.1, 0.2, 0.3]"
     args = ("run", config, "--results", tmp_path / "results", "--wandb", "disabled", "--set", rates)
     folder = tmp_path / "results" / "tiny"

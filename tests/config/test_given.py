@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 import bn_ablate as bn
-from bn_ablate.again import verify_lanes
 from bn_ablate.config import ConfigError, build_study
 from bn_ablate.config.given import place, plain
 from bn_ablate.config.only import check_only
 from bn_ablate.plan import lane_id, make_plan, restrict
+from bn_ablate.runs.rerun import verify_lanes
 
 STUDY = build_study({"name": "s", "seeds": 3, "axes": {"learning_rate": [0.1, 0.01], "width": [4, 8]}})
 

@@ -141,8 +141,8 @@ def test_nothing_learns_where_that_is_said(tmp_path: Path) -> None:
 
 
 def test_the_plan_and_the_report_show_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from bn_ablate import cli
     from bn_ablate.analysis import write_report
+    from bn_ablate.cli import main as cli
     from tests.synthetic import write_results
 
     results = write_results(tmp_path / "x", {"name": "x", "seeds": 1, "norm": {"momentum": 1.0}})

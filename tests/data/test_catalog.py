@@ -13,7 +13,7 @@ import pytest
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download.checksums import compute_url_info
 
-from bn_ablate import cli
+from bn_ablate.cli import main as cli
 from bn_ablate.data import DataError, available, extent_of, load, prepare, prepared
 from bn_ablate.data.builders import BUILDERS
 from bn_ablate.data.dataset import fingerprint

@@ -12,7 +12,7 @@ import numpy as np
 import bn_ablate as bn
 from bn_ablate.config import LaneSettings
 from bn_ablate.config.factors import FACTORS
-from bn_ablate.engine.lanes import Strategy, each
+from bn_ablate.engine.many_lanes import Strategy, each
 from bn_ablate.engine.program import Program, program_of
 from bn_ablate.engine.train import Batch, TrainState, init_state, train_step
 from bn_ablate.nn import Factors, stack_factors

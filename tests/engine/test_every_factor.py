@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bn_ablate.config import LaneSettings
-from bn_ablate.engine.lanes import Strategy
+from bn_ablate.engine.many_lanes import Strategy
 from bn_ablate.engine.program import Program, program_of
 from bn_ablate.engine.train import init_state, loss_fn
 from bn_ablate.nn import Factors, stack_factors

@@ -20,8 +20,8 @@ from bn_ablate.engine.program import Program, program_of
 from bn_ablate.engine.train import Batch, TrainState, init_state, loss_fn
 from bn_ablate.nn import Factors, stack_factors
 from bn_ablate.plan import make_plan
-from bn_ablate.results.frames import tables_of
-from bn_ablate.results.tables import AFFINE, EVALUATED, LANDSCAPE, OFF, PERCENTILES, SHIFTED
+from bn_ablate.results.recording.columns import AFFINE, EVALUATED, LANDSCAPE, OFF, PERCENTILES, SHIFTED
+from bn_ablate.results.recording.frames import tables_of
 
 Tree = dict[str, Any]
 DEPTH, WIDTH, CLASSES = 2, 5, 3

@@ -14,7 +14,7 @@ from jax.test_util import check_grads
 
 import bn_ablate as bn
 from bn_ablate.data import load
-from bn_ablate.engine import Engine, Outcome, lanes, shards_of
+from bn_ablate.engine import Engine, Outcome, many_lanes, shards_of
 from bn_ablate.engine.program import program_of
 from bn_ablate.engine.shards import Shard
 from bn_ablate.engine.train import Batch, init_state, loss_fn
@@ -96,7 +96,7 @@ def test_all_cells_of_a_seed_begin_alike_and_seeds_differ(mapped: Outcome) -> No
     shard = mapped.shard
     engine = Engine(load("digits"))
     factors = stack_factors([cell.settings for cell in shard.cells], engine.program(shard).structure)
-    make = lanes.initial_on_mesh(engine.program(shard), engine._layout(engine.way, 2, len(shard.cells)))
+    make = many_lanes.initial_on_mesh(engine.program(shard), engine._layout(engine.way, 2, len(shard.cells)))
     states = jax.jit(make)(jnp.arange(2), factors)
     for leaf in jax.tree.leaves(states.params):
         np.testing.assert_array_equal(leaf, np.broadcast_to(np.asarray(leaf)[:, :1], leaf.shape))
@@ -119,8 +119,8 @@ def test_another_level_changes_no_lane(tmp_path: Path) -> None:
 def test_one_trace_and_one_program_for_every_traced_factor(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many levels, cells, seeds and shards: the training program is traced and compiled once."""
     traces = []
-    original = lanes.run_segment
-    monkeypatch.setattr(lanes, "run_segment", lambda *args: (traces.append(1), original(*args))[1])
+    original = many_lanes.run_segment
+    monkeypatch.setattr(many_lanes, "run_segment", lambda *args: (traces.append(1), original(*args))[1])
     axes = {
         "placement": ["none", "pre", "post"],
         "activation": ["sigmoid", "relu"],

@@ -13,9 +13,9 @@ import pytest
 import bn_ablate as bn
 from bn_ablate.data import Dataset
 from bn_ablate.data.dataset import fingerprint
-from bn_ablate.engine import DeviceError, Engine, lanes, set_up, shards_of
+from bn_ablate.engine import DeviceError, Engine, many_lanes, set_up, shards_of
 from bn_ablate.engine.examples import Examples
-from bn_ablate.engine.lanes import Segment
+from bn_ablate.engine.many_lanes import Segment
 from bn_ablate.engine.program import program_of
 from bn_ablate.engine.shards import Shard
 from bn_ablate.nn import stack_factors
@@ -91,10 +91,10 @@ def lowered(architecture: str, strategy: Any, convolution: str, precision: str) 
     program, layout = engine.program(shard), engine._layout(engine.way, 1, shard.room)
     factors = stack_factors([cell.settings for cell in shard.cells], program.structure)
     seeds = engine._seed_examples(shard, [0])
-    begin = jax.jit(lanes.initial_on_mesh(program, layout))
+    begin = jax.jit(many_lanes.initial_on_mesh(program, layout))
     states = jax.eval_shape(begin, seeds.seed, factors)
     scalars = np.int32(0), np.int32(1), np.bool_(True), np.bool_(True)
     segment = Segment(np.zeros((1, 2, program.batch_size), np.int32), *scalars)  # type: ignore[arg-type]
-    train = jax.jit(lanes.on_mesh(program, strategy, layout))
+    train = jax.jit(many_lanes.on_mesh(program, strategy, layout))
     examples = Examples(*engine._examples)
     return jax.export.export(train, platforms=PLATFORMS)(examples, seeds, factors, states, segment)

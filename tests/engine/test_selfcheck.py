@@ -14,13 +14,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bn_ablate import cli, engine, study
+from bn_ablate import engine
+from bn_ablate.cli import main as cli
 from bn_ablate.config import build_study
 from bn_ablate.data import load
 from bn_ablate.engine import DeviceError, Engine, ensure_checked, known_devices, selfcheck
 from bn_ablate.engine.known_devices import FaultyDeviceError, refusal
 from bn_ablate.engine.selfcheck import CELLS, DeviceCheck, check_devices
 from bn_ablate.engine.train import TrainState
+from bn_ablate.runs import run as study
 from tests.cli.command_line import TINY
 
 Fault = Callable[[TrainState], TrainState]

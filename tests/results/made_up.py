@@ -16,7 +16,7 @@ from bn_ablate.plan import Lane, Plan, make_plan
 from bn_ablate.results import Provenance, Record, Store
 from bn_ablate.results.files import sha256_of
 from bn_ablate.results.provenance import source_hash
-from bn_ablate.results.tables import HISTORY_MEASURES, LANE_METRICS, LAYER_MEASURES, SITES
+from bn_ablate.results.recording.columns import HISTORY_MEASURES, LANE_METRICS, LAYER_MEASURES, SITES
 
 TABLE: dict[str, Any] = {
     "name": "made-up",

@@ -17,10 +17,10 @@ from bn_ablate.engine.evaluate import Evaluation
 from bn_ablate.engine.extras import Extras
 from bn_ablate.engine.observe import Observation
 from bn_ablate.measure import AffineMeasures, Landscape, LayerMeasures, UnitsOff, VarianceShift
-from bn_ablate.results.frames import tables_of
-from bn_ablate.results.lanes import slope
 from bn_ablate.results.provenance import environment, git_state, lock
-from bn_ablate.results.tables import EVALUATED, LANDSCAPE, OF_BN, OFF, PERCENTILES, table_schemas
+from bn_ablate.results.recording.columns import EVALUATED, LANDSCAPE, OF_BN, OFF, PERCENTILES, table_schemas
+from bn_ablate.results.recording.frames import tables_of
+from bn_ablate.results.recording.lane_rows import slope
 from tests.results.made_up import plan_of
 
 TIMES, SEEDS, CELLS, DEPTH = 3, 2, 4, 2

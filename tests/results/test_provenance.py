@@ -49,7 +49,9 @@ def test_the_hash_of_the_sources_follows_what_makes_numbers(tmp_path: Path, file
     assert source_hash(tmp_path / "installed") != source_hash()
 
 
-@pytest.mark.parametrize("file", ["analysis/report.py", "sinks/names.py", "cli.py", "config/errors.py", "study.py"])
+@pytest.mark.parametrize(
+    "file", ["analysis/pages/report.py", "sinks/run_names.py", "cli/main.py", "config/errors.py", "runs/run.py"]
+)
 def test_what_makes_no_numbers_leaves_the_hash_alone(tmp_path: Path, file: str) -> None:
     source = copied(tmp_path) / file
     source.write_text(source.read_text() + "\n")
@@ -68,13 +70,13 @@ def test_a_users_own_sources_are_part_of_the_hash(tmp_path: Path) -> None:
 def test_every_module_that_makes_a_shard_is_in_the_hash() -> None:
     """What training and tabulating import, without the results' files, the estimate of memory, and bare packages."""
     code = (
-        "import sys, bn_ablate.engine, bn_ablate.results.frames, bn_ablate.plan; "
+        "import sys, bn_ablate.engine, bn_ablate.results.recording.frames, bn_ablate.plan; "
         "print(*(m.__file__ for n, m in sys.modules.items() if n.startswith('bn_ablate')))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300)
     loaded = {Path(file).relative_to(ROOT).as_posix() for file in done.stdout.split()}
     apart = loaded - set(source_files()) - {f"{name}.py" for name in NO_NUMBERS}
-    assert {name for name in apart if not name.startswith(("results/", "memory/"))} <= {"__init__.py"}
+    assert {name for name in apart if not name.startswith(("results/", "plan/memory/"))} <= {"__init__.py"}
     for name in source_files():
         assert not name.startswith(("analysis/", "sinks/", "cli"))
 

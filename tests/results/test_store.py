@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from bn_ablate.results import ResultsError, Store, open_results
 from bn_ablate.results.files import TEMPORARY, sha256_of
+from bn_ablate.results.recording.columns import table_schemas
 from bn_ablate.results.store import with_underfitting
-from bn_ablate.results.tables import table_schemas
 from tests.disk import Disk
 from tests.results.made_up import finished, flip, listing, manifest_of, plan_of, published, record, stored, tables_of
 

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from bn_ablate.results import Results
-from bn_ablate.results.tables import table_schemas
+from bn_ablate.results.recording.columns import table_schemas
 from bn_ablate.sinks import content
 from bn_ablate.sinks.content import RunContent, history_points, lane_contents, study_content, thinned
 from bn_ablate.sinks.record import SentRecord

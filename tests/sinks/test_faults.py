@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from bn_ablate import analysis, cli, engine
+from bn_ablate import analysis, engine
+from bn_ablate.cli import main as cli
 from bn_ablate.results import Results, open_results, verify
 from bn_ablate.sinks import SinkError, publish, session, setup, transfer
 from tests.cli.command_line import TINY

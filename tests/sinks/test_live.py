@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bn_ablate.plan import Plan, make_plan
+from bn_ablate.plan import Plan, RunProgress, make_plan
 from bn_ablate.results import Results
 from bn_ablate.sinks import Live, live, publish
-from bn_ablate.study import RunProgress
 from tests.sinks.conftest import KEY
 from tests.sinks.server import Service
 

@@ -7,23 +7,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bn_ablate.config.factors import FACTORS
-from bn_ablate.sinks import names
+from bn_ablate.sinks import run_names
 from tests.config.levels import LEVELS
 
 
 def test_a_lane_has_a_name_that_reads() -> None:
     levels = {"dropout_rate": 0.2, "activation": "relu", "placement": "pre"}
-    assert names.lane_name(levels, 3) == "pre·relu·p0.2·s3"
-    assert names.lane_name(dict(reversed(levels.items())), 3) == "pre·relu·p0.2·s3"
-    assert names.group_name("ablate", levels) == "ablate · pre·relu·p0.2"
-    assert names.cell_name({"affine": "none", "placement": "none", "bn_epsilon": 1e-05}) == "none·affine-none·eps1e-05"
-    assert names.cell_name({"later": 3, "depth": 2}) == "d2·later=3"
-    assert names.lane_name({}, 0) == "base·s0"
+    assert run_names.lane_name(levels, 3) == "pre·relu·p0.2·s3"
+    assert run_names.lane_name(dict(reversed(levels.items())), 3) == "pre·relu·p0.2·s3"
+    assert run_names.group_name("ablate", levels) == "ablate · pre·relu·p0.2"
+    assert (
+        run_names.cell_name({"affine": "none", "placement": "none", "bn_epsilon": 1e-05}) == "none·affine-none·eps1e-05"
+    )
+    assert run_names.cell_name({"later": 3, "depth": 2}) == "d2·later=3"
+    assert run_names.lane_name({}, 0) == "base·s0"
 
 
 @pytest.mark.parametrize("factor", FACTORS)
 def test_levels_of_a_factor_have_names_of_their_own(factor: str) -> None:
-    found = {names.cell_name({"placement": "pre", factor: level}) for level in LEVELS[factor]}
+    found = {run_names.cell_name({"placement": "pre", factor: level}) for level in LEVELS[factor]}
     assert len(found) == len(LEVELS[factor])
 
 
@@ -35,19 +37,19 @@ def test_factors_without_a_prefix_share_no_level() -> None:
 @given(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", fullmatch=True))
 def test_ids_are_what_wandb_takes(study: str) -> None:
     for what in ("study", "0123456789abcdef"):
-        run = names.run_id(study, what)
-        assert len(run) <= names.LONGEST_ID
+        run = run_names.run_id(study, what)
+        assert len(run) <= run_names.LONGEST_ID
         assert re.fullmatch(r"[A-Za-z0-9._-]+", run)
         assert run.endswith(f"-{what}")
 
 
 def test_long_names_that_differ_late_stay_different() -> None:
     long = "x" * 63
-    assert names.run_id(long + "a", "0" * 16) != names.run_id(long + "b", "0" * 16)
+    assert run_names.run_id(long + "a", "0" * 16) != run_names.run_id(long + "b", "0" * 16)
     levels = dict.fromkeys(FACTORS, "y" * 20)
     other = levels | {"momentum": "z" * 20}
-    assert names.group_name(long, levels) != names.group_name(long, other)
-    assert len(names.lane_name(levels, 10)) <= names.LONGEST_NAME
+    assert run_names.group_name(long, levels) != run_names.group_name(long, other)
+    assert len(run_names.lane_name(levels, 10)) <= run_names.LONGEST_NAME
 
 
 @pytest.mark.parametrize(
@@ -55,4 +57,4 @@ def test_long_names_that_differ_late_stay_different() -> None:
     [(["a", "", "digits", "a"], ("a", "digits")), (["k" * 70], ("k" * 64,)), ([], ())],
 )
 def test_tags_are_short_and_none_is_there_twice(words: list[str], tags: tuple[str, ...]) -> None:
-    assert names.tags(words) == tags
+    assert run_names.tags(words) == tags

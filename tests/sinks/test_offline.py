@@ -172,7 +172,7 @@ def test_a_study_run_with_wandb_disabled_never_imports_wandb(service: Service, t
     (tmp_path / "tiny.toml").write_text(TINY)
     words = ["run", f"{tmp_path}/tiny.toml", "--results", str(tmp_path / "results"), "--wandb", "disabled"]
     _python(
-        f"import sys; from bn_ablate import cli; assert cli.main({words!r}) == 0\n"
+        f"import sys; from bn_ablate.cli.main import main; assert main({words!r}) == 0\n"
         "assert not [name for name in sys.modules if name.split('.')[0] == 'wandb']"
     )
     assert verify(tmp_path / "results" / "tiny") == []

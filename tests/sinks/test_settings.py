@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
-from bn_ablate import analysis, cli, engine, study
+from bn_ablate import analysis, engine
+from bn_ablate.cli import main as cli
 from bn_ablate.results import Results
+from bn_ablate.runs import run as study
 from bn_ablate.sinks import SinkError, check, fetch, publish, setup
 from bn_ablate.sinks.sweep import publish_cell
 from bn_ablate.sinks.workspace import save_workspace

@@ -12,7 +12,8 @@ import polars as pl
 import pytest
 import yaml
 
-from bn_ablate import cli, engine
+from bn_ablate import engine
+from bn_ablate.cli import main as cli
 from bn_ablate.config import build_study, load_study
 from bn_ablate.config.only import check_only, parse_only
 from bn_ablate.plan import make_plan

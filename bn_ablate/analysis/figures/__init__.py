@@ -8,9 +8,9 @@ from io import BytesIO
 from bn_ablate.analysis.figures.against import against, numeric_axes
 from bn_ablate.analysis.figures.aggregates import aggregates
 from bn_ablate.analysis.figures.claims import claim_figure
-from bn_ablate.analysis.figures.curves import learning_curves
 from bn_ablate.analysis.figures.forest import forest
-from bn_ablate.analysis.figures.layers import layers
+from bn_ablate.analysis.figures.gradients_by_layer import layers
+from bn_ablate.analysis.figures.learning_curves import learning_curves
 from bn_ablate.analysis.figures.overview import overview
 from bn_ablate.analysis.figures.steep_region import steep_region
 from bn_ablate.analysis.figures.style import Chart, styled

@@ -21,9 +21,9 @@ from bn_ablate.analysis.figures.style import (
     spans_decades,
     styled,
 )
-from bn_ablate.analysis.lanes import axis_label, hold, levels_of, summarize
-from bn_ablate.analysis.metrics import MINUS
-from bn_ablate.analysis.metrics import metric as describe
+from bn_ablate.analysis.judge.metrics import MINUS
+from bn_ablate.analysis.judge.metrics import metric as describe
+from bn_ablate.analysis.judge.selection import axis_label, hold, levels_of, summarize
 from bn_ablate.results import Results
 
 

@@ -6,7 +6,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bn_ablate.analysis.descriptive import (
+from bn_ablate.analysis.figures.against import scale_axis
+from bn_ablate.analysis.figures.style import LOOKS, MUTED, PAGE, PAPER, Chart, styled
+from bn_ablate.analysis.judge.descriptive import (
     Described,
     by_placement,
     described,
@@ -14,11 +16,9 @@ from bn_ablate.analysis.descriptive import (
     performance_profile,
     probability_of_improvement,
 )
-from bn_ablate.analysis.figures.against import scale_axis
-from bn_ablate.analysis.figures.style import LOOKS, MUTED, PAGE, PAPER, Chart, styled
-from bn_ablate.analysis.lanes import PLACEMENT_LABELS
-from bn_ablate.analysis.metrics import metric as describe
-from bn_ablate.analysis.stats import Vector
+from bn_ablate.analysis.judge.metrics import metric as describe
+from bn_ablate.analysis.judge.selection import PLACEMENT_LABELS
+from bn_ablate.analysis.judge.stats import Vector
 from bn_ablate.results import Results
 
 METRIC = "final_test_accuracy"

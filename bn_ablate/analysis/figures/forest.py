@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bn_ablate.analysis.figures.style import GRID, MUTED, PAGE, VERDICT_COLORS, Chart, styled
-from bn_ablate.analysis.groups import Group, groups
-from bn_ablate.analysis.metrics import MINUS
-from bn_ablate.analysis.shown import interval_text, scale_of, texts
+from bn_ablate.analysis.judge.groups import Group, groups
+from bn_ablate.analysis.judge.metrics import MINUS
+from bn_ablate.analysis.judge.shown import interval_text, scale_of, texts
 from bn_ablate.results import Results
 
 ICONS = {"supported": "✓", "contradicted": "✕", "equivalent": "≈", "inconclusive": "?"}

@@ -12,7 +12,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from bn_ablate.analysis.figures.style import COLUMN, LOOKS, ON_DARK, ON_LIGHT, PAGE, PAPER, Chart, short, styled
-from bn_ablate.analysis.lanes import axes_in_order, axis_label, hold, level_label, levels_of
+from bn_ablate.analysis.judge.selection import axes_in_order, axis_label, hold, level_label, levels_of
 from bn_ablate.results import Results
 
 COLORS = "YlGnBu_r"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from bn_ablate.analysis.figures.style import LOOKS, MUTED, PAPER, Chart, small_multiples, styled
-from bn_ablate.analysis.lanes import hold, level_label, levels_of
+from bn_ablate.analysis.judge.selection import hold, level_label, levels_of
 from bn_ablate.results import Results
 
 Array = NDArray[np.float64]

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from bn_ablate.analysis.lanes import PLACEMENT_LABELS, level_label
+from bn_ablate.analysis.judge.selection import PLACEMENT_LABELS, level_label
 
 COLUMN = 3.3
 PAGE = 6.8

@@ -16,8 +16,8 @@ from benching.examples import dataset_of, study_of
 from benching.protocol import Peer, Ready, Timed
 from bn_ablate.config.lane import LaneSettings
 from bn_ablate.engine import Engine, Outcome, Progress, Shard, set_up, shards_of
-from bn_ablate.memory import PROGRAM_BYTES, lanes_that_fit, shard_bytes
 from bn_ablate.plan import make_plan
+from bn_ablate.plan.memory import PROGRAM_BYTES, lanes_that_fit, shard_bytes
 
 DIAGNOSED_STEPS, DIAGNOSED_EVERY = 400, 50
 """The schema's default length of training, and its default schedule of measurements."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from bn_ablate.analysis.figures.claims.affine import affine
-from bn_ablate.analysis.figures.claims.coverage import coverage
-from bn_ablate.analysis.figures.claims.dropout import dropout
-from bn_ablate.analysis.figures.claims.gradients import gradients
-from bn_ablate.analysis.figures.claims.placement import placement
-from bn_ablate.analysis.figures.claims.regularization import regularization
-from bn_ablate.analysis.figures.claims.saturation import saturation
-from bn_ablate.analysis.figures.claims.units_off import units_off
+from bn_ablate.analysis.figures.claims.c1_saturation import saturation
+from bn_ablate.analysis.figures.claims.c2_affine import affine
+from bn_ablate.analysis.figures.claims.c3_gradients import gradients
+from bn_ablate.analysis.figures.claims.c4_regularization import regularization
+from bn_ablate.analysis.figures.claims.c5_units_off import units_off
+from bn_ablate.analysis.figures.claims.c6_dropout import dropout
+from bn_ablate.analysis.figures.claims.c7_placement import placement
+from bn_ablate.analysis.figures.claims.c8_coverage import coverage
 from bn_ablate.analysis.figures.style import Chart
 from bn_ablate.results import Results
 

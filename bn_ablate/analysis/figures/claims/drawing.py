@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from bn_ablate.analysis.figures.style import INK, LOOKS, PAPER, Look
-from bn_ablate.analysis.lanes import summarize
-from bn_ablate.analysis.metrics import MINUS
-from bn_ablate.analysis.metrics import metric as describe
+from bn_ablate.analysis.judge.metrics import MINUS
+from bn_ablate.analysis.judge.metrics import metric as describe
+from bn_ablate.analysis.judge.selection import summarize
 
 NEUTRAL = Look("", INK, "D", "◆", "solid")
 INTERVALS = "Means over seeds, with 95% Student t intervals."

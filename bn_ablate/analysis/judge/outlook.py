@@ -1,0 +1,267 @@
+"""Before a lane is trained: whether any outcome could decide each hypothesis, and how many seeds would do.
+
+For each hypothesis the clearest outcomes are imagined: every seed agrees, and the sides lie as far apart as the metric
+lets them. They are judged by what judges real ones (`estimate`, Holm, `decide`), in the family of the study, whose
+other hypotheses are imagined to be as clear. What is inconclusive even then is inconclusive whatever comes out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bn_ablate.analysis.judge import stats
+from bn_ablate.analysis.judge.estimands import Estimated, estimate, positions
+from bn_ablate.analysis.judge.judging import record_of
+from bn_ablate.analysis.judge.metrics import metric as describe
+from bn_ablate.analysis.judge.scores import Scores
+from bn_ablate.analysis.judge.stats import Vector
+from bn_ablate.config.hypotheses import SIGNS, Equivalence, EquivalentLevel, Hypothesis, OptimumShift, Slope
+from bn_ablate.plan import Cell, Plan
+from bn_ablate.results.recording.columns import OF_BN, PAIRED_METRICS
+
+Truths = NDArray[np.bool_]
+
+MOST_SEEDS = 40
+"""More seeds than these, whose signs are drawn at random, give no smaller p: so many are imagined at most."""
+TELLING_SEEDS = 10
+"""What so many seeds cannot decide in a family of its own, no number of them can."""
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What can become of a hypothesis.
+
+    Attributes:
+        id: the hypothesis's.
+        verdict: what it can be decided to be: what it states (`supported`, `equivalent`), or else `contradicted`;
+            `inconclusive` where no number of seeds decides it.
+        certain: whether that is its verdict whatever comes out, given seeds enough: an equivalence within a margin as
+            wide as the metric.
+        fewest: the fewest seeds with which some outcome decides it so; None where no number of them does.
+        decidable: whether the study's seeds suffice.
+        alone: whether they, or more, would suffice for the hypothesis alone.
+        p, p_adjusted: the smallest p that they can give, and what Holm makes of it where all are so small.
+        reason: the verdict's on the outcome that is clearest for what the hypothesis states.
+    """
+
+    id: str
+    verdict: str
+    certain: bool
+    fewest: int | None
+    decidable: bool
+    alone: bool
+    p: float
+    p_adjusted: float
+    reason: str
+
+
+class Imagined(Scores):
+    """Lanes as nobody has trained them: `values` `(cells,)`, the same for every seed."""
+
+    def __init__(self, cells: tuple[Cell, ...], values: Vector, n_seeds: int) -> None:
+        self.cells, self.n_seeds = cells, n_seeds
+        self.diverged = np.zeros((n_seeds, len(cells)), bool)
+        self._values = np.tile(values, (n_seeds, 1))
+
+    def of(self, metric: str) -> Vector:
+        """The values, of whatever metric."""
+        return self._values
+
+    def quality(self, metric: str) -> Vector:
+        """The values, so that a choice among equal ones changes nothing."""
+        return np.where(np.isnan(self._values), -np.inf, self._values)
+
+
+def outlook(plan: Plan) -> list[Outlook]:
+    """What can become of each hypothesis of `plan`, in the study's order."""
+    asked = [_Asked(hypothesis, plan) for hypothesis in plan.study.hypotheses]
+    known, left = _Known(asked, plan), set(range(len(asked)))
+    fewest: dict[int, tuple[int, str]] = {}
+    for seeds in range(stats.FEWEST_SEEDS, stats.EXACT_SEEDS + 1):
+        said = {i: known.clearest(i, seeds)[0] for i in left}
+        fewest |= {i: (seeds, verdict) for i, verdict in said.items() if verdict != "inconclusive"}
+        left -= fewest.keys()
+        if seeds == TELLING_SEEDS:
+            left -= {i for i in left if known.clearest(i, seeds, alone=True)[0] == "inconclusive"}
+    return [_outlook(known, i, one, len(plan.seeds), *fewest.get(i, (None, ""))) for i, one in enumerate(asked)]
+
+
+def _outlook(known: _Known, i: int, one: _Asked, seeds: int, fewest: int | None, verdict: str) -> Outlook:
+    n = min(seeds, MOST_SEEDS)
+    enough = known.clearest(i, n)[0]
+    far = known.judged(i, len(one.outcomes) - 1, TELLING_SEEDS, alone=True)[0]
+    certain = enough == "equivalent" and far != "contradicted"
+    p, adjusted = known.smallest(i, n)
+    return Outlook(
+        one.hypothesis.id,
+        verdict or enough,
+        certain,
+        fewest,
+        decidable=enough != "inconclusive",
+        alone=known.clearest(i, TELLING_SEEDS, alone=True)[0] != "inconclusive",
+        p=p,
+        p_adjusted=adjusted,
+        reason=known.judged(i, 0, max(n, fewest or 0))[1],
+    )
+
+
+class _Known:
+    """The clearest outcomes of a study's hypotheses, judged once for every number of seeds."""
+
+    def __init__(self, asked: Sequence[_Asked], plan: Plan) -> None:
+        self._asked, self._axes = asked, plan.study.axes
+        self._estimated: dict[tuple[Any, ...], Estimated] = {}
+        self._judged: dict[tuple[Any, ...], tuple[str, str]] = {}
+        self._smallest: dict[int, list[float]] = {}
+        self._adjusted: dict[int, list[float]] = {}
+
+    def clearest(self, i: int, n: int, alone: bool = False) -> tuple[str, str]:
+        """The verdict on hypothesis `i` with `n` seeds that is nearest to what it states, and why."""
+        said: list[tuple[str, str]] = []
+        for outcome in range(len(self._asked[i].outcomes)):
+            said.append(self.judged(i, outcome, n, alone))
+            if said[-1][0] in ("supported", "equivalent"):
+                return said[-1]
+        return next((verdict for verdict in said if verdict[0] != "inconclusive"), said[0])
+
+    def judged(self, i: int, outcome: int, n: int, alone: bool = False) -> tuple[str, str]:
+        """The verdict on one of the outcomes imagined for hypothesis `i`, in its family or `alone`, and why."""
+        one = self._asked[i]
+        found = self._estimate(one, outcome, n)
+        adjusted = _p(found) if alone else self._holm(i, _p(found), n)
+        key = (*one.signature, one.hypothesis.metric, outcome, n, adjusted, alone)
+        if key not in self._judged:
+            scores = Imagined(one.cells, one.outcomes[outcome], n)
+            record = record_of(scores, one.hypothesis, found, adjusted, 1 if alone else len(self._asked))
+            self._judged[key] = record["verdict"], record["reason"]
+        return self._judged[key]
+
+    def smallest(self, i: int, n: int) -> tuple[float, float]:
+        """The smallest p of hypothesis `i` with `n` seeds, and as adjusted where all the others are as small."""
+        if n not in self._smallest:
+            self._smallest[n] = [
+                min(_p(self._estimate(one, outcome, n)) for outcome in range(len(one.outcomes))) for one in self._asked
+            ]
+            self._adjusted[n] = stats.holm(self._smallest[n])
+        return self._smallest[n][i], self._adjusted[n][i]
+
+    def _holm(self, i: int, p: float, n: int) -> float:
+        """`p` of hypothesis `i`, adjusted, where the others are as clear as they can be."""
+        smallest, adjusted = self.smallest(i, n)
+        if p == smallest:
+            return adjusted
+        others = self._smallest[n]
+        return stats.holm([*others[:i], p, *others[i + 1 :]])[i]
+
+    def _estimate(self, one: _Asked, outcome: int, n: int) -> Estimated:
+        """Of hypotheses that differ in nothing that tells, one is estimated."""
+        key = (*one.signature, outcome, n)
+        if key not in self._estimated:
+            scores = Imagined(one.cells, one.outcomes[outcome], n)
+            self._estimated[key] = estimate(one.hypothesis, scores, self._axes, stats.RESAMPLES)
+        return self._estimated[key]
+
+
+def _p(found: Estimated) -> float:
+    return found.test.p if found.test else 1.0
+
+
+class _Asked:
+    """A hypothesis, the cells that it is about, and the clearest outcomes: a value for each cell, what it states first.
+
+    Attributes:
+        signature: what an estimate depends on, besides the number of seeds.
+    """
+
+    def __init__(self, hypothesis: Hypothesis, plan: Plan) -> None:
+        self.hypothesis = hypothesis
+        self.cells = tuple(cell for cell in plan.cells if any(map(cell.matches, hypothesis.sides.values())))
+        sides = {side: np.array([cell.matches(rule) for cell in self.cells]) for side, rule in hypothesis.sides.items()}
+        paired = hypothesis.metric in PAIRED_METRICS
+        others = {tuple(cell.levels.items()) for cell in plan.cells} if paired else set()
+        lacking = np.array([_lacks(hypothesis.metric, cell, others) for cell in self.cells])
+        itself = np.array([paired and cell.levels.get("dropout_rate") == 0 for cell in self.cells])
+        self.outcomes = [
+            np.where(lacking, np.nan, np.where(itself, 0.0, values))
+            for values in _clearest(hypothesis, self.cells, sides, plan.study.axes)
+        ]
+        axis = getattr(hypothesis, "axis", None)
+        self.signature = (
+            hypothesis.kind,
+            *(getattr(hypothesis, key, None) for key in ("alternative", "margin", "scale", "summary", "level")),
+            axis,
+            axis and tuple(cell.levels[axis] for cell in self.cells),
+            tuple(there.tobytes() for there in sides.values()),
+            tuple(values.tobytes() for values in self.outcomes),
+            hypothesis.select and _networks(hypothesis, self.cells),
+        )
+
+
+def _clearest(
+    hypothesis: Hypothesis, cells: tuple[Cell, ...], sides: dict[str, Truths], axes: dict[str, tuple[Any, ...]]
+) -> Iterator[Vector]:
+    """Values of `cells` `(cells,)`: as far to the side that is stated as can be, then as far to the other.
+
+    `sides` says of each cell whether it is on the side.
+    """
+    away = (-1.0, 1.0) if getattr(hypothesis, "alternative", "") == "less" else (1.0, -1.0)
+    if isinstance(hypothesis, Slope | OptimumShift | EquivalentLevel):
+        x = positions(hypothesis, tuple(cell.levels[hypothesis.axis] for cell in cells), axes)
+        spanned = x[np.logical_or.reduce([sides[side] for side in hypothesis.spanning])]
+        along = (x - spanned.min()) / np.ptp(spanned)
+        low, high = _reach(hypothesis, 2 * float(np.ptp(spanned)))
+        for to in away:
+            rises = sides["a"] == (to > 0)
+            if isinstance(hypothesis, OptimumShift):
+                yield 1.0 - (along - rises) ** 2
+            elif isinstance(hypothesis, Slope):
+                middle = {side: np.unique(x[there]).mean() for side, there in sides.items()}
+                upper = x > np.where(sides["a"], middle["a"], middle.get("b", 0.0))
+                yield np.where(upper == rises, high, low)
+            else:
+                yield np.where(sides["a"], high if to > 0 else low, low + (high - low) * (0.25 + 0.5 * along))
+        return
+    low, high = _reach(hypothesis)
+    if isinstance(hypothesis, Equivalence):
+        yield np.full(len(cells), low)
+    added = np.logical_or.reduce([there for side, there in sides.items() if SIGNS[side] > 0])
+    spread = getattr(hypothesis, "summary", "mean") == "spread"
+    odd = np.array(_networks(hypothesis, cells)) % 2 == 1
+    for to in away:
+        yield np.where((added == (to > 0)) & (odd | (not spread)), high, low)
+
+
+def _reach(hypothesis: Hypothesis, width: float = 1.0) -> tuple[float, float]:
+    """The least and the greatest value of the metric, or such that lie further apart than the margin over `width`."""
+    metric = describe(hypothesis.metric)
+    far = (2 * getattr(hypothesis, "margin", 0.0) + 1) * width
+    low = metric.low if math.isfinite(metric.low) else -far
+    return low, metric.high if math.isfinite(metric.high) else low + 2 * far
+
+
+def _networks(hypothesis: Hypothesis, cells: tuple[Cell, ...]) -> tuple[int, ...]:
+    """The cells numbered, within each side, by network: those that a choice of a level is made from have one number."""
+    chosen = hypothesis.select.axis if hypothesis.select else ""
+    numbers: dict[tuple[bool, ...], dict[tuple[Any, ...], int]] = {}
+    found = []
+    for cell in cells:
+        known = numbers.setdefault(tuple(map(cell.matches, hypothesis.sides.values())), {})
+        network = tuple(level for axis, level in cell.levels.items() if axis != chosen)
+        found.append(known.setdefault(network, len(known)))
+    return tuple(found)
+
+
+def _lacks(metric: str, cell: Cell, others: set[tuple[Any, ...]]) -> bool:
+    """Whether a lane of this cell cannot have the metric: it has no BN, one layer, or no partner at dropout 0."""
+    settings = cell.settings
+    if metric in PAIRED_METRICS:
+        return tuple((cell.levels | {"dropout_rate": 0.0}).items()) not in others
+    if metric in OF_BN or metric == "variance_shift_max":
+        return not any(settings.normed_blocks)
+    return metric.startswith("gradient_slope") and settings.model.depth == 1

@@ -1,0 +1,1 @@
+"""What is read: the report, the page of all claims, tables, two folders side by side, the paper kit."""

@@ -1,0 +1,42 @@
+"""The protocol of the studies as paragraphs, written from their manifests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bn_ablate.analysis.judge.selection import axes_in_order, axis_label, level_label
+from bn_ablate.results import Results
+
+STATISTICS = """\
+Cells are compared within a seed, which draws the split of the data, the initial weights, the batches and the dropout \
+noise of every cell alike. Intervals are 95% bias-corrected and accelerated bootstrap intervals over seeds, widened \
+for few seeds; p values are of two-sided sign-flip tests, and of two one-sided t tests for equivalence. The p values \
+of the {family} primary hypotheses are adjusted together by Holm. Hypotheses are stated in the studies' files. Test \
+data choose nothing; a learning rate that is chosen is the best one on validation data, seed by seed."""
+
+
+def methods_md(studies: list[Results], family: int, caveats: Sequence[str] = ()) -> str:
+    """`METHODS.md`: what is to be minded, a paragraph on what all share, and one for each study."""
+    parts = ["# Methods", *(f"**Caution: {caveat}.**" for caveat in caveats), STATISTICS.format(family=family)]
+    return "\n\n".join([*parts, *(f"## {r.study.title or r.name}\n\n{_paragraph(r)}" for r in studies)]) + "\n"
+
+
+def _paragraph(results: Results) -> str:
+    study, manifest = results.study, results.manifest
+    model, train = study.model, study.train
+    data, device = manifest.get("data", {}), manifest.get("device", {})
+    sizes = ", ".join(f"{n:,} {part}" for part, n in data.get("sizes", {}).items())
+    axes = "; ".join(
+        f"{axis_label(a)} ({', '.join(map(level_label, results.axes[a]))})" for a in axes_in_order(results)
+    )
+    diverged = results.networks.filter(status="diverged").height
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(manifest.get("packages", {}).items()))
+    return (
+        f"{results.networks.height:,} networks were trained, each cell of the grid with {len(study.seed_list)} seeds; "
+        f"{diverged:,} diverged. Data: {data.get('name', study.data.name)}{f' ({sizes} examples)' if sizes else ''}. "
+        f"Varied: {axes or 'nothing'}. Unless varied: {model.architecture.upper()} of {model.depth} hidden layers, "
+        f"width {model.width}, {level_label(model.activation)}, initialized by {level_label(model.kernel_init)}; "
+        f"{train.optimizer}, learning rate {train.learning_rate:g}, batches of {train.batch_size}, "
+        f"{train.steps:,} steps. Trained on {device.get('count', '?')} × {device.get('kind', '?')} in "
+        f"float32, with {versions or 'JAX'}."
+    )

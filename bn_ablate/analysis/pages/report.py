@@ -1,0 +1,310 @@
+"""Everything that people look at: verdicts, figures, tables, and one page that holds them all."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+from bn_ablate.analysis.figures import Chart, charts, images
+from bn_ablate.analysis.figures.style import LOOKS, THEME
+from bn_ablate.analysis.judge.cells import cell_table
+from bn_ablate.analysis.judge.judging import analyze, claims_text
+from bn_ablate.analysis.judge.metrics import metric as describe
+from bn_ablate.analysis.judge.metrics import p_text
+from bn_ablate.analysis.judge.selection import PLACEMENT_LABELS, axes_in_order, axis_label, level_label, levels_of
+from bn_ablate.analysis.judge.shown import texts
+from bn_ablate.analysis.judge.verdicts import floor_notes
+from bn_ablate.analysis.pages.tables import tables
+from bn_ablate.config.notes import notes_of
+from bn_ablate.plan import cells_of
+from bn_ablate.results import Results, locked, open_results, seal
+from bn_ablate.results.files import write_bytes, write_text
+from bn_ablate.results.recording.columns import PARTS
+from bn_ablate.results.standing import QUICK
+
+MOST_LANES = 10_000
+"""A study of more lanes shows its cells alone; the lanes are in `lanes.parquet`."""
+
+CELL_COLUMNS = ("final_test_accuracy", "final_test_loss", "final_train_loss", "gap", "underfitting")
+LANE_COLUMNS = ("final_test_accuracy", "best_test_accuracy", "final_test_loss", "final_train_loss", "gap", "saturated")
+VERDICTS = {"supported": "✓", "contradicted": "✕", "equivalent": "≈", "inconclusive": "?"}
+
+
+def write_report(path: str | Path) -> list[Path]:
+    """Judge, draw, tabulate and write the report of the results folder `path`; return the files written.
+
+    Writes `claims.json`, `figures/`, `tables/` and `report.html`, removes what an earlier report left in those two
+    folders, and seals the results. The same results give the same bytes. All is made before anything is written, and
+    while it is written the folder is locked.
+
+    Raises:
+        ResultsError: it is not a results folder, a run is at work on it or has not written its tables, or a table in it
+            is missing or was changed.
+    """
+    results = open_results(path)
+    path, _ = results.path, results.lanes  # what is no results folder, or has none, gets no lock
+    with locked(path):
+        results = open_results(path)
+        results = results.with_claims(analyze(results))
+        drawn = list(charts(results))
+        figures = images(drawn)
+        page = html_page(results, results.claims, drawn, [figures[f"{chart.name}.svg"].decode() for chart in drawn])
+        files: dict[str, bytes | str] = {
+            "claims.json": claims_text(results, results.claims),
+            **{f"figures/{name}": content for name, content in figures.items()},
+            **{f"tables/{name}": text for name, text in tables(results).items()},
+            "report.html": page,
+        }
+        for name, content in files.items():
+            if isinstance(content, str):
+                write_text(path / name, content)
+            else:
+                write_bytes(path / name, content)
+        for folder in ("figures", "tables"):
+            for file in (path / folder).glob("*"):
+                if file.is_file() and f"{folder}/{file.name}" not in files:
+                    file.unlink()
+        seal(path)
+    return [path / name for name in files]
+
+
+def html_page(results: Results, claims: list[dict[str, Any]], drawn: list[Chart], svgs: list[str]) -> str:
+    """The report as one self-contained page."""
+    counts = Counter(claim["verdict"] for claim in claims)
+    return render(
+        "report.html.j2",
+        study=results.study,
+        manifest=results.manifest,
+        folder=results.path.name,
+        quick=QUICK if results.manifest.get("quick") else None,
+        looks=[{"name": name, **LOOKS[name]._asdict()} for name in levels_of(results, "placement")],
+        verdicts=[shown_verdict(claim) for claim in claims],
+        floors=floor_notes(claims),
+        counts=[(name, counts[name], VERDICTS[name]) for name in VERDICTS if counts[name]],
+        design=_design(results),
+        notes=[str(note) for note in notes_of((cell.levels, cell.stated) for cell in cells_of(results.study))],
+        run=_run(results.manifest),
+        axes=[(axis_label(a), [level_label(level) for level in results.axes[a]]) for a in axes_in_order(results)],
+        charts=[(chart, inline(svg, chart)) for chart, svg in zip(drawn, svgs, strict=True)],
+        cells=_cells(results),
+        lanes=_lanes(results) if results.lanes.height <= MOST_LANES else None,
+        provenance=_provenance(results.manifest),
+        mixture=results.mixture,
+        config=json.dumps(results.manifest["config"], indent=1),
+    )
+
+
+def render(template: str, **values: Any) -> str:
+    """One of the templates as a page, with the style that all of them share."""
+    folder = files("bn_ablate.analysis.pages").joinpath("templates")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    page = environment.from_string(folder.joinpath(template).read_text(encoding="utf-8"))
+    return page.render(css=folder.joinpath("style.css").read_text(encoding="utf-8"), **values)
+
+
+def inline(svg: str, chart: Chart) -> str:
+    """An SVG file as part of a page: its own ids, the page's colours, its alternative text as a label."""
+    svg = svg[svg.index("<svg") :]
+    for part in (r"<!--.*?-->", r"<metadata>.*?</metadata>", r"<style.*?</style>"):
+        svg = re.sub(part, "", svg, flags=re.DOTALL)
+    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{chart.name}-", svg)
+    for color, variable in THEME.items():
+        svg = svg.replace(color, f"var(--{variable})")
+    label = escape(chart.alt)
+    return re.sub(r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', rf'<svg \1 role="img" aria-label="{label}">', svg, count=1)
+
+
+def shown_verdict(claim: dict[str, Any]) -> dict[str, Any]:
+    """A record of `claims.json`, with its numbers as text and its interval as a drawing."""
+    shown = texts(claim)
+    details = [
+        ("Estimand", claim["estimand"]),
+        (
+            "Seeds",
+            "{n_seeds} used, {n_excluded} left out; {n_diverged_lanes} of the lanes diverged".format_map(claim),
+        ),
+        ("Divergence", claim["n_diverged_lanes"] and f"{_by_side(claim['diverged'])}. {claim['divergence_rule']}"),
+        ("Selected", _selected(claim)),
+        ("Optima", _optima(claim)),
+        ("Interval", claim["interval_method"]),
+        ("Test", claim["test"] and f"{claim['test']}; p {p_text(claim['p'])}"),
+        ("Standardized effect", None if claim["effect_size"] is None else f"{claim['effect_size']:.2f}"),
+        (
+            "Seeds needed to decide",
+            claim["seeds_needed"]
+            and f"about {claim['seeds_needed']:,}, were mean and spread of the differences as here",
+        ),
+    ]
+    return claim | {
+        "icon": VERDICTS[claim["verdict"]],
+        "estimate_text": f"{shown.estimate} {shown.unit}".strip(),
+        "interval_text": f"{shown.low} to {shown.high}" if claim["interval"] else "–",
+        "p_text": p_text(claim["p_adjusted"]),
+        "details": [(name, text) for name, text in details if text],
+        "drawing": _drawing(claim),
+    }
+
+
+def _by_side(diverged: dict[str, int]) -> str:
+    return "Diverged lanes: " + ", ".join(f"{count} in {side}" for side, count in diverged.items())
+
+
+def _selected(claim: dict[str, Any]) -> str:
+    """How often each level was chosen on validation data, by side."""
+    sides = claim.get("selected", {}).items()
+    return "; ".join(
+        f"{side}: " + ", ".join(f"{level} ({n}×)" for level, n in levels.items()) for side, levels in sides
+    )
+
+
+def _optima(claim: dict[str, Any]) -> str:
+    """The best level of each side, and whether it is the last one that was looked at."""
+    return "; ".join(
+        f"{side}: {at['level']:g}{', at the edge of the axis' if at['at_edge'] else ''}"
+        for side, at in claim.get("optima", {}).items()
+    )
+
+
+def _drawing(claim: dict[str, Any]) -> dict[str, Any] | None:
+    """Where estimate, interval, zero and margin stand on a scale from 0 to 100 of the hypothesis's own."""
+    if not claim["interval"]:
+        return None
+    margin = claim["margin"]
+    bounds = [b for b in ((-margin, margin) if claim["kind"] == "equivalence" else (claim["bound"],)) if b]
+    reach = 1.1 * max(map(abs, (*claim["interval"], claim["estimate"], *bounds))) or 1.0
+
+    def place(value: float) -> float:
+        return round(50 + 50 * value / reach, 2)
+
+    low, high = map(place, claim["interval"])
+    return {"low": low, "high": high, "estimate": place(claim["estimate"]), "bounds": [place(b) for b in bounds]}
+
+
+def _design(results: Results) -> list[tuple[str, str]]:
+    """What all lanes have in common, as names and values; what an axis varies is left out."""
+    manifest, study = results.manifest, results.study
+    model, train = study.model, study.train
+    data = manifest.get("data", {})
+    sizes = data.get("sizes", {})
+    network = {
+        "architecture": model.architecture.upper(),
+        "depth": f"{model.depth} hidden {'layer' if model.depth == 1 else 'layers'}",
+        "width": f"width {model.width}",
+        "activation": level_label(model.activation),
+        "placement": PLACEMENT_LABELS[study.norm.placement],
+    }
+    training = {
+        "steps": f"{train.steps:,} steps",
+        "batch_size": f"batches of {train.batch_size}",
+        "optimizer": train.optimizer,
+        "learning_rate": f"learning rate {train.learning_rate:g}",
+    }
+    examples = (f"{sizes[part]:,} {part}" for part in PARTS if part in sizes)
+    return [
+        ("seeds", f"{len(study.seed_list)}, the same for every cell"),
+        ("data", " ".join(filter(None, (data.get("name", study.data.name), data.get("version"))))),
+        *([("examples", ", ".join(examples))] if sizes else []),
+        ("network", ", ".join(text for factor, text in network.items() if factor not in results.axes)),
+        ("training", ", ".join(text for factor, text in training.items() if factor not in results.axes)),
+    ]
+
+
+def _run(manifest: dict[str, Any]) -> list[tuple[str, str]]:
+    """What the run took, as names and values; what the manifest lacks is left out."""
+    lanes, device, timing = (manifest.get(key, {}) for key in ("lanes", "device", "timing"))
+    memory = manifest.get("peak_memory_bytes")
+    facts = [
+        (
+            "lanes",
+            f"{lanes['finished']:,} of {lanes['planned']:,} finished, {lanes['diverged']:,} diverged" if lanes else "",
+        ),
+        (
+            "device",
+            f"{device['count']} × {device['kind']} ({device['platform']}), lanes by {manifest.get('strategy')}"
+            if device
+            else "",
+        ),
+        (
+            "time",
+            f"{timing['compile_seconds']:.1f} s compiling, {timing['train_seconds']:.1f} s training" if timing else "",
+        ),
+        ("compiled programs", str(manifest.get("programs", ""))),
+        ("peak memory", f"{memory / 2**20:,.0f} MiB" if memory else ""),
+    ]
+    return [(name, value) for name, value in facts if value]
+
+
+def _provenance(manifest: dict[str, Any]) -> list[tuple[str, str]]:
+    """Where the numbers come from, as names and values; what the manifest lacks is left out."""
+    git, data = manifest.get("git") or {}, manifest.get("data", {})
+    facts = [
+        (
+            "Code",
+            f"git {git['sha']}{', with uncommitted changes' if git.get('dirty') else ''}" if git.get("sha") else "",
+        ),
+        ("Lock", f"{lock['file']}, SHA-256 {lock['sha256']}" if (lock := manifest.get("lock")) else ""),
+        ("Packages", ", ".join(f"{name} {version}" for name, version in sorted(manifest.get("packages", {}).items()))),
+        ("Study, SHA-256", manifest.get("config_sha256", "")),
+        ("Data, SHA-256", data.get("sha256", "")),
+        ("Finished", manifest.get("finished") or ""),
+    ]
+    return [(name, value) for name, value in facts if value]
+
+
+def _cells(results: Results) -> dict[str, Any]:
+    """The cell table: heads, and rows of (text, number to sort by), in the order that lanes refer to."""
+    table, axes = cell_table(results), axes_in_order(results)
+    shown = [name for name in CELL_COLUMNS if name in table.columns]
+    rows = []
+    for cell in table.iter_rows(named=True):
+        row = [(level_label(cell[axis]), cell[axis]) for axis in axes] + [
+            (cell["n"], cell["n"]),
+            (cell["diverged"], cell["diverged"]),
+        ]
+        rows.append(row + [(_with_interval(name, cell), cell[name]) for name in shown])
+    return {
+        "heads": [*map(axis_label, axes), "lanes", "diverged", *map(_head, shown)],
+        "texts": len(axes),
+        "rows": rows,
+    }
+
+
+def _with_interval(name: str, cell: dict[str, Any]) -> str:
+    metric, low, high = describe(name), cell[f"{name}_low"], cell[f"{name}_high"]
+    mean = metric.value(cell[name])
+    return mean if low is None else f"{mean} [{metric.value(low)}, {metric.value(high)}]"
+
+
+def _lanes(results: Results) -> dict[str, Any]:
+    """The lane table: heads, and for each lane its texts and the place of its cell in the cell table."""
+    axes = axes_in_order(results)
+    places = {levels: place for place, levels in enumerate(cell_table(results).select(axes).iter_rows())}
+    rows = [
+        {
+            "cell": places.get(tuple(lane[axis] for axis in axes), 0),
+            "texts": [
+                *(level_label(lane[axis]) for axis in axes),
+                str(lane["seed"]),
+                lane["status"] if lane["diverged_at"] is None else f"{lane['status']} at {lane['diverged_at']}",
+                *(describe(name).value(lane[name]) for name in LANE_COLUMNS),
+            ],
+        }
+        for lane in results.lanes.iter_rows(named=True)
+    ]
+    return {
+        "heads": [*map(axis_label, axes), "seed", "status", *map(_head, LANE_COLUMNS)],
+        "texts": len(axes) + 2,
+        "rows": rows,
+    }
+
+
+def _head(name: str) -> str:
+    unit = describe(name).shown
+    return name.removeprefix("final_").replace("_", " ") + (f", {unit}" if unit else "")

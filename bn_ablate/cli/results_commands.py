@@ -1,0 +1,108 @@
+"""What the command line does with finished results: `bn-ablate claims | paper | compare | verify`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from bn_ablate.cli.arguments import Folder, Place, fail
+
+Folders = Annotated[
+    tuple[Place, ...], tyro.conf.Positional, tyro.conf.arg(metavar="DIR", help="results folders, as results/c1_*")
+]
+
+
+def claims(
+    results: Folders,
+    output: Annotated[Place, tyro.conf.arg(metavar="FILE", help="where the verdicts go")] = Path("results/claims.json"),
+) -> None:
+    """Judge the claims over several studies: their primary hypotheses, adjusted as one family."""
+    from bn_ablate.analysis import write_board, write_combined_claims
+    from bn_ablate.cli.terminal import make_console, show_claims, show_times
+    from bn_ablate.results import open_results
+    from bn_ablate.results.files import is_stream
+
+    if is_stream(output):
+        fail(f"bn-ablate claims: --output: {output} is no file; the page of the claims goes beside one", 2)
+    if not results:
+        fail("bn-ablate claims: needs the results of one study or more, as results/c1_steep_region", 2)
+    console = make_console()
+    said = write_combined_claims(results, output)
+    show_claims(console, said, output)
+    show_times(console, [open_results(folder) for folder in results])
+    page = output.with_suffix(".html")
+    with console.status("drawing the page of the claims"):
+        write_board(results, said, page)
+    console.print(f"page     {page}", markup=False, highlight=False)
+
+
+def paper(
+    results: Folders,
+    output: Annotated[Place, tyro.conf.arg(metavar="DIR", help="the folder to write into")] = Path("paper"),
+) -> None:
+    """Write what a paper needs: tables, figures, every number as a macro, references, methods, a sample main.tex."""
+    from bn_ablate.analysis import write_paper
+    from bn_ablate.cli.terminal import make_console, show_caveats
+    from bn_ablate.results import open_results
+
+    if not results:
+        fail("bn-ablate paper: needs the results of one study or more, as results/c1_steep_region", 2)
+    written = write_paper(results, output)
+    show_caveats(make_console(), [f"{path}: {caveat}" for path in results for caveat in open_results(path).caveats])
+    print(f"{len(written)} files in {output}; to typeset the sample: cd {output} && latexmk -pdf main")
+
+
+def compare(
+    first: Annotated[Place, tyro.conf.Positional, tyro.conf.arg(metavar="A", help="a results folder")],
+    second: Annotated[Place, tyro.conf.Positional, tyro.conf.arg(metavar="B", help="another: of another machine, say")],
+    form: Annotated[Literal["text", "markdown"], tyro.conf.arg(name="format", help="how to write it")] = "text",
+) -> None:
+    """Put two results folders side by side: what changed, and what each says of the same hypotheses."""
+    from bn_ablate.analysis import beside, markdown
+    from bn_ablate.cli.terminal import make_console, show_beside
+
+    said = beside(first, second)
+    if form == "markdown":
+        print(markdown(said), end="")
+    else:
+        show_beside(make_console(), said)
+
+
+def verify(
+    results: Folder,
+    rerun: Annotated[
+        int, tyro.conf.arg(metavar="N", help="train N lanes drawn at random once more, and compare their numbers")
+    ] = 0,
+) -> None:
+    """Check every file of a results folder, and its data, by their checksums; with --rerun, some lanes by training."""
+    from bn_ablate.cli.terminal import make_console, show_caveats, show_mixture
+    from bn_ablate.results import open_results
+    from bn_ablate.results import verify as check
+
+    if rerun < 0:
+        fail(f"bn-ablate: --rerun: {rerun} is no number of lanes", 2)
+    problems = [f"{results}: {problem}" for problem in check(results)]
+    if problems:
+        fail("\n".join(problems), 1)
+    print(f"{results}: complete, and every file is as it was written")
+    whole, console = open_results(results), make_console()
+    show_caveats(console, whole.caveats)
+    show_mixture(console, whole)
+    if rerun:
+        _verify_lanes(results, rerun)
+
+
+def _verify_lanes(results: Path, n: int) -> None:
+    from bn_ablate import engine
+    from bn_ablate.cli.terminal import make_console, show_again
+    from bn_ablate.runs.rerun import verify_lanes
+
+    engine.set_up("auto")
+    console = make_console()
+    found = verify_lanes(results, n, on_lane=lambda again: show_again(console, again))
+    if lost := sum(not again.holds for again in found):
+        fail(f"{results}: {lost} of {len(found)} lanes trained once more end elsewhere than what is stored", 1)
+    exact = sum(again.differences.is_empty() for again in found)
+    print(f"{results}: {len(found)} lanes trained once more; {exact} the same to the bit, the others within tolerance")

@@ -1,0 +1,27 @@
+"""How much memory a plan takes before it runs, how many lanes fit into what there is, and what the machine has."""
+
+from bn_ablate.plan.memory.estimate import (
+    BLOCK_BYTES,
+    PROGRAM_BYTES,
+    SHARE,
+    Machine,
+    estimate_bytes,
+    lane_bytes,
+    lanes_that_fit,
+    layers_of,
+    shard_bytes,
+    shard_shape,
+)
+
+__all__ = [
+    "BLOCK_BYTES",
+    "PROGRAM_BYTES",
+    "SHARE",
+    "Machine",
+    "estimate_bytes",
+    "lane_bytes",
+    "lanes_that_fit",
+    "layers_of",
+    "shard_bytes",
+    "shard_shape",
+]

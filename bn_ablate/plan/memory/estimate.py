@@ -1,0 +1,239 @@
+"""How much memory a plan takes, before it runs, and how many lanes fit into a budget."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from bn_ablate.config.lane import LaneSettings
+from bn_ablate.config.names import residual_blocks
+from bn_ablate.plan import Plan
+from bn_ablate.plan.memory.host import cores, memory_bytes
+
+FLOAT, BITS = 4, 2
+PROGRAM_BYTES = 600 * 2**20
+"""What the process takes before there is any lane: Python, JAX, the compiler and what it made."""
+
+STATE_COPIES = 3
+"""How often the states of a shard exist at its peak: as they are made, placed on the devices, and after a segment."""
+
+ARRAYS_HELD = 14
+"""Arrays as large as a block's output that a lane at work holds for each block, forward and backward; measured."""
+
+LANDSCAPE_COPIES = 3
+"""States that a lane at work holds to look along its gradient: the gradient, where it leads, and the gradient there."""
+
+BLOCK_BYTES = 32 * 2**20
+"""What the batches and random bits that are made ahead for one seed may take."""
+
+AHEAD_COPIES = {"map": 1, "vmap": 4}
+"""How often these exist at the peak: gathered, standardized, drawn, put together; for a seed at a time, or for all."""
+
+SHARE = 0.5
+"""The share of the machine's memory that a run takes when it is not told otherwise."""
+
+MOST_LANES = 256
+"""Lanes in a shard, at most, lane by lane: more are no faster, and finished work is to be stored every now and then."""
+
+DIGITS = ((8, 8, 1), 10, 1797)
+"""Shape of an image, classes, and examples of the smallest data set."""
+
+
+class Layer(NamedTuple):
+    """One linear map: elements of its kernel, elements of its output for one example, and its channels."""
+
+    kernel: int
+    output: int
+    channels: int
+
+
+class Division(NamedTuple):
+    """How lanes are divided over devices.
+
+    Attributes:
+        axis: what is divided.
+        devices: those in use.
+        seeds, cells: how many there are with those that fill up the last device's share.
+        at_once: lanes of a seed that go through a step together on a device, for `map`.
+    """
+
+    axis: Literal["seeds", "cells"]
+    devices: int
+    seeds: int
+    cells: int
+    at_once: int
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a run has at its disposal.
+
+    Attributes:
+        strategy: `vmap` or `map`.
+        devices: how many devices the lanes are divided over.
+        budget: bytes that the run may take, on all of them.
+        at_once: lanes that go through a step together on a device, for `map`.
+    """
+
+    strategy: Literal["vmap", "map"]
+    devices: int
+    budget: int
+    at_once: int = 1
+
+    @classmethod
+    def here(
+        cls, strategy: Literal["auto", "vmap", "map"] = "auto", at_once: int | None = None, memory: int | None = None
+    ) -> Machine:
+        """This machine's CPU, each core a device: what `engine.machine` finds there once JAX has been started."""
+        return cls(
+            "map" if strategy == "auto" else strategy, cores(), memory or int(SHARE * memory_bytes()), at_once or 1
+        )
+
+    @property
+    def together(self) -> bool:
+        """Whether lanes go through a step together: then their bits depend on how many they are."""
+        return self.strategy == "vmap" or self.at_once > 1
+
+    def divide(self, seeds: int, cells: int) -> Division:
+        """Divide seeds or cells, whichever leaves fewer devices idle; cells fill whole batches of `at_once`."""
+        at_once = min(self.at_once, cells) if self.strategy == "map" else 1
+        use = min(self.devices, max(seeds, -(-cells // at_once)))
+
+        def padded(n: int, to: int) -> int:
+            return -(-n // to) * to
+
+        by_seeds = Division("seeds", use, padded(seeds, use), padded(cells, at_once), at_once)
+        by_cells = Division("cells", use, seeds, padded(cells, use * at_once), at_once)
+        return min(by_seeds, by_cells, key=lambda division: division.seeds * division.cells)
+
+
+def layers_of(settings: LaneSettings, image: tuple[int, ...], classes: int) -> list[Layer]:
+    """The linear maps of the network, the last being that to the logits."""
+    height, wide, channels = image
+    width, depth = settings.model.width, settings.model.depth
+    layers = []
+    if settings.model.architecture == "cnn":
+        out = width
+        for i in range(depth - 1):
+            places = height * wide
+            layers.append(Layer(9 * channels * out, places * out, out))
+            channels = out
+            if i % 2 == 1 and min(height, wide) >= 2:
+                height, wide, out = height // 2, wide // 2, 2 * out
+        features, widths = height * wide * channels, [4 * width]
+    elif settings.model.architecture == "resnet":
+        for stage, stride in residual_blocks(depth):
+            height, wide, out = -(-height // stride), -(-wide // stride), width * 2**stage
+            layers.append(Layer(9 * channels * out, height * wide * out, out))
+            channels = out
+        features, widths = channels, []
+    else:
+        features, widths = height * wide * channels, [width] * depth
+    for units in [*widths, classes]:
+        layers.append(Layer(features * units, units, units))
+        features = units
+    return layers
+
+
+def lane_bytes(settings: LaneSettings, image: tuple[int, ...] = DIGITS[0], classes: int = DIGITS[1]) -> int:
+    """The state of one lane: parameters, moving statistics, and the optimizer's moments."""
+    *blocks, head = layers_of(settings, image, classes)
+    channels = sum(layer.channels for layer in blocks)
+    parameters = sum(layer.kernel for layer in (*blocks, head)) + 3 * channels + classes
+    momentum = bool(settings.train.momentum)
+    moments = {"sgd": momentum, "adam": 2, "adamw": 2, "rmsprop": 1 + momentum}[settings.train.optimizer]
+    return FLOAT * (parameters * (1 + moments) + 2 * channels)
+
+
+def shard_bytes(
+    settings: LaneSettings,
+    lanes: int,
+    seeds: int,
+    machine: Machine,
+    image: tuple[int, ...] = DIGITS[0],
+    classes: int = DIGITS[1],
+    examples: int = DIGITS[2],
+) -> int:
+    """The peak of a shard of `lanes` lanes: their states, what those at work at the same time hold, and the data.
+
+    A lane at work holds, for every example of the batch or of the probe, some arrays for each block. Every device has
+    the data, and every seed its split of them. The constants are fitted to measured peaks, and `make bench` holds them
+    to others.
+    """
+    divided = machine.divide(seeds, -(-lanes // seeds))
+    lanes = divided.seeds * divided.cells
+    if machine.strategy == "vmap":
+        at_work = lanes
+        seeds_at_work = divided.seeds * (divided.devices if divided.axis == "cells" else 1)
+    else:
+        at_work, seeds_at_work = divided.devices * divided.at_once, divided.devices
+    blocks = layers_of(settings, image, classes)[:-1]
+    held = FLOAT * (ARRAYS_HELD * sum(layer.output for layer in blocks) + 2 * math.prod(image))
+    widest = FLOAT * 4 * max(math.prod(image), *(layer.output for layer in blocks))
+    probe = min(settings.measure.probe, settings.data.n_train or settings.measure.probe)
+    batch = max(settings.train.batch_size, probe)
+    working = max(batch * held, settings.measure.eval_batch * widest)
+    a_step = settings.train.batch_size * (FLOAT * math.prod(image) + BITS * sum(layer.output for layer in blocks))
+    ahead = AHEAD_COPIES[machine.strategy] * min(max(BLOCK_BYTES, a_step), a_step * settings.measure.every)
+    state = lane_bytes(settings, image, classes)
+    along = LANDSCAPE_COPIES * state if "landscape" in settings.measure.also else 0
+    data = examples * ((1 + divided.devices) * math.prod(image) + 2 * FLOAT * divided.seeds)
+    return STATE_COPIES * lanes * state + at_work * (working + along) + seeds_at_work * ahead + data
+
+
+def lanes_that_fit(
+    settings: LaneSettings,
+    seeds: int,
+    machine: Machine,
+    image: tuple[int, ...] = DIGITS[0],
+    classes: int = DIGITS[1],
+    examples: int = DIGITS[2],
+) -> int:
+    """How many lanes a shard may have within the budget: cells at all `seeds`, or one at some, at least one lane."""
+
+    def peak(cells: int, seeds: int) -> int:
+        return PROGRAM_BYTES + shard_bytes(settings, cells * seeds, seeds, machine, image, classes, examples)
+
+    most = MOST_LANES if machine.strategy == "map" else 2**20
+    if seeds <= most and peak(1, seeds) <= machine.budget:
+        return seeds * _largest(most // seeds, lambda cells: peak(cells, seeds) <= machine.budget)
+    return _largest(min(seeds, most), lambda some: peak(1, some) <= machine.budget)
+
+
+def _largest(most: int, fits: Callable[[int], bool]) -> int:
+    """The largest number up to `most` that fits, where all below it do; 1 if none does."""
+    fitting = 1
+    while fitting < most and fits(fitting * 2):
+        fitting *= 2
+    low, high = fitting, max(fitting, min(most, fitting * 2))
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+    return low
+
+
+def shard_shape(cells: int, seeds: int, most: int) -> tuple[int, int]:
+    """Cells and seeds of near-equal shards of at most `most` lanes: whole sets of seeds, or else one cell at some."""
+    most = max(1, most)
+    blocks, parts = -(-cells // max(1, most // seeds)), -(-seeds // min(most, seeds))
+    return -(-cells // blocks), -(-seeds // parts)
+
+
+def estimate_bytes(
+    plan: Plan,
+    machine: Machine,
+    image: tuple[int, ...] = DIGITS[0],
+    classes: int = DIGITS[1],
+    examples: int = DIGITS[2],
+) -> int:
+    """The peak of a run of `plan` on such images: the process, and the largest shard."""
+    whole = plan.whole if plan.whole and machine.together else plan
+    seeds = len(whole.seeds)
+    most = 0
+    for group in plan.groups:
+        fitting = lanes_that_fit(group.settings, seeds, machine, image, classes, examples)
+        cells, some = shard_shape(len(group.cells if whole is plan else group.kin), seeds, fitting)
+        most = max(most, shard_bytes(group.settings, cells * some, some, machine, image, classes, examples))
+    return PROGRAM_BYTES + most

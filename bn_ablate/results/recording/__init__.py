@@ -1,0 +1,1 @@
+"""What a trained shard becomes: columns, rows and frames."""

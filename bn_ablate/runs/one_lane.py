@@ -1,0 +1,170 @@
+"""One network of a study, trained alone, with all that another framework needs to rebuild it.
+
+import bn_ablate as bn
+
+study = bn.load_study("configs/smoke.toml")
+lane = bn.train_lane(study, {"placement": "pre", "activation": "relu"}, seed=0)
+lane.initial.params, lane.batch(step=17).images, lane.noise(step=17), lane.state.params
+lane.examples("test").images, lane.tables["lanes"]["final_test_loss"]
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+
+from bn_ablate.config import Study
+from bn_ablate.config.given import one_word
+from bn_ablate.plan import Cell, make_plan
+from bn_ablate.runs.run import Strategy
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+
+    from bn_ablate.data import Dataset, Split
+    from bn_ablate.engine.program import Program
+    from bn_ablate.engine.train import TrainState
+
+
+class Labelled(NamedTuple):
+    """Examples as a network is given them.
+
+    Attributes:
+        images: (examples, height, width, channels), float32, standardized.
+        labels: (examples,), int32.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class TrainedLane:
+    """One lane, trained alone, with all that is needed to rebuild it in another framework.
+
+    Attributes:
+        cell: its levels and settings.
+        seed: its seed.
+        state: parameters, moving statistics and optimizer state at the end.
+        initial: the same before the first step.
+        dataset: the whole data set, as stored: uint8 images and labels.
+        split: indices of its training, validation and test examples in the data set.
+        mean, std: (height or 1, width or 1, channels), what it standardizes images with, `(image − mean) / std`.
+        batch_indices: (steps, batch) positions into the training split.
+        tables: its `lanes`, `history`, `layers` and `histograms`.
+        program: the static settings of what trained it.
+    """
+
+    cell: Cell
+    seed: int
+    state: TrainState
+    initial: TrainState
+    dataset: Dataset
+    split: Split
+    mean: np.ndarray
+    std: np.ndarray
+    batch_indices: np.ndarray
+    tables: dict[str, pl.DataFrame]
+    program: Program
+
+    def batch(self, step: int) -> Labelled:
+        """The images and labels of training step `step`, from 0 on, in their order, as the program computes them.
+
+        Raises:
+            IndexError: the lane has no such step.
+        """
+        if not 0 <= step < len(self.batch_indices):
+            raise IndexError(f"step {step}: the lane has the steps 0 to {len(self.batch_indices) - 1}")
+        return self._labelled(self.split.train[self.batch_indices[step]])
+
+    def examples(self, part: Literal["train", "validation", "test"]) -> Labelled:
+        """All images and labels of a part, in the order of `split`, as the program computes them.
+
+        Raises:
+            KeyError: there is no such part.
+        """
+        parts = self.split._asdict()
+        if part not in parts:
+            raise KeyError(f"{part!r} is none of {', '.join(parts)}")
+        return self._labelled(parts[part])
+
+    def _labelled(self, indices: np.ndarray) -> Labelled:
+        """The examples at `indices`, by the compiled function of training: NumPy's last bit may be another."""
+        import jax
+        import numpy as np
+
+        from bn_ablate.engine.examples import Examples, SeedExamples
+
+        seed = SeedExamples(*self.split, self.mean, self.std, np.int32(self.seed))  # type: ignore[arg-type]
+        some = Examples(self.dataset.images[indices], self.dataset.labels[indices])
+        images, labels = jax.jit(Examples.take)(some, np.arange(len(indices)), seed)
+        return Labelled(np.asarray(images), np.asarray(labels))
+
+    def noise(self, step: int) -> tuple[np.ndarray, ...]:
+        """The 16-bit random numbers behind the dropout masks of one step, block by block, shaped as the block's output.
+
+        Those of the network's input come last, where the lane drops some of it (site `ic`). A unit is kept where its
+        number reaches round(65536 · rate), and then divided by 1 − that share; docs/conventions.md says what uniform
+        noise is.
+        """
+        import numpy as np
+
+        from bn_ablate.engine.randomness import dropout_bits
+
+        shapes = self.program.network.noise_shapes(self.program.batch_size, self.program.image_shape)
+        return tuple(np.asarray(bits) for bits in dropout_bits(self.seed, step, shapes))
+
+
+def train_lane(
+    study: Study,
+    levels: dict[str, Any] | None = None,
+    seed: int = 0,
+    *,
+    strategy: Strategy = "auto",
+    data_dir: Path | None = None,
+) -> TrainedLane:
+    """Train one lane of `study`, at `levels` of any factors (the study's own settings stand for the rest), by itself.
+
+    Raises:
+        ConfigError: a factor, a level or the seed is not one.
+        DataError: the data set is not there, or cannot be divided as the study says.
+        DeviceError: the device does not compute what the CPU computes.
+    """
+    import jax
+
+    from bn_ablate.config import build_study
+    from bn_ablate.data import batch_indices, draw_split, load, moments
+    from bn_ablate.engine import Engine, Shard, ensure_checked
+    from bn_ablate.engine.train import init_state
+    from bn_ablate.nn import stack_factors
+    from bn_ablate.results.recording.frames import tables_of
+
+    one_word("strategy", strategy, get_args(Strategy))
+    table = json.loads(study.model_dump_json(exclude={"axes", "exclude", "hypotheses"}))
+    axes = {axis: [level] for axis, level in (levels or {}).items()}
+    alone = build_study(table | {"axes": axes, "seeds": [seed]}, source=study.name)
+    (cell,), (seed,) = make_plan(alone).cells, alone.seed_list
+    dataset = load(alone.data.name, data_dir)
+    engine, shard = Engine(dataset, strategy), Shard((cell,), (cell,), (seed,), 1)
+    ensure_checked(engine)
+    outcome = engine.run(shard, keep_states=True)
+    program = engine.program(shard)
+    factors = jax.tree.map(lambda leaf: leaf[0], stack_factors([cell.settings], program.structure))
+    split = draw_split(dataset, alone.data, seed)
+    mean, std = moments(dataset, alone.data, split)
+    return TrainedLane(
+        cell=cell,
+        seed=seed,
+        state=jax.tree.map(lambda leaf: leaf[0, 0], outcome.states),
+        initial=jax.jit(init_state, static_argnums=0)(program, seed, factors),
+        dataset=dataset,
+        split=split,
+        mean=mean,
+        std=std,
+        batch_indices=batch_indices(len(split.train), program.batch_size, seed, 0, program.steps),
+        tables=tables_of(outcome),
+        program=program,
+    )
