@@ -1,21 +1,8 @@
 """From a study to what is to be trained: cells × seeds, lanes and their ids, groups that share a program; no JAX."""
 
-from bn_ablate.plan.grid import (
-    LANE_FORMAT,
-    LONGEST_NAME,
-    Cell,
-    Group,
-    Lane,
-    Plan,
-    canonical_json,
-    cells_of,
-    lane_id,
-    make_plan,
-    part_name,
-    quick,
-    quick_plan,
-    restrict,
-)
+from bn_ablate.plan.grid import Cell, Group, Lane, Plan, cells_of, make_plan
+from bn_ablate.plan.identity import LANE_FORMAT, canonical_json, lane_id
+from bn_ablate.plan.parts import LONGEST_NAME, part_name, quick, quick_plan, restrict
 from bn_ablate.plan.progress import RunProgress
 
 __all__ = [

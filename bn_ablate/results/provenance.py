@@ -42,7 +42,7 @@ SOURCES = ("config", "plan", "data", "nn", "measure", "engine", "results/recordi
 NO_NUMBERS = (
     *("config/errors", "config/given", "config/hints", "config/hypotheses", "config/hypothesis_checks", "config/load"),
     *("config/notes", "config/only", "config/precision", "config/sides", "config/synonyms", "config/text"),
-    *("config/version", "engine/known_devices", "engine/selfcheck", "plan/memory"),
+    *("config/version", "engine/known_devices", "engine/selfcheck", "plan/memory", "plan/progress", "plan/refusals"),
 )
 """Modules, and a folder, in them that only read a study, estimate its memory, or say what is wrong with either."""
 

@@ -1,0 +1,61 @@
+"""What is wrong with a study that only its cells can show: settings that cannot be, gaps, sides that say nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from bn_ablate.config.errors import Problem
+from bn_ablate.config.schema import Study
+from bn_ablate.config.sides import check_sides
+from bn_ablate.plan.identity import canonical_json
+from bn_ablate.plan.sameness import idle_axes, same_networks
+
+if TYPE_CHECKING:
+    from bn_ablate.plan.grid import Cell
+
+
+def refusals_of(study: Study, cells: tuple[Cell, ...]) -> list[Problem]:
+    """What only whole cells can get wrong, each message once."""
+    if not cells:
+        return [Problem("exclude", "leaves nothing of the grid")]
+    found = {problem.message: problem for cell in cells for problem in cell.stated.problems()}
+    if found:
+        return list(found.values())
+    found |= {problem.key: problem for problem in (*idle_axes(study, cells), *same_networks(study, cells))}
+    for hypothesis in study.hypotheses:
+        axis = getattr(hypothesis, "axis", "")
+        levels_by_side: list[set[Any]] = []
+        sides: dict[str, list[dict[str, Any]]] = {}
+        for side, rule in hypothesis.sides.items():
+            key = f"hypotheses.{hypothesis.id}.{side}"
+            sides[side] = members = [cell.levels for cell in cells if cell.matches(rule)]
+            if not members:
+                found[key] = Problem(key, "matches no cell: the exclusions leave none of them")
+            elif side in hypothesis.spanning:
+                found |= {problem.key: problem for problem in _gaps(key, members, axis)}
+                levels_by_side.append({levels[axis] for levels in members})
+        if all(sides.values()):
+            found |= {problem.key: problem for problem in check_sides(hypothesis, sides)}
+        if hypothesis.kind == "optimum_shift" and any(levels != levels_by_side[0] for levels in levels_by_side):
+            key = f"hypotheses.{hypothesis.id}"
+            found[key] = Problem(key, f"has other levels of {axis!r} in a than in b: the best ones cannot be compared")
+    return list(found.values())
+
+
+def _gaps(key: str, members: list[dict[str, Any]], axis: str) -> Iterator[Problem]:
+    """A problem where cells along `axis` differ in more than that: its levels could not be compared."""
+    others: dict[Any, set[str]] = {}
+    for levels in members:
+        others.setdefault(levels[axis], set()).add(canonical_json(levels | {axis: None}))
+    whole = set.union(*others.values())
+    for level, there in others.items():
+        if there != whole:
+            yield Problem(
+                key,
+                f"has {len(there)} of {len(whole)} cells at {axis} = {level}: the exclusions leave gaps, and its "
+                "levels cannot be compared; name the cells that are there at every level",
+            )
+            return
+    if len(others) < 2:
+        yield Problem(key, f"has one level of {axis!r} left after the exclusions, and needs two or more")
