@@ -9,20 +9,19 @@ results.lanes  # a polars data frame
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
-from bn_ablate.config import ConfigError, LaneSettings, Problem, Study, base_settings
+from bn_ablate.config import ConfigError, Problem, Study
 from bn_ablate.config.given import one_word, place, whole_number
-from bn_ablate.plan import Cell, Plan, RunProgress, canonical_json, make_plan
+from bn_ablate.plan import Plan, RunProgress, make_plan
+from bn_ablate.runs.statement import beforehand, config_of
+from bn_ablate.runs.training import train
 
 if TYPE_CHECKING:
     from bn_ablate.data import Dataset
-    from bn_ablate.engine import Engine, Shard
     from bn_ablate.plan.memory import Machine
     from bn_ablate.results import Held, Results, Store
     from bn_ablate.results.origins import Old
@@ -77,7 +76,7 @@ def run(
     memory = None if memory is None else whole_number("memory", memory)
     results = place(results)
     refuse_inside(results)
-    engine = Engine(_data_of(plan, data, data_dir), strategy, at_once=at_once)
+    engine = Engine(data_of(plan, data, data_dir), strategy, at_once=at_once)
     store = Store(results / plan.study.name, provenance_of(engine), old)
     used = store.usable(plan)
     if len(used) == plan.n_lanes and (published := _published(store, plan, used)):
@@ -85,12 +84,12 @@ def run(
             with locked(store.path):
                 store.open()
         return published
-    manifest = _manifest(plan, engine.dataset)
+    manifest = beforehand(plan, engine.dataset)
     if check := ensure_checked(engine):
         manifest["device"] |= {"check": check._asdict()}
     with locked(store.path):
         store.open()
-        _train(plan, store, engine, memory, manifest, like, on_progress)
+        train(plan, store, engine, memory, manifest, like, on_progress)
     return open_results(store.path)
 
 
@@ -135,7 +134,7 @@ def plan_for(study: Study | Plan, data: Dataset | None) -> Plan:
     return make_plan(study)
 
 
-def _data_of(plan: Plan, data: Dataset | None, data_dir: Path | None) -> Dataset:
+def data_of(plan: Plan, data: Dataset | None, data_dir: Path | None) -> Dataset:
     """The data set of `plan`, which can be divided as each of its groups asks: found out before anything is written.
 
     Raises:
@@ -154,101 +153,6 @@ def _data_of(plan: Plan, data: Dataset | None, data_dir: Path | None) -> Dataset
     return dataset
 
 
-def _train(
-    plan: Plan,
-    store: Store,
-    engine: Engine,
-    memory: int | None,
-    manifest: dict[str, Any],
-    like: Sequence[Held],
-    on_progress: Callable[[RunProgress], None] | None,
-) -> None:
-    """Train what the open `store` lacks of `plan`, and publish the tables, whatever happens."""
-    from bn_ablate.engine import Progress, shards_of
-    from bn_ablate.plan.memory import lanes_that_fit
-    from bn_ablate.results import Checkpoints
-    from bn_ablate.results.origins import CLAIMED, Record, said_of
-    from bn_ablate.results.recording.frames import tables_of
-
-    assert store.here is not None
-    used = store.usable(plan)
-    origin = Record(store.here, {}, {key: manifest[key] for key in CLAIMED if key in manifest})
-    manifest = said_of(manifest, [*(shard.record for shard in used.values()), origin])
-    notes: list[str] = []
-
-    def note(text: str) -> None:
-        notes.append(text)
-        store.write_manifest(manifest | {"notes": notes})
-
-    machine = engine.machine(memory)
-    n_seeds = len((plan.whole or plan).seeds if machine.together else plan.seeds)
-
-    def room(settings: LaneSettings) -> int:
-        return lanes_that_fit(settings, n_seeds, machine, *engine.dataset.extent)
-
-    store.write_manifest(manifest)
-    checkpoints = Checkpoints(store.path, store.here, note)
-    shapes = [said for shard in like if (said := shard.described)]
-    work = shards_of(plan, used.keys(), room, as_whole=machine.together, begun=checkpoints.laid_out(), like=shapes)
-    checkpoints.lay_out([shard.described for shard in work])
-    todo = sum(len(shard.lane_ids) * shard.cells[0].settings.train.steps for shard in work)
-    lanes = plan.n_lanes - sum(len(shard.lane_ids) for shard in work)
-    diverged = 0
-
-    def report(cells: tuple[Cell, ...], progress: Progress) -> None:
-        if on_progress:
-            steps = engine.timing.lane_steps + progress.lane_steps
-            seconds = engine.timing.train_seconds + progress.seconds
-            broken, left = diverged + progress.diverged, todo - engine.timing.resumed
-            on_progress(RunProgress(lanes, plan.n_lanes, steps, left, seconds, broken, cells, progress.batch_loss))
-
-    status = "interrupted"
-    try:
-        while work:
-            checkpoint = checkpoints.of(work[0].id)
-            try:
-                outcome = engine.run(work[0], partial(report, work[0].cells), keeper=checkpoint)
-            except (MemoryError, RuntimeError) as error:
-                work = _halved(work, error)
-                checkpoint.remove()
-                checkpoints.lay_out([shard.described for shard in work])
-                note(f"memory did not suffice for more than {len(work[0].lane_ids)} lanes at once: shards were halved")
-                continue
-            record = origin.of(work[0].way or engine.way, work[0])
-            store.add_shard(record.name(work[0].id), tables_of(outcome), record)
-            checkpoint.remove()
-            lanes += len(work.pop(0).lane_ids)
-            diverged += int((outcome.diverged_at >= 0).sum())
-            report((), Progress(0, 0.0, 0))
-        checkpoints.remove()
-        store.drop_superseded()
-        status = "complete"
-    finally:
-        store.publish(plan, manifest | _afterwards(engine, status) | {"notes": notes})
-
-
-def _halved(work: list[Shard], error: Exception) -> list[Shard]:
-    """`work` with the first shard in halves, since there was no memory for it, and all those of its program too.
-
-    Raises:
-        DeviceError: it is a single lane.
-        Exception: `error` speaks of something else.
-    """
-    from bn_ablate.engine import DeviceError, out_of_memory
-
-    first = work[0]
-    if not out_of_memory(error):
-        raise error
-    if first.halves == (first,):
-        raise DeviceError(
-            "memory does not suffice for a single lane: reduce model.width, train.batch_size, measure.probe or "
-            "measure.eval_batch"
-        ) from error
-    shape = (first.group, first.room, max(first.seed_room, len(first.seeds)))
-    halves = (s.halves if (s.group, s.room, max(s.seed_room, len(s.seeds))) == shape else (s,) for s in work)
-    return [shard for some in halves for shard in some]
-
-
 def _published(store: Store, plan: Plan, used: dict[str, Held]) -> Results | None:
     """The results in `store`, if they are complete, undamaged, and say just what `plan` and the shards `used` would."""
     from bn_ablate.results import ResultsError, open_results
@@ -258,71 +162,8 @@ def _published(store: Store, plan: Plan, used: dict[str, Held]) -> Results | Non
         results = open_results(store.path)
         origins, _ = origins_of(used, store.here)
         said = {key: results.manifest[key] for key in ("config", "status", "origins")}
-        same = said == {"config": _config(plan), "status": "complete", "origins": origins}
+        same = said == {"config": config_of(plan), "status": "complete", "origins": origins}
         whole = all(table.height for table in (results.history, results.layers, results.histograms))
         return results if same and whole and results.lanes.height == plan.n_rows else None
     except (ResultsError, KeyError):
         return None
-
-
-def _config(plan: Plan) -> dict[str, Any]:
-    return dict(json.loads(plan.study.model_dump_json()))
-
-
-def _manifest(plan: Plan, dataset: Dataset) -> dict[str, Any]:
-    """What is known before training."""
-    import jax
-
-    from bn_ablate.data import draw_split
-    from bn_ablate.results.provenance import environment, now, sha256_text
-
-    config = _config(plan)
-    split = draw_split(dataset, base_settings(plan.study).data, plan.seeds[0])
-    return {
-        "study": plan.study.name,
-        "status": "running",
-        "config": config,
-        "config_sha256": sha256_text(canonical_json(config)),
-        "plan": {
-            "axes": {axis: list(levels) for axis, levels in plan.study.axes.items()},
-            "cells": len(plan.cells),
-            "lanes": plan.n_lanes,
-            "programs": len(plan.groups),
-        },
-        **({"part_of": plan.whole.study.name} if plan.whole else {}),
-        **({"quick": True} if plan.quick else {}),
-        "seeds": list(plan.seeds),
-        "data": {
-            "name": dataset.name,
-            "version": dataset.version,
-            "sha256": dataset.sha256,
-            "sizes": {part: len(indices) for part, indices in split._asdict().items()},
-        },
-        "device": {
-            "platform": jax.default_backend(),
-            "kind": jax.local_devices()[0].device_kind,
-            "count": jax.local_device_count(),
-        },
-        "created": now(),
-        **environment(),
-    }
-
-
-def _afterwards(engine: Engine, status: str) -> dict[str, Any]:
-    """What is known after training."""
-    from bn_ablate.engine.devices import peak_memory_bytes
-    from bn_ablate.results.provenance import now
-
-    timing = engine.timing
-    return {
-        "status": status,
-        "programs": timing.programs,
-        "timing": {
-            "compile_seconds": round(timing.compile_seconds, 3),
-            "train_seconds": round(timing.train_seconds, 3),
-            "lane_steps": timing.lane_steps,
-            "lane_steps_resumed": timing.resumed,
-        },
-        "peak_memory_bytes": peak_memory_bytes(),
-        "finished": now(),
-    }

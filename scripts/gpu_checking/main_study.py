@@ -52,10 +52,10 @@ def _estimate(study: Any) -> dict[str, int]:
     from bn_ablate.engine import Engine
     from bn_ablate.plan import make_plan
     from bn_ablate.plan.memory import PROGRAM_BYTES, shard_bytes
-    from bn_ablate.runs.run import _data_of
+    from bn_ablate.runs.run import data_of
 
     plan = make_plan(study)
-    machine = Engine(_data_of(plan, None, None)).machine()
+    machine = Engine(data_of(plan, None, None)).machine()
     lanes = shard_bytes(plan.groups[0].settings, plan.n_lanes, len(plan.seeds), machine)
     return {"lanes": lanes, "process": PROGRAM_BYTES}
 

@@ -96,7 +96,7 @@ def _place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
-        patch.setattr(study, "_train", accepted)
+        patch.setattr(study, "train", accepted)
         for name in [name for name in os.environ if name.startswith("WANDB_")]:
             patch.delenv(name)
         for name in ("HOME", "NETRC", "WANDB_CONFIG_DIR"):

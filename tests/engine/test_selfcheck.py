@@ -143,7 +143,7 @@ def test_the_manifest_says_how_the_device_was_checked(
         manifests.append(args[4])
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(study, "_train", train)
+    monkeypatch.setattr(study, "train", train)
     with pytest.raises(KeyboardInterrupt):
         study.run(build_study(tomllib.loads(TINY)), tmp_path, strategy="vmap")
     assert manifests[0]["device"]["check"]["parameters"] == accelerator.parameters
