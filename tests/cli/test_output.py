@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli.command_line import ROOT, Bn, command
 
-MAIN = "import sys; from bn_ablate.cli import main; sys.exit(main())"
+MAIN = "import sys; from bn_ablate.cli.main import main; sys.exit(main())"
 UNWRITTEN = "bn-ablate: the output cannot be written: No space left on device\n"
 COMMANDS = [("--help",), ("plan", ROOT / "configs" / "smoke.toml"), ("sweep-config", ROOT / "configs" / "ablate.toml")]
 
