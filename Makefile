@@ -56,8 +56,8 @@ bench: setup # hold this project against other ways to train the same networks
 test: setup # run the fast tests
 	$(PYTEST) $(ARGS)
 
-test-all: setup # run the slow ones too, and the studies of the claims in their quick form
-	$(PYTEST) -m "" $(ARGS)
+test-all: setup # run the slow ones too, compiled as for a run, and the studies of the claims in their quick form
+	XLA_FLAGS= $(PYTEST) -m "" $(ARGS)
 	results=$$(mktemp -d) && trap 'rm -rf "$$results"' EXIT && \
 	    $(MAKE) claims ARGS=--quick RESULTS="$$results" WANDB=disabled
 

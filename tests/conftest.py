@@ -17,6 +17,9 @@ from tests.disk import Disk, kinds_of_disk, mounted
 # one folder for a test run, whether it has one process or several
 SHARED = Path(tempfile.gettempdir()) / f"bn_ablate-tests-{os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())}"
 
+# most of the suite is compiling what runs for an instant; `make test-all` says XLA_FLAGS= and compiles as users do
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
+
 # on two CPU devices, if not where this says: `scripts/gpu_check.sh` says "auto"
 set_up(os.environ.get("BN_ABLATE_TEST_DEVICE", "cpu"), host_devices=2, cache=SHARED / "programs")  # type: ignore[arg-type]
 os.environ["BN_ABLATE_DATA_DIR"] = str(SHARED / "data")
