@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bn_ablate.data import Dataset, batch_indices, draw_split, moments
+from bn_ablate.engine.compiling import HASTILY, compiler_options
 from bn_ablate.engine.devices import machine
 from bn_ablate.engine.examples import Examples, SeedExamples
 from bn_ablate.engine.many_lanes import Layout, Segment, Strategy, initial_on_mesh, on_mesh
@@ -27,9 +28,6 @@ from bn_ablate.plan.memory import BLOCK_BYTES, Machine
 
 SECONDS_PER_CALL = 1.0
 """How long a call into the compiled program should last: short enough to show progress and to stop soon."""
-
-HASTILY = {"xla_backend_optimization_level": 1}
-"""How to compile what runs once."""
 
 
 class Progress(NamedTuple):
@@ -275,7 +273,8 @@ class Engine:
         if key not in self._programs:
             begun = time.perf_counter()
             begin = jax.jit(initial_on_mesh(program, layout), compiler_options=HASTILY)
-            train = jax.jit(on_mesh(program, strategy, layout), donate_argnums=3)
+            options = compiler_options(layout.mesh.devices.flat[0])
+            train = jax.jit(on_mesh(program, strategy, layout), donate_argnums=3, compiler_options=options)
             with ThreadPoolExecutor(1) as beside:
                 lowered = begin.lower(seeds.seed, factors)
                 initial = beside.submit(lowered.compile)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -22,8 +23,8 @@ from jax.sharding import AxisType, Mesh, PartitionSpec
 
 from bn_ablate.config.lane import LaneSettings
 from bn_ablate.config.schema import Model, Train
+from bn_ablate.engine.compiling import HASTILY, compiler_options
 from bn_ablate.engine.devices import DeviceError
-from bn_ablate.engine.execute import HASTILY
 from bn_ablate.engine.many_lanes import Strategy, advance, each
 from bn_ablate.engine.program import Program, program_of
 from bn_ablate.engine.train import Batch, TrainState, init_state
@@ -120,8 +121,9 @@ def check_devices(strategy: Strategy, devices: list[jax.Device] | None = None, a
     factors = stack_factors(cells, program.structure)
     given = factors, _batches(program, n_seeds), _initial(program, n_seeds, len(cells))
     with ThreadPoolExecutor(1) as beside:  # most of the time is compiling
-        reference = beside.submit(_trained, replace(program, native=True), "map", [cpu], 1, *given, options=HASTILY)
-        got, want = _trained(program, strategy, devices, at_once, *given), reference.result()
+        reference = beside.submit(_trained, replace(program, native=True), "map", [cpu], 1, HASTILY, *given)
+        got = _trained(program, strategy, devices, at_once, compiler_options(devices[0]), *given)
+        want = reference.result()
     by_lane = {
         "parameters": _differences(got.params, want.params),
         "statistics": _differences(got.batch_stats, want.batch_stats),
@@ -216,12 +218,12 @@ def _trained(
     strategy: Strategy,
     devices: list[jax.Device],
     at_once: int,
+    options: Mapping[str, bool | int],
     factors: Factors,
     batches: Batch,
     states: TrainState,
-    options: dict[str, Any] | None = None,
 ) -> TrainState:
-    """The states after `STEPS` steps, as host arrays; the seeds are divided over the devices."""
+    """The states after `STEPS` steps, as host arrays, compiled with `options`; seeds are divided over the devices."""
 
     def all_lanes(batches: Batch, factors: Factors, states: TrainState) -> TrainState:
         def one_seed(batches: Batch, states: TrainState) -> TrainState:
@@ -235,7 +237,7 @@ def _trained(
     sharded = jax.shard_map(
         all_lanes, mesh=mesh, in_specs=(divided, whole, divided), out_specs=divided, check_vma=False
     )
-    return jax.tree.map(np.asarray, jax.jit(sharded, compiler_options=options)(batches, factors, states))  # type: ignore[no-any-return]
+    return jax.tree.map(np.asarray, jax.jit(sharded, compiler_options=dict(options))(batches, factors, states))  # type: ignore[no-any-return]
 
 
 def _differences(got: Any, want: Any) -> np.ndarray:
@@ -253,7 +255,8 @@ def _differences(got: Any, want: Any) -> np.ndarray:
 def _product_difference(device: jax.Device) -> float:
     """How far a float32 product of this device is from that in float64."""
     a, b = _uniform(1, 2, 64, 64) * _uniform(2, 2, 64, 64)  # of more bits than one of them
-    got = np.asarray(jax.jit(jnp.matmul)(*jax.device_put((a, b), device)), np.float64)
+    product = jax.jit(jnp.matmul, compiler_options=compiler_options(device))
+    got = np.asarray(product(*jax.device_put((a, b), device)), np.float64)
     want = a.astype(np.float64) @ b.astype(np.float64)
     off = float(np.linalg.norm(got - want) / np.linalg.norm(want))
     return off if np.isfinite(off) else np.inf

@@ -7,7 +7,7 @@ import statistics
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ import numpy as np
 from jax import lax
 
 from bn_ablate.config import LaneSettings
-from bn_ablate.engine.execute import HASTILY
+from bn_ablate.engine.compiling import HASTILY, compiler_options
 from bn_ablate.engine.many_lanes import Strategy, each
 from bn_ablate.engine.program import Program, program_of
 from bn_ablate.engine.randomness import dropout_bits
@@ -141,7 +141,7 @@ class Job:
         grid: the lanes.
         step: the function, see `segment`.
         device: where it runs; the first one when not given.
-        options: of the compiler.
+        options: of the compiler, besides those that the engine gives it.
         compiled: once it is; or the error.
         compile_seconds: of XLA, while others may have been compiled at the same time.
     """
@@ -149,7 +149,7 @@ class Job:
     grid: Grid
     step: Step
     device: Any = None
-    options: dict[str, Any] | None = None
+    options: dict[str, bool] = field(default_factory=dict)
     compiled: Any = None
     compile_seconds: float = 0.0
 
@@ -162,7 +162,8 @@ class Job:
             (self.grid.arrays, self.grid.states),
         )
         with jax.default_matmul_precision(self.grid.program.matmul_precision):
-            return jax.jit(self.step, donate_argnums=1, compiler_options=self.options).lower(*shapes, np.int32(1))
+            options = compiler_options(self.device) | self.options
+            return jax.jit(self.step, donate_argnums=1, compiler_options=options).lower(*shapes, np.int32(1))
 
     def compile(self, lowered: Any) -> None:
         """Compile what `lower` gave."""
