@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bn_ablate.config import LaneSettings, build_study
+from bn_ablate.config import LaneSettings, build_study, load_study
 from bn_ablate.data import extent_of
 from bn_ablate.engine import shards_of
 from bn_ablate.plan import Plan, make_plan, restrict
@@ -22,6 +25,7 @@ from bn_ablate.plan.memory import (
     shard_bytes,
 )
 
+ROOT = Path(__file__).resolve().parent.parent
 SMALL = LaneSettings().at({"depth": 2, "width": 8})
 GIB = 2**30
 
@@ -74,6 +78,23 @@ def test_more_of_anything_takes_more(strategy: Any) -> None:
 
 def test_all_lanes_at_once_take_more_than_one_by_one() -> None:
     assert shard_bytes(SMALL, 100, 10, Machine("vmap", 1, GIB)) > shard_bytes(SMALL, 100, 10, Machine("map", 1, GIB))
+
+
+def test_the_peaks_of_a_gpu_are_below_the_estimates_and_not_far_below() -> None:
+    """What an NVIDIA H200 reported, `docs/gpu_h200.json`; a small shard's peak is that of compiling it."""
+    measured = json.loads((ROOT / "docs" / "gpu_h200.json").read_text(encoding="utf-8"))["float32"]
+    main = make_plan(load_study(ROOT / "configs" / "ablate.toml")).groups[0].settings
+    cnn = main.at({"architecture": "cnn", "depth": 5, "width": 16, "batch_size": 128})
+    cnn = cnn.model_copy(update={"measure": cnn.measure.model_copy(update={"every": 4})})
+    peaks = {
+        "study": (main, 720, 10, measured["study"]["float32"], (8, 8, 1)),
+        "CNN": (cnn, 24, 2, measured["memory"]["CNN 5×16 on 32×32×3, 24 lanes"], (32, 32, 3)),
+    }
+    for name, (settings, lanes, seeds, found, image) in peaks.items():
+        machine = Machine("vmap", 1, 100 * GIB, platform="gpu")
+        estimate = shard_bytes(settings, lanes, seeds, machine, image)
+        assert 1.5 < estimate / found["peak_bytes"] < 3, name
+        assert estimate < shard_bytes(settings, lanes, seeds, replace(machine, platform="cpu"), image)
 
 
 @given(

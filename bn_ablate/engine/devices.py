@@ -91,7 +91,7 @@ def machine(
     if memory is None:
         limits = [(device.memory_stats() or {}).get("bytes_limit", 0) for device in devices]
         memory = int(SHARE * (min(limits) * len(devices) or memory_bytes()))
-    return Machine(strategy, len(devices), memory, at_once or 1)
+    return Machine(strategy, len(devices), memory, at_once or 1, str(devices[0].platform))
 
 
 def _check_flags(flags: str) -> None:

@@ -19,8 +19,13 @@ PROGRAM_BYTES = 600 * 2**20
 STATE_COPIES = 3
 """How often the states of a shard exist at its peak: as they are made, placed on the devices, and after a segment."""
 
-ARRAYS_HELD = 14
-"""Arrays as large as a block's output that a lane at work holds for each block, forward and backward; measured."""
+ARRAYS_HELD, ARRAYS_HELD_ON_GPU = 14, 9
+"""Arrays as large as a block's output that a lane at work holds for each block, forward and backward; measured.
+
+XLA fuses more for a GPU and holds less: temporary memory on an NVIDIA H200 was 3.8 to 4.7 such arrays for perceptrons,
+4.3 to 7.2 for a convolutional network, and 8.6 for it with products of patches (`docs/benchmarks.md`). 9 is above them
+all; residual networks were not measured.
+"""
 
 LANDSCAPE_COPIES = 3
 """States that a lane at work holds to look along its gradient: the gradient, where it leads, and the gradient there."""
@@ -75,12 +80,14 @@ class Machine:
         devices: how many devices the lanes are divided over.
         budget: bytes that the run may take, on all of them.
         at_once: lanes that go through a step together on a device, for `map`.
+        platform: of the devices, as JAX calls it.
     """
 
     strategy: Literal["vmap", "map"]
     devices: int
     budget: int
     at_once: int = 1
+    platform: str = "cpu"
 
     @classmethod
     def here(
@@ -170,7 +177,8 @@ def shard_bytes(
     else:
         at_work, seeds_at_work = divided.devices * divided.at_once, divided.devices
     blocks = layers_of(settings, image, classes)[:-1]
-    held = FLOAT * (ARRAYS_HELD * sum(layer.output for layer in blocks) + 2 * math.prod(image))
+    arrays = ARRAYS_HELD_ON_GPU if machine.platform == "gpu" else ARRAYS_HELD
+    held = FLOAT * (arrays * sum(layer.output for layer in blocks) + 2 * math.prod(image))
     widest = FLOAT * 4 * max(math.prod(image), *(layer.output for layer in blocks))
     probe = min(settings.measure.probe, settings.data.n_train or settings.measure.probe)
     batch = max(settings.train.batch_size, probe)
