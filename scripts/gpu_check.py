@@ -1,4 +1,7 @@
-"""Check and measure this project on a GPU, in two calls, `--sections first` (the default) and `--sections second`."""
+"""Check and measure this project on a GPU, in three calls: `--sections first` (the default), `second` and `third`.
+
+The interpreter must have JAX for that GPU, and what the project needs: `PYTHON=/path/to/python scripts/gpu_check.sh`.
+"""
 
 from __future__ import annotations
 

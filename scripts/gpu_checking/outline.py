@@ -17,7 +17,7 @@ class Part:
         environment: settings of its process.
         platform: JAX's, where it is not that of the run.
         networks: those that it is about, where it is about some.
-        second: not part of the first call, which has no time for it.
+        call: the one that has time for it.
         beside_tests: times nothing, so that tests may run beside it.
     """
 
@@ -28,7 +28,7 @@ class Part:
     environment: dict[str, str] = field(default_factory=dict)
     platform: str = ""
     networks: tuple[str, ...] = ()
-    second: bool = False
+    call: str = "first"
     beside_tests: bool = False
 
 
@@ -42,26 +42,26 @@ SECTIONS = (
     Part("study", "main_study", 55),
     Part("rivals", "rivals", 140, 30),
     Part("graphs", "command_buffers", 50),
-    Part("study-untuned", "main_study", 60, environment={"XLA_FLAGS": "--xla_gpu_autotune_level=0"}, second=True),
+    Part("numerics-resnet", "numerics", 75, environment=SHARED_MEMORY, networks=("resnet",), call="second"),
+    Part("convolution", "many_images", 100, 30, networks=("cnn",), call="second"),
+    Part("convolution-resnet", "many_images", 100, 30, networks=("resnet",), call="second"),
+    Part("memory", "peaks", 150, 60, environment=SHARED_MEMORY, call="second"),
+    Part("study-untuned", "main_study", 60, environment={"XLA_FLAGS": "--xla_gpu_autotune_level=0"}, call="third"),
     Part(
-        "study-no-triton",
+        "study-triton",
         "main_study",
-        60,
-        environment={"XLA_FLAGS": "--xla_gpu_enable_triton_gemm=false"},
-        second=True,
+        80,
+        environment={"XLA_FLAGS": "--xla_gpu_enable_triton_gemm=true"},
+        call="third",
     ),
-    Part("numerics-resnet", "numerics", 75, environment=SHARED_MEMORY, networks=("resnet",), second=True),
-    Part("convolution", "many_images", 100, 30, networks=("cnn",), second=True),
-    Part("convolution-resnet", "many_images", 100, 30, networks=("resnet",), second=True),
-    Part("memory", "peaks", 85, environment=SHARED_MEMORY, second=True),
-    Part("study-on-cpu", "main_study", 70, platform="cpu", second=True),
+    Part("study-on-cpu", "main_study", 70, platform="cpu", call="third"),
 )
 
 TESTS = "tests"
 """The section that runs beside another."""
 
 CALLS = {
-    "first": (*(part.name for part in SECTIONS if not part.second), TESTS),
-    "second": tuple(part.name for part in SECTIONS if part.second),
+    call: (*(part.name for part in SECTIONS if part.call == call), *([TESTS] if call == "first" else []))
+    for call in ("first", "second", "third")
 }
 """What fits into one call of `--minutes`."""

@@ -97,11 +97,11 @@ def _numerics(held: Held) -> Iterator[str]:
 
 
 def _studies(held: Held) -> Iterator[str]:
-    """The main study at one precision, and on the CPU, against the other."""
+    """The main study in every section that has it, at each precision, against the first."""
     runs = {
         f"{section}, {key}": value
-        for section in ("study", "study-on-cpu")
-        for key, value in held.get(section, {}).items()
+        for section, of_section in held.items()
+        for key, value in of_section.items()
         if isinstance(value, dict) and "metrics" in value
     }
     for name, found in runs.items():
