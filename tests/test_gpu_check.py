@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import gpu_check
@@ -80,17 +81,31 @@ def test_the_table_says_what_is_not_accurate_and_what_two_precisions_differ_in()
 
 def test_the_page_has_the_figures_that_were_measured() -> None:
     """Those by which an outsider judges, from the file beside it."""
-    study, rivals = MEASURED["first"]["study"], MEASURED["first"]["rivals"]
-    lanes, memory = MEASURED["first"]["lanes"], MEASURED["second"]["memory"]
+    latest, earlier = MEASURED["float32"], MEASURED["first"]
     page = PAGE.partition("## On a GPU")[2]
-    assert f"**{study['default']['finished_seconds']:.1f} s**" in page
-    assert f"finished in {study['highest']['finished_seconds']:.1f} s" in page
-    assert f"| {rivals['bn_ablate']['finished_seconds']:.1f} s |" in page
+    finished = {
+        (section, precision): latest[section][precision]["finished_seconds"]
+        for section in ("study", "study-untuned", "study-no-triton")
+        for precision in ("float32", "tensorfloat32")
+    }
+    for seconds in finished.values():
+        assert f"{seconds:.1f} s" in page
+    assert f"| {earlier['rivals']['bn_ablate']['finished_seconds']:.1f} s |" in page
     for name, digits in {"PyTorch stacked, tf32": 1, "JAX scan": 0, "Flax loop": 0, "PyTorch eager, tf32": 0}.items():
-        assert f"| {rivals[name]['finished_seconds']:.{digits}f} s |" in page
-    one, many = (lanes[f"vmap, {n} lanes"]["step_ms"] for n in (1, 512))
+        assert f"| {earlier['rivals'][name]['finished_seconds']:.{digits}f} s |" in page
+    stacked = earlier["rivals"]["PyTorch stacked, tf32"]["finished_seconds"]
+    assert f"**{stacked / finished['study-no-triton', 'tensorfloat32']:.2f}×**" in page
+    assert f"ours in float32: {stacked / finished['study-no-triton', 'float32']:.2f}×" in page
+    for n in (1, 8, 64, 512, 4096):
+        in_float32, in_tf32 = (call["lanes"][f"vmap, {n} lanes"]["step_ms"] for call in (latest, earlier))
+        (row,) = re.findall(rf"^\| {n} \| ({in_float32:.3f} .* {in_tf32:.3f}) ", page, re.MULTILINE)
+        assert row
+    one, many = (latest["lanes"][f"vmap, {n} lanes"]["step_ms"] for n in (1, 512))
     assert f"**{many / one:.1f}×**" in page
-    faster = rivals["PyTorch stacked, tf32"]["finished_seconds"] / rivals["bn_ablate"]["finished_seconds"]
-    assert f"**{faster:.2f}×**" in page
-    cnn = memory["CNN 5×16 on 32×32×3, 24 lanes"]
-    assert f"| {cnn['estimated_bytes'] / 1e9:.1f} GB | {cnn['peak_bytes'] / 1e9:.2f} GB |" in page
+    for found in (*latest["memory"].values(), latest["study"]["float32"]):
+        if isinstance(found, dict):
+            assert f" | {found['peak_bytes'] / 1e9:.2f} GB | " in page
+    tests = latest["tests"]
+    assert f"{tests['passed']} of {tests['passed'] + len(tests['failed'])} passed" in page
+    for failed in tests["failed"]:
+        assert failed.rpartition("::")[2].partition("[stride")[0] in page
