@@ -39,6 +39,10 @@ Overrides = Annotated[
     tyro.conf.UseAppendAction[tuple[str, ...]],
     tyro.conf.arg(name="set", metavar="KEY=VALUE", help="set a key of the study, as train.steps=500; may be repeated"),
 ]
+Extensions = Annotated[
+    tyro.conf.UseAppendAction[tuple[Place, ...]],
+    tyro.conf.arg(name="extension", metavar="FILE", help="a Python file of your own parts; may be repeated"),
+]
 Only = Annotated[
     tyro.conf.UseAppendAction[tuple[str, ...]],
     tyro.conf.arg(

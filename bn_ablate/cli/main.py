@@ -16,6 +16,7 @@ from bn_ablate.cli.arguments import (
     AtOnce,
     Config,
     Device,
+    Extensions,
     Folder,
     Memory,
     Only,
@@ -54,6 +55,7 @@ WandbMode = Annotated[
 def plan(
     config: Config,
     overrides: Overrides = (),
+    extensions: Extensions = (),
     device: Device = "auto",
     memory: Memory = None,
     strategy: Strategy = "auto",
@@ -67,7 +69,7 @@ def plan(
 
     how = how_to_train(strategy, at_once, memory)
     console = make_console()
-    made = make_plan(_study(config, overrides))
+    made = make_plan(_study(config, overrides, extensions))
     on_cpu = device == "cpu" or (device == "auto" and not accelerated())  # then there is no need to ask JAX
     _show_plan(console, made, Machine.here(**how) if on_cpu else _started(device, how))
     show_outlook(console, made)
@@ -77,6 +79,7 @@ def plan(
 def run(
     config: Config,
     overrides: Overrides = (),
+    extensions: Extensions = (),
     only: Only = (),
     quick: Annotated[
         bool,
@@ -115,7 +118,7 @@ def run(
     if retrain and keep_old:
         fail("bn-ablate: --retrain and --keep-old: stored lanes are either trained anew or kept", 2)
     console = make_console()
-    study = _study(config, overrides)
+    study = _study(config, overrides, extensions)
     made = quick_plan(study) if quick else make_plan(study)
     chosen = parse_only(only)
     part = restrict(made, chosen) if chosen else made
@@ -251,10 +254,10 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _study(config: Path, overrides: tuple[str, ...]) -> Study:
+def _study(config: Path, overrides: tuple[str, ...], extensions: tuple[Path, ...]) -> Study:
     from bn_ablate.config import load_study
 
-    return load_study(config, overrides)
+    return load_study(config, overrides, extensions)
 
 
 def _started(device: Platform, how: dict[str, Any]) -> Machine:

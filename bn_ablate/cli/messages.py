@@ -88,9 +88,12 @@ def sentence_of(error: Exception) -> tuple[int, str] | None:
     None for a defect, whose traceback is wanted.
     """
     from bn_ablate.config.errors import BnAblateError, printable
+    from bn_ablate.config.extensions import ExtensionError, fault_in
 
     if isinstance(error, BnAblateError):
         return error.status, printable(str(error), keep="\n")
+    if said := fault_in(error):
+        return ExtensionError.status, said
     if isinstance(error, OSError) and error.filename is not None:
         return 1, printable(f"{error.filename}: {error.strerror}")
     if isinstance(error, OSError) and error.errno in UNWRITTEN:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from bn_ablate.cli.arguments import Folder, Place, fail
+from bn_ablate.cli.arguments import Extensions, Folder, Place, fail
 
 Folders = Annotated[
     tuple[Place, ...], tyro.conf.Positional, tyro.conf.arg(metavar="DIR", help="results folders, as results/c1_*")
@@ -75,11 +75,19 @@ def verify(
     rerun: Annotated[
         int, tyro.conf.arg(metavar="N", help="train N lanes drawn at random once more, and compare their numbers")
     ] = 0,
+    extensions: Extensions = (),
+    trust_extension: Annotated[
+        bool,
+        tyro.conf.FlagCreatePairsOff,
+        tyro.conf.arg(help="for --rerun: run the Python files of the study's own parts that came with the results"),
+    ] = False,
 ) -> None:
     """Check every file of a results folder, and its data, by their checksums; with --rerun, some lanes by training."""
     from bn_ablate.cli.terminal import make_console, show_caveats, show_mixture
+    from bn_ablate.config import load_extension
     from bn_ablate.results import open_results
     from bn_ablate.results import verify as check
+    from bn_ablate.results.store import came_with
 
     if rerun < 0:
         fail(f"bn-ablate: --rerun: {rerun} is no number of lanes", 2)
@@ -91,6 +99,8 @@ def verify(
     show_caveats(console, whole.caveats)
     show_mixture(console, whole)
     if rerun:
+        for file in (*extensions, *(came_with(whole) if trust_extension else ())):
+            load_extension(file)
         _verify_lanes(results, rerun)
 
 

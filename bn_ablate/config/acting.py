@@ -40,11 +40,11 @@ WITH_TRAINED_KERNELS = When(
     "where kernels are trained (train.trainable is not affine_only)", lambda lane: lane.train.trainable != "affine_only"
 )
 WITH_MOMENTUM = When(
-    "with the optimizers sgd and rmsprop",
-    lambda lane: lane.trains_something and lane.train.optimizer in ("sgd", "rmsprop"),
+    "with other optimizers than adam and adamw",
+    lambda lane: lane.trains_something and lane.train.optimizer not in ("adam", "adamw"),
 )
 WITH_MOMENTUM_ABOVE_0 = When(
-    "with the optimizers sgd and rmsprop at a momentum above 0",
+    "with other optimizers than adam and adamw, at a momentum above 0",
     lambda lane: WITH_MOMENTUM.holds(lane) and lane.train.momentum > 0,
 )
 WHERE_RATE_FALLS = When(

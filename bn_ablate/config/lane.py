@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 from bn_ablate.config.acting import ALWAYS
 from bn_ablate.config.errors import Problem
@@ -11,14 +11,29 @@ from bn_ablate.config.factors import FACTORS, SECTIONS
 from bn_ablate.config.names import coverage_mask, residual_blocks
 from bn_ablate.config.notes import idle, notes
 from bn_ablate.config.precision import bfloat16
+from bn_ablate.config.registry import REGISTRIES
 from bn_ablate.config.schema import Data, Dropout, Measure, Model, Norm, Section, Study, Train
 
 MERGING = {name: factor for name, factor in FACTORS.items() if factor.acts is not ALWAYS or factor.alike}
 """The factors of which different levels can make the same network."""
 
 
+class Own(NamedTuple):
+    """A part of a user's own that a lane may use: its kind, its name, and the SHA-256 of its source."""
+
+    kind: str
+    name: str
+    sha256: str
+
+    def serves(self, lane: LaneSettings) -> bool:
+        """Whether `lane` uses it."""
+        section, _, key = REGISTRIES[self.kind].path.partition(".")
+        said = getattr(getattr(lane, section), key)
+        return self.name in (said if isinstance(said, tuple) else (said,))
+
+
 class LaneSettings(Section):
-    """Data, network, normalization, dropout, optimization and measurement of one lane."""
+    """Data, network, normalization, dropout, optimization and measurement of one lane; and in `own` a user's parts."""
 
     data: Data = Data()
     model: Model = Model()
@@ -26,6 +41,7 @@ class LaneSettings(Section):
     dropout: Dropout = Dropout()
     train: Train = Train()
     measure: Measure = Measure()
+    own: tuple[Own, ...] = ()
 
     def at(self, levels: dict[str, Any]) -> LaneSettings:
         """These settings with each axis of `levels` set to its level."""
@@ -44,7 +60,9 @@ class LaneSettings(Section):
         """
         acting = {name: (factor.level(self), factor.canonical_level(self)) for name, factor in MERGING.items()}
         changes = {name: same for name, (level, same) in acting.items() if level != same}
-        return self.at(changes) if changes else self
+        settings = self.at(changes) if changes else self
+        used = tuple(own for own in self.own if own.serves(settings))
+        return settings if used == self.own else settings.model_copy(update={"own": used})
 
     @property
     def normed_blocks(self) -> tuple[bool, ...]:
@@ -119,4 +137,11 @@ class LaneSettings(Section):
 
 def base_settings(study: Study) -> LaneSettings:
     """The settings that all lanes of `study` start from."""
-    return LaneSettings(**{name: getattr(study, name) for name in SECTIONS})
+    own = sorted(
+        Own(kind, name, extension.sha256)
+        for extension in study.extensions
+        for kind, names in extension.provides.items()
+        for name in names
+        if kind in REGISTRIES
+    )
+    return LaneSettings(**{name: getattr(study, name) for name in SECTIONS}, own=tuple(own))

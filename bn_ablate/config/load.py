@@ -8,12 +8,14 @@ import math
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from bn_ablate.config.errors import ConfigError, Problem, nearest, one_of, show
+from bn_ablate.config.extensions import Extension, load_extension, provided, registered
 from bn_ablate.config.factors import FACTORS, SECTIONS
 from bn_ablate.config.given import place, plain
 from bn_ablate.config.hints import factor_hint, key_hint
@@ -32,11 +34,14 @@ EMPTY = '""'
 """A key that has no character, as TOML writes it."""
 
 
-def load_study(path: str | Path, overrides: Sequence[str] = ()) -> Study:
+def load_study(path: str | Path, overrides: Sequence[str] = (), extensions: Sequence[str | Path] = ()) -> Study:
     """The study in the TOML file `path`, with `overrides` such as `train.steps=500` applied in order.
+
+    Extension files that it names are run, from paths relative to its own, and then those of `extensions`.
 
     Raises:
         ConfigError: the file cannot be read or says something that cannot be used; it lists every problem.
+        ExtensionError: an extension fails.
     """
     path = place(path)
     source = str(path)
@@ -65,16 +70,29 @@ def load_study(path: str | Path, overrides: Sequence[str] = ()) -> Study:
         raise ConfigError(source, [Problem("", f"is not TOML: {error}")]) from None
     except RecursionError:
         raise ConfigError(source, [Problem("", "is nested too deeply")]) from None
-    return build_study(table, overrides, source)
+    return build_study(table, overrides, source, extensions=extensions, folder=path.parent)
 
 
-def build_study(table: dict[str, Any], overrides: Sequence[str] = (), source: str = "study") -> Study:
+def build_study(
+    table: dict[str, Any],
+    overrides: Sequence[str] = (),
+    source: str = "study",
+    *,
+    extensions: Sequence[str | Path] = (),
+    folder: Path | None = None,
+    trusted: bool = True,
+) -> Study:
     """The study that `table` describes, with `overrides` applied; `source` names it in messages.
+
+    Extension files that it names are run, from paths relative to `folder`, and then those of `extensions`, from paths
+    relative to the working directory; one that it holds as a table, as a manifest does, is not. None is run
+    that is named in a `table` that is not `trusted`.
 
     Numbers and arrays of NumPy or JAX, and ranges, stand for what they hold. `table` itself stays as it is.
 
     Raises:
         ConfigError: something cannot be used; it lists every problem.
+        ExtensionError: an extension fails.
     """
     problems: list[Problem] = []
     try:
@@ -89,11 +107,16 @@ def build_study(table: dict[str, Any], overrides: Sequence[str] = (), source: st
         problems = [Problem("", "is nested too deeply")]
     if problems:
         raise ConfigError(source, problems)
+    used = [*_extensions(table, folder, trusted), *(load_extension(file) for file in extensions)]
+    if used:
+        text = json.dumps(table | {"extensions": [extension.model_dump() for extension in dict.fromkeys(used)]})
+    context = {"provided": provided(used)}
     try:
-        study = Study.model_validate_json(text, strict=True)
+        study = Study.model_validate_json(text, strict=True, context=context)
     except ValidationError as error:
         raise ConfigError(source, _explain(error, Study)) from None
-    study, problems = _check_axes(study)
+    study, problems = _check_axes(study, context)
+    study = study.model_copy(update={"extensions": (*study.extensions, *registered(study))})
     problems += _check_exclusions(study)
     study, of_hypotheses = expand_hypotheses(study)
     problems += of_hypotheses
@@ -121,6 +144,17 @@ def _apply_override(table: dict[str, Any], override: str) -> list[Problem]:
             return [Problem(key, f"cannot be set: {parent!r} is not a table")]
     here[last] = value
     return []
+
+
+def _extensions(table: dict[str, Any], folder: Path | None, trusted: bool) -> Iterator[Extension]:
+    """The extensions that a study names, and those that it holds."""
+    named = table.get("extensions", [])
+    for item in named if isinstance(named, list | tuple) else ():
+        if isinstance(item, str) and trusted:
+            yield load_extension(item, folder)
+        elif isinstance(item, dict):
+            with suppress(ValidationError):  # which is explained with the rest of the study
+                yield Extension.model_validate_json(json.dumps(item), strict=True)
 
 
 def _unusable(value: Any, key: str = "") -> Iterator[Problem]:
@@ -195,7 +229,7 @@ def _model_at(model: type[BaseModel], location: Iterable[int | str]) -> type[Bas
     return model
 
 
-def _check_axes(study: Study) -> tuple[Study, list[Problem]]:
+def _check_axes(study: Study, context: dict[str, Any]) -> tuple[Study, list[Problem]]:
     """Validate every level of every axis by itself; return the study with its levels in their proper types."""
     problems: list[Problem] = []
     axes: dict[str, tuple[Any, ...]] = {}
@@ -212,7 +246,7 @@ def _check_axes(study: Study) -> tuple[Study, list[Problem]]:
         for i, level in enumerate(levels):
             try:
                 settings = SECTIONS[section].model_validate_json(
-                    json.dumps(base[section] | {field: level}), strict=True
+                    json.dumps(base[section] | {field: level}), strict=True, context=context
                 )
             except ValidationError as error:
                 problems += [Problem(f"{key}[{i}]", p.message) for p in _explain(error, SECTIONS[section])]

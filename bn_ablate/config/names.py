@@ -1,18 +1,19 @@
-"""The closed sets of names that a study may use.
+"""The names that a study may use: closed sets of words, and registries that users may add to.
 
-This module is the one place that knows which words exist. `nn` and `engine` map each name to what it does, and a test
-holds the two together.
+This module is the one place that knows which words of ours exist. `nn` and `engine` map each name to what it does, and
+a test holds the two together.
 """
 
 from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator
 
 from bn_ablate.config.errors import one_of
+from bn_ablate.config.registry import Registry
 
 Architecture = Literal["mlp", "cnn", "resnet"]
 ARCHITECTURES: tuple[str, ...] = get_args(Architecture)
@@ -22,27 +23,21 @@ ResidualNorm = Literal["before_add", "after_add"]
 RESIDUAL_NORMS: tuple[str, ...] = get_args(ResidualNorm)
 Affine = Literal["none", "scale", "bias", "both"]
 AFFINES: tuple[str, ...] = get_args(Affine)
-ActivationName = Literal[
-    "identity",
-    "sigmoid",
-    "tanh",
-    "hard_tanh",
-    "softsign",
-    "relu",
-    "leaky_relu",
-    "elu",
-    "selu",
-    "gelu",
-    "silu",
-    "softplus",
-]
-ACTIVATIONS: tuple[str, ...] = get_args(ActivationName)
-InitializerName = Literal[
-    "lecun_normal", "lecun_uniform", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "orthogonal"
-]
-INITIALIZERS: tuple[str, ...] = get_args(InitializerName)
-OptimizerName = Literal["sgd", "adam", "adamw", "rmsprop"]
-OPTIMIZERS: tuple[str, ...] = get_args(OptimizerName)
+ACTIVATIONS: Registry[Any] = Registry(
+    "activation",
+    "model.activation",
+    *("identity", "sigmoid", "tanh", "hard_tanh", "softsign", "relu", "leaky_relu"),
+    *("elu", "selu", "gelu", "silu", "softplus"),
+)
+INITIALIZERS: Registry[Any] = Registry(
+    "initializer",
+    "model.kernel_init",
+    *("lecun_normal", "lecun_uniform", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "orthogonal"),
+)
+OPTIMIZERS: Registry[Any] = Registry("optimizer", "train.optimizer", "sgd", "adam", "adamw", "rmsprop")
+ActivationName = Annotated[str, ACTIVATIONS.named]
+InitializerName = Annotated[str, INITIALIZERS.named]
+OptimizerName = Annotated[str, OPTIMIZERS.named]
 Precision = Literal["float32", "tensorfloat32", "bfloat16"]
 ScheduleName = Literal["constant", "cosine", "linear"]
 SCHEDULES: tuple[str, ...] = get_args(ScheduleName)

@@ -40,6 +40,7 @@ from bn_ablate.config.acting import (
     same_trainables,
     same_warmups,
 )
+from bn_ablate.config.extensions import Extension
 from bn_ablate.config.factor import Factor
 from bn_ablate.config.hypotheses import Hypothesis
 from bn_ablate.config.names import (
@@ -189,7 +190,7 @@ class Train(Section):
         0.1, description="the highest rate of the schedule"
     )
     momentum: Annotated[Share32, Field(lt=1.0), Factor(traced=False, prefix="m", acts=WITH_MOMENTUM)] = Field(
-        0.9, description="of sgd and rmsprop; 0 switches it off"
+        0.9, description="of the update; 0 switches it off"
     )
     nesterov: Annotated[bool, Factor(traced=False, prefix="nesterov-", acts=WITH_MOMENTUM_ABOVE_0)] = Field(
         False, description="Nesterov's form of the momentum"
@@ -248,6 +249,7 @@ class Study(Section):
     description: Annotated[Text, StringConstraints(max_length=20000)] = ""
     claim: Literal["", "C1", "C2", "C3", "C4", "C5", "C6", "C7", "C8"] = ""
     seeds: Seeds = Field(10, description="how many seeds (0, 1, …) or the list of them")
+    extensions: tuple[Extension, ...] = Field((), description="Python files that add to the names below")
     data: Data = Data()
     model: Model = Model()
     norm: Norm = Norm()

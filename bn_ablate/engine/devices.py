@@ -56,7 +56,11 @@ def set_up(platform: Platform = "auto", host_devices: int | None = None, cache: 
         jax.config.update(name, value)
     jax.config.update("jax_compilation_cache_dir", str(cache or platformdirs.user_cache_path("bn_ablate") / "programs"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
-    jax.config.update("jax_num_cpu_devices", host_devices or cores())
+    try:
+        jax.config.update("jax_num_cpu_devices", host_devices or cores())
+    except RuntimeError:  # JAX lets nobody set it up any more
+        said = "JAX was started when an extension was loaded: let it make its constants with NumPy, or in its functions"
+        raise ConfigError("extensions", [Problem("", said)]) from None
     try:
         jax.devices()
     except RuntimeError as error:

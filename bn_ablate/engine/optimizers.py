@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
+from bn_ablate.config import names as known
+from bn_ablate.config.registry import Registry
 from bn_ablate.engine.program import Program
 from bn_ablate.nn import Factors
+
+Step: TypeAlias = optax.GradientTransformation
+Rule: TypeAlias = Callable[[Step, Step], Step]
+
+OPTIMIZERS: Registry[Rule] = known.OPTIMIZERS
+"""By name."""
 
 
 def make_tx(program: Program, factors: Factors) -> optax.GradientTransformation:
@@ -21,18 +30,45 @@ def make_tx(program: Program, factors: Factors) -> optax.GradientTransformation:
     """
     decay = optax.add_decayed_weights(factors.weight_decay, mask=_is_kernel) if program.decays else optax.identity()
     momentum = optax.trace(program.momentum, program.nesterov) if program.momentum else optax.identity()
-    match program.optimizer:
-        case "sgd":
-            steps = [decay, momentum]
-        case "adam":
-            steps = [decay, optax.scale_by_adam()]
-        case "adamw":
-            steps = [optax.scale_by_adam(), decay]
-        case "rmsprop":
-            steps = [decay, optax.scale_by_rms(), momentum]
-        case name:
-            raise ValueError(f"{name!r} is no optimizer known here")
-    return optax.chain(*steps, _scale_by_rate(program, factors.learning_rate))
+    rule = OPTIMIZERS[program.optimizer](decay, momentum)
+    return optax.chain(rule, _scale_by_rate(program, factors.learning_rate))
+
+
+def optimizer(name: str) -> Callable[[Rule], Rule]:
+    """Register the decorated function as the optimizer `name`, which `train.optimizer` may then say.
+
+    It puts two transformations of Optax to their places, and gives the whole: that which adds the decay of weights
+    (`train.weight_decay`, on kernels), and that of the momentum (`train.momentum`, `train.nesterov`). The learning rate
+    and its schedule are applied to what comes out.
+
+        @bn.optimizer("lion")
+        def lion(decay, momentum):
+            return optax.chain(optax.scale_by_lion(), decay)
+
+    Raises:
+        ValueError: the name is taken.
+    """
+    return lambda rule: OPTIMIZERS.add(name, rule)
+
+
+@optimizer("sgd")
+def _sgd(decay: Step, momentum: Step) -> Step:
+    return optax.chain(decay, momentum)
+
+
+@optimizer("adam")
+def _adam(decay: Step, momentum: Step) -> Step:
+    return optax.chain(decay, optax.scale_by_adam())
+
+
+@optimizer("adamw")
+def _adamw(decay: Step, momentum: Step) -> Step:
+    return optax.chain(optax.scale_by_adam(), decay)
+
+
+@optimizer("rmsprop")
+def _rmsprop(decay: Step, momentum: Step) -> Step:
+    return optax.chain(decay, optax.scale_by_rms(), momentum)
 
 
 def rate_shape(program: Program, step: Int[Array, ""]) -> Float[Array, ""]:

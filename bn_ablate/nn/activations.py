@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
-from typing import NamedTuple
+from functools import cache, partial
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,11 @@ from jax import Array
 from jax.scipy.special import erfc
 from jaxtyping import Float, Int
 
+from bn_ablate.config import names as known
+from bn_ablate.config.registry import Registry
 from bn_ablate.nn.choose import choose
+
+Elementwise = TypeVar("Elementwise", bound=Callable[..., Array])
 
 _SELU_SCALE = 1.0507009873554805
 _SELU_ALPHA = 1.6732632423543772
@@ -22,7 +26,7 @@ _SMALLEST = 1.1754944e-38
 
 
 class Activation(NamedTuple):
-    """An elementwise function, its derivative, and the greatest slope that the derivative reaches.
+    """An elementwise function, its derivative, and the greatest slope that the derivative reaches (None: to be found).
 
     `derivative(z, y)` gets the input `z` and the value `y = function(z)`, so that what was computed once is not again.
     Both keep their relative precision in the tails: nothing small is the difference of what is not, as 1 − y² would be
@@ -31,7 +35,7 @@ class Activation(NamedTuple):
 
     function: Callable[[Array], Array]
     derivative: Callable[[Array, Array], Array]
-    max_slope: float
+    max_slope: float | None
 
 
 def _sigmoid_slope(z: Array, y: Array) -> Array:
@@ -65,7 +69,40 @@ def _exp_below(z: Array) -> Array:
     return jnp.exp(jnp.minimum(z, 0.0))
 
 
-ACTIVATIONS: dict[str, Activation] = {
+ACTIVATIONS: Registry[Activation] = known.ACTIVATIONS
+"""By name."""
+
+
+def activation(
+    name: str, *, derivative: Callable[[Array], Array] | None = None, max_slope: float | None = None
+) -> Callable[[Elementwise], Elementwise]:
+    """Register the decorated function as the activation `name`, which `model.activation` may then say.
+
+    It maps an array to one of its shape, elementwise, in terms of `jax.numpy`.
+
+    Args:
+        name: how studies call it.
+        derivative: f'(z), elementwise; JAX's own where it is not given.
+        max_slope: the greatest |f'|, against which units count as saturated; the greatest for |z| ≤ 20 where it is not
+            given.
+
+    Raises:
+        ValueError: the name is taken.
+    """
+
+    def register(function: Elementwise) -> Elementwise:
+        slope_at = derivative or jax.vmap(jax.grad(function))
+
+        def slopes(z: Array, y: Array) -> Array:
+            return slope_at(z) if derivative else slope_at(z.reshape(-1)).reshape(z.shape)
+
+        ACTIVATIONS.add(name, Activation(function, slopes, max_slope), source=function)
+        return function
+
+    return register
+
+
+_OURS: dict[str, Activation] = {
     "identity": Activation(lambda z: z, lambda z, y: jnp.ones_like(z), 1.0),
     "sigmoid": Activation(jax.nn.sigmoid, _sigmoid_slope, 0.25),
     "tanh": Activation(jnp.tanh, _tanh_slope, 1.0),
@@ -85,7 +122,10 @@ ACTIVATIONS: dict[str, Activation] = {
     "silu": Activation(jax.nn.silu, _silu_slope, 1.0998393),
     "softplus": Activation(jax.nn.softplus, lambda z, y: jax.nn.sigmoid(z), 1.0),
 }
-"""By name. `gelu` is the exact z·Φ(z), not its tanh approximation; `leaky_relu` has slope 0.01 below zero."""
+"""`gelu` is the exact z·Φ(z), not its tanh approximation; `leaky_relu` has slope 0.01 below zero."""
+
+for _name, _activation in _OURS.items():
+    ACTIVATIONS.add(_name, _activation)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -128,7 +168,16 @@ def slope(names: tuple[str, ...], index: int | Int[Array, ""], z: Float[Array, "
     def relative(name: str, z: Array) -> Array:
         activation = ACTIVATIONS[name]
         slopes = jnp.abs(activation.derivative(z, activation.function(z)))
-        return (slopes / activation.max_slope).astype(jnp.float32)
+        return (slopes / _greatest_slope(activation)).astype(jnp.float32)
 
     relatives: Array = choose(index, [partial(relative, name) for name in names], z)
     return relatives
+
+
+@cache
+def _greatest_slope(activation: Activation) -> float:
+    if activation.max_slope is not None:
+        return activation.max_slope
+    with jax.ensure_compile_time_eval():
+        z = jnp.linspace(-20.0, 20.0, 40_001)
+        return float(jnp.max(jnp.abs(activation.derivative(z, activation.function(z)))))

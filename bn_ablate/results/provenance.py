@@ -40,8 +40,9 @@ SOURCES = ("config", "plan", "data", "nn", "measure", "engine", "results/recordi
 """The folders of the modules that make the numbers of a shard out of settings and data."""
 
 NO_NUMBERS = (
-    *("config/errors", "config/given", "config/hints", "config/hypotheses", "config/hypothesis_checks", "config/load"),
-    *("config/notes", "config/only", "config/precision", "config/sides", "config/synonyms", "config/text"),
+    *("config/errors", "config/extensions", "config/given", "config/hints", "config/hypotheses", "config/load"),
+    *("config/hypothesis_checks", "config/notes", "config/only", "config/precision", "config/registry"),
+    *("config/sides", "config/synonyms", "config/text"),
     *("config/version", "engine/known_devices", "engine/selfcheck", "plan/memory", "plan/progress", "plan/refusals"),
 )
 """Modules, and a folder, in them that only read a study, estimate its memory, or say what is wrong with either."""
@@ -125,14 +126,14 @@ def provenance_of(engine: Engine) -> Provenance:
 
 
 @cache
-def source_hash(root: Path = ROOT, extensions: tuple[Path, ...] = ()) -> str:
+def source_hash(root: Path = ROOT) -> str:
     """The SHA-256 of the sources that make numbers, by their paths in the package `root` and their bytes.
 
-    A checkout and an installed wheel of the same sources give the same. `extensions` are files of the user's own that
-    make numbers too.
+    A checkout and an installed wheel of the same sources give the same. Parts of a user's own are no matter of it: their
+    sources are in the ids of the lanes that use them.
     """
     digest = hashlib.sha256()
-    for name, file in (*_named(root), *((file.name, file) for file in sorted(extensions))):
+    for name, file in _named(root):
         content = file.read_bytes()
         digest.update(f"{name} {len(content)}\n".encode())
         digest.update(content)

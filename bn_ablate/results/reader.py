@@ -57,7 +57,8 @@ class Results:
         """The study as it was resolved for the run."""
         from bn_ablate.config import build_study
 
-        return build_study(json.loads(json.dumps(self.manifest["config"])), source=str(self.path / MANIFEST))
+        config = json.loads(json.dumps(self.manifest["config"]))
+        return build_study(config, source=str(self.path / MANIFEST), trusted=False)
 
     @property
     def caveats(self) -> list[str]:

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from bn_ablate.config.version import WRITTEN_BY
 from bn_ablate.plan import Plan
-from bn_ablate.results.files import TEMPORARY, ResultsError, sha256_of, sweep, whole_folder, write_table, write_text
+from bn_ablate.results.files import (
+    TEMPORARY,
+    ResultsError,
+    sha256_of,
+    sweep,
+    whole_folder,
+    write_bytes,
+    write_table,
+    write_text,
+)
 from bn_ablate.results.finished import CHECKSUMS, held_in, rows_of
 from bn_ablate.results.lock import LOCK
 from bn_ablate.results.manifest import MANIFEST, MANIFEST_FORMAT, read_manifest
@@ -21,6 +30,11 @@ from bn_ablate.results.seal import refuse_links, seal
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from bn_ablate.results.reader import Results
+
+EXTENSIONS = "extensions"
+"""The folder of a user's own parts, which nothing here ever runs by itself."""
 
 
 class Store:
@@ -59,6 +73,17 @@ class Store:
             raise ResultsError(
                 f"{self.path}: cannot be written to: {error.strerror}; choose another folder with --results"
             ) from error
+
+    def keep_extensions(self, sources: dict[str, bytes]) -> None:
+        """Keep the files of a user's own parts beside the lanes that were trained with them, for `verify`.
+
+        Raises:
+            ResultsError: they cannot be written.
+        """
+        for name, content in sources.items():
+            file = self.path / EXTENSIONS / name
+            if not file.exists():
+                write_bytes(file, content)
 
     def littered(self) -> bool:
         """Whether a process that was killed has left something half-written, or its lock."""
@@ -220,3 +245,10 @@ def with_underfitting(lanes: pl.DataFrame, axes: list[str]) -> pl.DataFrame:
     return joined.with_columns(
         (pl.col(loss) - pl.col(f"_{loss}")).alias(name) for name, loss in PAIRED_METRICS.items()
     ).drop(f"_{loss}" for loss in PAIRED_METRICS.values())
+
+
+def came_with(results: Results) -> list[Path]:
+    """The files of a user's own parts that lie in a results folder, whose content is that which the study names."""
+    wanted = {extension.sha256 for extension in results.study.extensions}
+    files = sorted((results.path / EXTENSIONS).glob("*/*.py"))
+    return [file for file in files if sha256_of(file) in wanted]

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from bn_ablate.config import Study
+from bn_ablate.config.extensions import require
 from bn_ablate.config.given import one_word
-from bn_ablate.plan import Cell, make_plan
-from bn_ablate.runs.run import Strategy
+from bn_ablate.plan import Cell
+from bn_ablate.runs.run import Strategy, data_of, plan_for
 
 if TYPE_CHECKING:
     import numpy as np
@@ -124,9 +125,12 @@ def train_lane(
     seed: int = 0,
     *,
     strategy: Strategy = "auto",
+    data: Dataset | None = None,
     data_dir: Path | None = None,
 ) -> TrainedLane:
     """Train one lane of `study`, at `levels` of any factors (the study's own settings stand for the rest), by itself.
+
+    The data set is that of `data.name`, or `data`, as of `Dataset.from_arrays`.
 
     Raises:
         ConfigError: a factor, a level or the seed is not one.
@@ -136,7 +140,7 @@ def train_lane(
     import jax
 
     from bn_ablate.config import build_study
-    from bn_ablate.data import batch_indices, draw_split, load, moments
+    from bn_ablate.data import batch_indices, draw_split, moments
     from bn_ablate.engine import Engine, Shard, ensure_checked
     from bn_ablate.engine.train import init_state
     from bn_ablate.nn import stack_factors
@@ -146,15 +150,17 @@ def train_lane(
     table = json.loads(study.model_dump_json(exclude={"axes", "exclude", "hypotheses"}))
     axes = {axis: [level] for axis, level in (levels or {}).items()}
     alone = build_study(table | {"axes": axes, "seeds": [seed]}, source=study.name)
-    (cell,), (seed,) = make_plan(alone).cells, alone.seed_list
-    dataset = load(alone.data.name, data_dir)
+    require(alone)
+    plan = plan_for(alone, data)
+    (cell,), (seed,) = plan.cells, plan.seeds
+    dataset = data_of(plan, data, data_dir)
     engine, shard = Engine(dataset, strategy), Shard((cell,), (cell,), (seed,), 1)
     ensure_checked(engine)
     outcome = engine.run(shard, keep_states=True)
     program = engine.program(shard)
     factors = jax.tree.map(lambda leaf: leaf[0], stack_factors([cell.settings], program.structure))
-    split = draw_split(dataset, alone.data, seed)
-    mean, std = moments(dataset, alone.data, split)
+    split = draw_split(dataset, plan.study.data, seed)
+    mean, std = moments(dataset, plan.study.data, split)
     return TrainedLane(
         cell=cell,
         seed=seed,

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from bn_ablate.config import ConfigError, Problem, Study
+from bn_ablate.config.extensions import require, sources
 from bn_ablate.config.given import one_word, place, whole_number
 from bn_ablate.plan import Plan, RunProgress, make_plan
 from bn_ablate.runs.statement import beforehand, config_of
@@ -58,8 +59,8 @@ def run(
     its way.
 
     Raises:
-        ConfigError: the settings do not fit together, the data set is unknown or cannot be divided as they say, or an
-            argument is not one.
+        ConfigError: the settings do not fit together, the data set is unknown or cannot be divided as they say, an
+            extension that they use was not loaded, or an argument is not one.
         DataError: the data set cannot be had, or is damaged.
         ResultsError: the results folder cannot be written to, is at work for another process, lies within another, a
             finished shard is damaged, or there are lanes of other data, code or versions.
@@ -70,6 +71,7 @@ def run(
     from bn_ablate.results.provenance import provenance_of
 
     plan = plan_for(study, data)
+    require(plan.study)
     one_word("strategy", strategy, get_args(Strategy))
     one_word("old", old, ("refuse", "retrain", "keep"))
     at_once = whole_number("at_once", at_once)
@@ -89,6 +91,7 @@ def run(
         manifest["device"] |= {"check": check._asdict()}
     with locked(store.path):
         store.open()
+        store.keep_extensions(sources(plan.study))
         train(plan, store, engine, memory, manifest, like, on_progress)
     return open_results(store.path)
 

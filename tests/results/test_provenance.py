@@ -58,15 +58,6 @@ def test_what_makes_no_numbers_leaves_the_hash_alone(tmp_path: Path, file: str) 
     assert source_hash(tmp_path / "installed") == source_hash()
 
 
-def test_a_users_own_sources_are_part_of_the_hash(tmp_path: Path) -> None:
-    mine = tmp_path / "mine.py"
-    mine.write_text("x = 1")
-    first = source_hash(extensions=(mine,))
-    source_hash.cache_clear()
-    mine.write_text("x = 2")
-    assert len({source_hash(), first, source_hash(extensions=(mine,))}) == 3
-
-
 def test_every_module_that_makes_a_shard_is_in_the_hash() -> None:
     """What training and tabulating import, without the results' files, the estimate of memory, and bare packages."""
     code = (

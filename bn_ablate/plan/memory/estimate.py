@@ -150,7 +150,8 @@ def lane_bytes(settings: LaneSettings, image: tuple[int, ...] = DIGITS[0], class
     channels = sum(layer.channels for layer in blocks)
     parameters = sum(layer.kernel for layer in (*blocks, head)) + 3 * channels + classes
     momentum = bool(settings.train.momentum)
-    moments = {"sgd": momentum, "adam": 2, "adamw": 2, "rmsprop": 1 + momentum}[settings.train.optimizer]
+    kept = {"sgd": momentum, "adam": 2, "adamw": 2, "rmsprop": 1 + momentum}
+    moments = kept.get(settings.train.optimizer, 2)  # one of a user's own is taken to keep two
     return FLOAT * (parameters * (1 + moments) + 2 * channels)
 
 
