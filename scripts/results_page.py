@@ -20,7 +20,7 @@ from bn_ablate.analysis.figures.claims import claim_figure
 from bn_ablate.analysis.judge.groups import groups
 from bn_ablate.analysis.judge.shown import texts
 from bn_ablate.analysis.judge.words import CLAIMS
-from bn_ablate.cli.terminal import clock
+from bn_ablate.cli.console import clock
 from bn_ablate.results import Results, open_results
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -13,7 +13,8 @@ import pytest
 import bn_ablate as bn
 from bn_ablate import engine
 from bn_ablate.cli import main as cli
-from bn_ablate.cli.terminal import make_console, show_rerun
+from bn_ablate.cli.console import make_console
+from bn_ablate.cli.rerun_shown import show_rerun
 from bn_ablate.config import ConfigError, build_study
 from bn_ablate.engine import shards_of
 from bn_ablate.plan import LONGEST_NAME, make_plan, restrict

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from bn_ablate.config import LaneSettings, build_study
 from bn_ablate.config.factors import FACTORS, SECTIONS
 from bn_ablate.config.names import MEASURES
+from bn_ablate.config.registry import REGISTRIES
 from bn_ablate.engine.shards import shards_of
 from bn_ablate.plan import Plan, cells_of, lane_id, make_plan
 from bn_ablate.plan.sameness import idle_axes
@@ -107,7 +108,8 @@ def test_a_change_of_the_study_leaves_its_lanes_alone(changes: dict[str, Any]) -
 def other_values(section: BaseModel, field: str) -> Iterator[Any]:
     """Values of `field` other than that of `section`: every other name, or a number nearby."""
     default = getattr(section, field)
-    names = get_args(type(section).model_fields[field].annotation)
+    known = next((registry.own for registry in REGISTRIES.values() if registry.path.endswith(f".{field}")), ())
+    names = get_args(type(section).model_fields[field].annotation) or known
     if field == "coverage":
         yield from ("none", "first", "only_1")
     elif field == "name":

@@ -33,9 +33,9 @@ NORMS = {"placement": ["none", "pre", "post"], "bn_momentum": [0.5, 0.9]}
     ("axes", "base", "where"),
     [
         ({"residual_norm": ["before_add", "after_add"]}, {}, "in a resnet"),
-        ({"momentum": [0.0, 0.9]}, {"train": {"optimizer": "adam"}}, "with the optimizers sgd and rmsprop"),
-        ({"nesterov": [False, True]}, {"train": {"optimizer": "adam"}}, "sgd and rmsprop at a momentum above 0"),
-        ({"nesterov": [False, True]}, {"train": {"momentum": 0.0}}, "sgd and rmsprop at a momentum above 0"),
+        ({"momentum": [0.0, 0.9]}, {"train": {"optimizer": "adam"}}, "with other optimizers than adam and adamw"),
+        ({"nesterov": [False, True]}, {"train": {"optimizer": "adam"}}, "adam and adamw, at a momentum above 0"),
+        ({"nesterov": [False, True]}, {"train": {"momentum": 0.0}}, "adam and adamw, at a momentum above 0"),
         ({"bn_epsilon": [1e-5, 1e-3]}, {"norm": {"coverage": "none"}}, "where the network has BN"),
         ({"norm_batch_size": [8, 16]}, {"norm": {"placement": "none"}}, "where the network has BN"),
         ({"scale_init": [0.1, 1.0]}, {"norm": {"affine": "bias"}}, "where BN has γ"),

@@ -12,7 +12,8 @@ import polars as pl
 import pytest
 from rich.console import Console
 
-from bn_ablate.cli import terminal
+from bn_ablate.cli import console as consoles
+from bn_ablate.cli import plan_shown, progress_bar, results_shown
 from bn_ablate.config import build_study
 from bn_ablate.plan import RunProgress, make_plan
 from bn_ablate.results import Results
@@ -41,7 +42,7 @@ STUDY: dict[str, Any] = {
 
 
 def test_the_plan(console: Console) -> None:
-    terminal.show_plan(console, make_plan(build_study(STUDY)), 500 * 2**20)
+    plan_shown.show_plan(console, make_plan(build_study(STUDY)), 500 * 2**20)
     assert lines_of(console) == [
         "x  BN and [bold]dropout[/bold] [/]",
         "axis          levels",
@@ -57,7 +58,7 @@ def test_the_plan_of_several_programs_and_chosen_seeds(console: Console) -> None
     hypothesis |= {"a": {"width": 8}, "b": {"width": 16}}
     axes = {"steps": [2000, 1000], "width": [8, 16]}
     plan = make_plan(build_study({"name": "x", "seeds": [4, 7], "axes": axes, "hypotheses": [hypothesis]}))
-    terminal.show_plan(console, plan, 2**30)
+    plan_shown.show_plan(console, plan, 2**30)
     *_, seeds, summary = lines_of(console)
     assert seeds == "seed   4, 7"
     assert summary.startswith(
@@ -72,8 +73,8 @@ def progress(lanes: int, lane_steps: int, seconds: float, diverged: int = 0) -> 
 
 def test_progress_in_a_file_is_a_line_now_and_then(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr(terminal.time, "monotonic", lambda: now[0])
-    with terminal.run_progress(console) as on_progress:
+    monkeypatch.setattr(progress_bar.time, "monotonic", lambda: now[0])
+    with progress_bar.run_progress(console) as on_progress:
         for now[0], update in [
             (101.0, progress(0, 100, 1.0)),
             (110.0, progress(5, 250, 2.0)),
@@ -90,8 +91,8 @@ def test_progress_in_a_file_is_a_line_now_and_then(console: Console, monkeypatch
 def test_progress_before_the_first_step_and_with_nothing_to_do(
     console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(terminal, "SECONDS_BETWEEN_LINES", 0.0)
-    with terminal.run_progress(console) as on_progress:
+    monkeypatch.setattr(progress_bar, "SECONDS_BETWEEN_LINES", 0.0)
+    with progress_bar.run_progress(console) as on_progress:
         on_progress(progress(0, 0, 0.0))
         on_progress(RunProgress(20, 20, 0, 0, 0.0, 0))
     assert lines_of(console) == [
@@ -102,7 +103,7 @@ def test_progress_before_the_first_step_and_with_nothing_to_do(
 
 def test_progress_on_a_terminal_is_a_bar() -> None:
     console = Console(file=io.StringIO(), width=100, force_terminal=True, highlight=False)
-    with terminal.run_progress(console) as on_progress:
+    with progress_bar.run_progress(console) as on_progress:
         on_progress(progress(5, 250, 2.0))
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text_of(console))
     assert "training" in shown
@@ -114,7 +115,7 @@ def test_progress_on_a_terminal_is_a_bar() -> None:
     [(0, "0:00"), (59.4, "0:59"), (59.6, "1:00"), (61, "1:01"), (3599.9, "1:00:00"), (36_610, "10:10:10")],
 )
 def test_clock(seconds: float, shown: str) -> None:
-    assert terminal.clock(seconds) == shown
+    assert consoles.clock(seconds) == shown
 
 
 def results_of(axes: dict[str, list[Any]], rows: list[dict[str, Any]], seeds: int = 2) -> Results:
@@ -147,7 +148,7 @@ def test_the_summary_has_the_longest_axis_across(console: Console) -> None:
             status = "diverged" if (placement, rate) == ("none", 0.5) else "ok"
             levels = {"placement": placement, "activation": "relu", "dropout_rate": rate}
             rows += [lane(mean - 0.01, status, **levels), lane(mean + 0.01, **levels)]
-    terminal.show_summary(console, results_of(axes, rows))
+    results_shown.show_summary(console, results_of(axes, rows))
     lines = lines_of(console)
     assert lines[0] == "Test accuracy, % (mean ± SD over 2 seeds)"
     table = [cells_of(line) for line in lines if re.match("[│┃]", line)]
@@ -162,7 +163,7 @@ def test_the_summary_has_the_longest_axis_across(console: Console) -> None:
 
 def test_the_summary_of_one_axis_and_one_seed(console: Console) -> None:
     rows = [lane(0.5, placement="none"), lane(0.625, placement="pre")]
-    terminal.show_summary(console, results_of({"placement": ["none", "pre"]}, rows, seeds=1))
+    results_shown.show_summary(console, results_of({"placement": ["none", "pre"]}, rows, seeds=1))
     table = [cells_of(line) for line in lines_of(console) if re.match("[│┃]", line)]
     assert table == [["placement", "placement"], ["none", "pre"], ["50.0", "62.5"]]
     assert (
@@ -179,15 +180,15 @@ def test_a_repeated_level_is_said_once(console: Console) -> None:
         for a in axes["activation"]
         for w in (8, 16, 32)
     ]
-    terminal.show_summary(console, results_of(axes, rows))
+    results_shown.show_summary(console, results_of(axes, rows))
     table = [cells_of(line)[:2] for line in lines_of(console) if line.startswith("│")]
     assert table == [["none", "relu"], ["", "tanh"], ["pre", "relu"], ["", "tanh"]]
 
 
 def test_the_summary_without_axes_or_lanes(console: Console) -> None:
-    terminal.show_summary(console, results_of({}, [lane(0.5), lane(0.75)]))
-    terminal.show_summary(console, results_of({}, []))
-    terminal.show_summary(console, results_of({"placement": ["pre"]}, []))
+    results_shown.show_summary(console, results_of({}, [lane(0.5), lane(0.75)]))
+    results_shown.show_summary(console, results_of({}, []))
+    results_shown.show_summary(console, results_of({"placement": ["pre"]}, []))
     assert lines_of(console) == ["test accuracy 62.5% over 2 lanes", "no lanes", "no lanes"]
 
 
@@ -212,7 +213,7 @@ def test_the_verdicts(console: Console) -> None:
         CLAIM | {"id": "nan", "estimate": float("nan"), "interval": [float("-inf"), 0.0], "verdict": "equivalent"},
         CLAIM | {"id": "off", "estimate": 0.8, "interval": [0.5, 0.8], "off_axis": {"estimate": ">", "high": ">"}},
     ]
-    terminal.show_verdicts(console, claims)
+    results_shown.show_verdicts(console, claims)
     lines = lines_of(console)
     assert lines[0] == "Hypotheses"
     table = [cells_of(line) for line in lines if re.match("[│┃]", line)]
@@ -229,7 +230,7 @@ def test_the_verdicts(console: Console) -> None:
 
 def test_every_verdict_says_why(console: Console) -> None:
     floor = {"p": 0.002, "smallest_p": 0.002, "p_adjusted": 0.004, "family": 2, "n_seeds": 10}
-    terminal.show_verdicts(console, [CLAIM | floor, CLAIM | floor | {"id": "C7[/]", "verdict": "inconclusive"}])
+    results_shown.show_verdicts(console, [CLAIM | floor, CLAIM | floor | {"id": "C7[/]", "verdict": "inconclusive"}])
     after = lines_of(console)[lines_of(console).index("C4-gap: supported. It is clear.") :]
     assert after[1] == "C7[/]: inconclusive. It is clear."
     assert " ".join(after[2:]).startswith(
@@ -242,7 +243,7 @@ def test_rows_of_one_hypothesis_stand_together(console: Console) -> None:
         CLAIM | {"id": f"gap.{level}", "statement": f"BN narrows the gap (activation {level})"}
         for level in ("hard_tanh", "relu")
     ]
-    terminal.show_verdicts(console, rows)
+    results_shown.show_verdicts(console, rows)
     table = [cells_of(line)[:2] for line in lines_of(console) if line.startswith("│")]
     assert table == [["gap BN narrows the gap (nats)", "hard tanh"], ["", "relu"]]
 
@@ -254,7 +255,7 @@ def test_the_times_of_studies_and_their_sum(console: Console) -> None:
         return SimpleNamespace(name=name, networks=SimpleNamespace(height=lanes), manifest=manifest)
 
     untimed = SimpleNamespace(name="old", networks=SimpleNamespace(height=5), manifest={})
-    terminal.show_times(console, [took("c1", 1000, 61.4, 59.0), took("c2", 500, 10.0, 3600.0), untimed])
+    results_shown.show_times(console, [took("c1", 1000, 61.4, 59.0), took("c2", 500, 10.0, 3600.0), untimed])
     table = [cells_of(line) for line in lines_of(console) if line.startswith("│")]
     assert table == [
         ["c1", "1,000", "1:01", "0:59", "2 × cpu"],
@@ -264,18 +265,18 @@ def test_the_times_of_studies_and_their_sum(console: Console) -> None:
 
 
 def test_no_hypotheses_no_table(console: Console) -> None:
-    terminal.show_verdicts(console, [])
+    results_shown.show_verdicts(console, [])
     assert text_of(console) == ""
 
 
 def test_names_cannot_style_or_break_the_output(console: Console) -> None:
     hostile = "[red]x[/red] [/] [link=http://127.0.0.1]y"
-    terminal.show_verdicts(console, [CLAIM | {"id": "a[/]", "statement": hostile}])
+    results_shown.show_verdicts(console, [CLAIM | {"id": "a[/]", "statement": hostile}])
     assert "a[/]" in text_of(console)
     assert hostile in text_of(console)
 
 
 def test_the_console_is_wide_enough_for_tables_in_a_file(capsys: pytest.CaptureFixture[str]) -> None:
-    console = terminal.make_console()
+    console = consoles.make_console()
     console.print("x" * 120)
     assert capsys.readouterr().out == "x" * 120 + "\n"

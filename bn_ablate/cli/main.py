@@ -1,234 +1,23 @@
-"""The command line: `bn-ablate plan | run | report | data | check-device`, and what the other `*_cli` modules add."""
+"""The command line, `bn-ablate`: its commands, and what it ends with."""
 
 from __future__ import annotations
 
 import io
 import sys
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from bn_ablate.cli import messages, results_commands, signals, wandb_commands
-from bn_ablate.cli.arguments import (
-    AtOnce,
-    Config,
-    Device,
-    Extensions,
-    Folder,
-    Memory,
-    Only,
-    Overrides,
-    Place,
-    ResultsRoot,
-    Strategy,
-    fail,
-    how_to_train,
-)
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from bn_ablate.config import Study
-    from bn_ablate.engine.devices import Platform
-    from bn_ablate.plan import Plan, RunProgress
-    from bn_ablate.plan.memory import Machine
-    from bn_ablate.results import Old, Results
-    from bn_ablate.sinks import Live
+from bn_ablate.cli import machine_commands, messages, results_commands, signals, study_commands, wandb_commands
 
 app = tyro.extras.SubcommandApp()
 for command in (
+    *(study_commands.plan, study_commands.run, results_commands.report),
+    *(machine_commands.data, machine_commands.check_device),
     *(results_commands.claims, results_commands.paper, results_commands.compare, results_commands.verify),
     *(wandb_commands.sync, wandb_commands.fetch, wandb_commands.sweep_config, wandb_commands.wandb_report),
 ):
     app.command(command)
-
-Wandb = Literal["auto", "online", "offline", "disabled"]
-WandbMode = Annotated[
-    Wandb, tyro.conf.arg(help="auto: online with a key, else the study's own run offline; offline: every lane offline")
-]
-
-
-@app.command
-def plan(
-    config: Config,
-    overrides: Overrides = (),
-    extensions: Extensions = (),
-    device: Device = "auto",
-    memory: Memory = None,
-    strategy: Strategy = "auto",
-    at_once: AtOnce = None,
-) -> None:
-    """Print what a study amounts to: axes, cells, lanes, programs, memory, what can be decided. Runs nothing."""
-    from bn_ablate.cli.terminal import make_console, show_outlook
-    from bn_ablate.plan import make_plan
-    from bn_ablate.plan.memory import Machine
-    from bn_ablate.plan.memory.host import accelerated
-
-    how = how_to_train(strategy, at_once, memory)
-    console = make_console()
-    made = make_plan(_study(config, overrides, extensions))
-    on_cpu = device == "cpu" or (device == "auto" and not accelerated())  # then there is no need to ask JAX
-    _show_plan(console, made, Machine.here(**how) if on_cpu else _started(device, how))
-    show_outlook(console, made)
-
-
-@app.command
-def run(
-    config: Config,
-    overrides: Overrides = (),
-    extensions: Extensions = (),
-    only: Only = (),
-    quick: Annotated[
-        bool,
-        tyro.conf.FlagCreatePairsOff,
-        tyro.conf.arg(help="2 seeds and 12 steps, to see that the study goes through"),
-    ] = False,
-    results: ResultsRoot = Path("results"),
-    wandb: WandbMode = "auto",
-    device: Device = "auto",
-    memory: Memory = None,
-    strategy: Strategy = "auto",
-    at_once: AtOnce = None,
-    retrain: Annotated[
-        bool,
-        tyro.conf.FlagCreatePairsOff,
-        tyro.conf.arg(help="train stored lanes of other code, versions or data anew"),
-    ] = False,
-    keep_old: Annotated[
-        bool,
-        tyro.conf.FlagCreatePairsOff,
-        tyro.conf.arg(help="keep stored lanes of other code or versions; the report says so"),
-    ] = False,
-) -> None:
-    """Train what a study lacks, test its hypotheses, write the report, and hand the results to Weights & Biases.
-
-    With --only, train the lanes it picks anew, in a folder of their own, and hold them to those that are stored.
-    With --quick, results go to a folder of their own too; what they say of the hypotheses means nothing.
-    """
-    from bn_ablate.cli.terminal import clock, make_console, run_progress, show_caveats, show_outlook, show_rerun
-    from bn_ablate.config.only import parse_only
-    from bn_ablate.plan import make_plan, quick_plan, restrict
-    from bn_ablate.runs.rerun import rerun
-    from bn_ablate.runs.run import run as run_study
-
-    how = how_to_train(strategy, at_once, memory)
-    if retrain and keep_old:
-        fail("bn-ablate: --retrain and --keep-old: stored lanes are either trained anew or kept", 2)
-    console = make_console()
-    study = _study(config, overrides, extensions)
-    made = quick_plan(study) if quick else make_plan(study)
-    chosen = parse_only(only)
-    part = restrict(made, chosen) if chosen else made
-    _check_wandb(wandb, sweep=bool(chosen))
-    _show_plan(console, part, _started(device, how))
-    if not quick:
-        show_outlook(console, part)
-    trained = False
-    with (
-        signals.stopping_softly() as stop_if_asked,
-        run_progress(console) as show_progress,
-        _live(part, results, wandb) as live,
-    ):
-
-        def on_progress(progress: RunProgress) -> None:
-            nonlocal trained
-            if not trained and progress.lanes:
-                console.print(f"{progress.lanes} of {progress.lanes_planned} lanes are there already, and stay")
-            trained = True
-            show_progress(progress)
-            if live:
-                live(progress)
-            stop_if_asked()
-
-        if chosen:
-            again = rerun(made, chosen, results, on_progress=on_progress, **how)
-        else:
-            old: Old = "retrain" if retrain else "keep" if keep_old else "refuse"
-            done = run_study(made, results, on_progress=on_progress, old=old, **(how | {"at_once": at_once or 1}))
-    if chosen:
-        show_rerun(console, again)
-        show_caveats(console, again.results.caveats)
-        _show_in_sweep(console, again.results)
-        return
-    timing = done.manifest["timing"]
-    console.print(
-        f"trained in {clock(timing['train_seconds'])}, after {timing['compile_seconds']:.0f} s of compiling"
-        if trained
-        else "every lane was trained before; nothing to train",
-    )
-    for note in done.manifest.get("notes", ()):
-        console.print(f"note: {note}", style="yellow", soft_wrap=True, markup=False)
-    _finish(console, done, wandb, live.message if live else "")
-
-
-@app.command
-def report(results: Folder) -> None:
-    """Judge the hypotheses again, and write figures, tables and report.html again, from stored results."""
-    from bn_ablate.analysis import write_report
-    from bn_ablate.cli.terminal import make_console, show_caveats, show_mixture, show_summary, show_verdicts
-    from bn_ablate.results import open_results
-
-    console = make_console()
-    write_report(results)
-    done = open_results(results)
-    show_summary(console, done)
-    show_verdicts(console, done.claims)
-    show_caveats(console, done.caveats)
-    show_mixture(console, done)
-    _show_paths(console, done)
-
-
-@app.command
-def data(
-    name: Annotated[
-        str | None, tyro.conf.Positional, tyro.conf.arg(metavar="NAME", help="the data set to prepare; none: list them")
-    ] = None,
-    manual_dir: Annotated[
-        Place | None, tyro.conf.arg(help="a folder that holds its files, where there is no network")
-    ] = None,
-) -> None:
-    """Prepare a data set for use, or list those that can be used, and what else is prepared but cannot be."""
-    from bn_ablate.data import available, prepare, prepared
-
-    if name is None:
-        print("\n".join(available()))
-        refused = {name: reason for name, reason in prepared().items() if reason}
-        if refused:
-            print("\nprepared on this machine, but not to be used:")
-        for name, reason in refused.items():
-            print(f"{name}: {reason}")
-    else:
-        print(f"{name}: prepared in {prepare(name, manual_dir=manual_dir)}")
-
-
-@app.command
-def check_device(
-    device: Annotated[Literal["auto", "cpu", "cuda", "tpu"], tyro.conf.arg(help="what to check")] = "auto",
-    strategy: Annotated[
-        Literal["vmap", "map"], tyro.conf.arg(help="how to train on it: lanes all at once (vmap) or in turn (map)")
-    ] = "vmap",
-    at_once: Annotated[int, tyro.conf.arg(metavar="N", help="lanes that map takes together on a device")] = 1,
-) -> None:
-    """Train a tiny grid on a device and lane by lane on the CPU, and compare the numbers; anew, whatever is known.
-
-    The first run on a kind of accelerator does the same by itself. Without an accelerator, the CPU's vmap is checked.
-    """
-    from bn_ablate import engine
-    from bn_ablate.engine.known_devices import refusal, remember
-    from bn_ablate.engine.selfcheck import check_devices
-
-    if at_once < 1:
-        fail(f"bn-ablate: --at-once: {at_once} is no number of lanes; 1 or more", 2)
-    engine.set_up(device)
-    found = check_devices(strategy, at_once=at_once)
-    if not found.passed:
-        fail(f"bn-ablate: {refusal(found)}", 2)
-    remember(found)
-    print(f"{found.devices} × {found.device} ({found.platform}), JAX {found.versions[0]}: {found.said}")
-    print(f"computes what the CPU computes; checked in {found.seconds:.1f} s")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -254,96 +43,6 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _study(config: Path, overrides: tuple[str, ...], extensions: tuple[Path, ...]) -> Study:
-    from bn_ablate.config import load_study
-
-    return load_study(config, overrides, extensions)
-
-
-def _started(device: Platform, how: dict[str, Any]) -> Machine:
-    """Set JAX up for `device`, and say what a run has at its disposal there."""
-    from bn_ablate import engine
-
-    engine.set_up(device)
-    return engine.machine(**how)
-
-
-def _show_plan(console: Console, plan: Plan, machine: Machine) -> None:
-    """Print a plan, the memory that it takes on `machine`, and what there is to remark on."""
-    from bn_ablate.cli.terminal import show_budget, show_notes, show_plan
-    from bn_ablate.runs.run import expected_bytes
-
-    expected = expected_bytes(plan, machine)
-    show_plan(console, plan, expected)
-    show_budget(console, expected, machine)
-    show_notes(console, plan)
-
-
-def _check_wandb(wandb: Wandb, *, sweep: bool) -> None:
-    """Find out before training whether W&B can be used, where that was asked for in so many words."""
-    from bn_ablate import sinks
-    from bn_ablate.sinks.sweep import in_sweep
-
-    if sweep:
-        if in_sweep():
-            sinks.check("online", sweep=True)
-    elif wandb != "auto":
-        sinks.check(wandb)
-
-
-def _finish(console: Console, done: Results, wandb: Wandb, not_streamed: str) -> None:
-    """What follows training: report, summary, verdicts, W&B, paths. A fault of W&B is reported, and spoils nothing.
-
-    It ends the command in an error where W&B was asked for in so many words. `not_streamed` says why no progress was
-    streamed, if so.
-    """
-    from bn_ablate import sinks
-    from bn_ablate.analysis import write_report
-    from bn_ablate.cli.terminal import show_caveats, show_mixture, show_summary, show_verdicts
-    from bn_ablate.results import open_results
-
-    with console.status("writing the report"):
-        write_report(done.path)
-    done = open_results(done.path)
-    console.print()
-    show_summary(console, done)
-    show_verdicts(console, done.claims)
-    show_caveats(console, done.caveats)
-    show_mixture(console, done)
-    _show_paths(console, done)
-    try:
-        with console.status("handing the results to W&B"):
-            sent = sinks.publish(done.path, wandb)
-        if not_streamed:
-            console.print(f"Weights & Biases: no progress was streamed: {not_streamed}", style="yellow", markup=False)
-        console.print(sent.message, soft_wrap=True, markup=False)
-    except sinks.SinkError as error:
-        if not_streamed:  # for the same reason, as a rule, which is said once
-            console.print("Weights & Biases: no progress was streamed", style="yellow")
-        if wandb != "auto":
-            raise
-        console.print(str(error), style="yellow", soft_wrap=True, markup=False)
-
-
-def _live(plan: Plan, results: Path, wandb: Wandb) -> AbstractContextManager[Live | None]:
-    """What streams progress to the study's run in W&B, where that was asked for."""
-    from bn_ablate import sinks
-
-    try:
-        mode = sinks.asked_mode(wandb)
-    except sinks.SinkError:
-        mode = wandb  # said when the results are handed over, and they are trained by then
-    return sinks.Live(plan, results / plan.study.name) if mode == "online" and not plan.whole else nullcontext()
-
-
-def _show_in_sweep(console: Console, done: Results) -> None:
-    """Under a W&B agent, show the cell that was trained in the run that the agent has opened for it."""
-    from bn_ablate.sinks import sweep
-
-    if sweep.in_sweep():
-        console.print(sweep.publish_cell(done.path), soft_wrap=True, markup=False)
-
-
 def _axes_as_only(argv: Sequence[str]) -> list[str]:
     """The arguments of `run`, where `--placement=pre`, as a W&B agent writes it, stands for `--only placement=pre`."""
     from bn_ablate.config.factors import FACTORS
@@ -354,12 +53,3 @@ def _axes_as_only(argv: Sequence[str]) -> list[str]:
         is_axis = word.startswith("--") and sign and (axis in FACTORS or axis == "seed")
         said += ["--only", word.removeprefix("--")] if is_axis else [word]
     return said
-
-
-def _show_paths(console: Console, done: Results) -> None:
-    for line in (
-        f"report   {done.path / 'report.html'}",
-        f"figures  {done.path / 'figures'}, tables {done.path / 'tables'}",
-        f"results  {done.path} ({done.networks.height} lanes; manifest.json, *.parquet, claims.json)",
-    ):
-        console.print(line, soft_wrap=True, markup=False)

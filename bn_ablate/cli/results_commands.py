@@ -1,13 +1,18 @@
-"""What the command line does with finished results: `bn-ablate claims | paper | compare | verify`."""
+"""What the command line does with finished results: `bn-ablate report | claims | paper | compare | verify`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from bn_ablate.cli.arguments import Extensions, Folder, Place, fail
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from bn_ablate.results import Results
 
 Folders = Annotated[
     tuple[Place, ...], tyro.conf.Positional, tyro.conf.arg(metavar="DIR", help="results folders, as results/c1_*")
@@ -20,7 +25,8 @@ def claims(
 ) -> None:
     """Judge the claims over several studies: their primary hypotheses, adjusted as one family."""
     from bn_ablate.analysis import write_board, write_combined_claims
-    from bn_ablate.cli.terminal import make_console, show_claims, show_times
+    from bn_ablate.cli.console import make_console
+    from bn_ablate.cli.results_shown import show_claims, show_times
     from bn_ablate.results import open_results
     from bn_ablate.results.files import is_stream
 
@@ -44,7 +50,8 @@ def paper(
 ) -> None:
     """Write what a paper needs: tables, figures, every number as a macro, references, methods, a sample main.tex."""
     from bn_ablate.analysis import write_paper
-    from bn_ablate.cli.terminal import make_console, show_caveats
+    from bn_ablate.cli.console import make_console
+    from bn_ablate.cli.results_shown import show_caveats
     from bn_ablate.results import open_results
 
     if not results:
@@ -61,7 +68,8 @@ def compare(
 ) -> None:
     """Put two results folders side by side: what changed, and what each says of the same hypotheses."""
     from bn_ablate.analysis import beside, markdown
-    from bn_ablate.cli.terminal import make_console, show_beside
+    from bn_ablate.cli.console import make_console
+    from bn_ablate.cli.results_shown import show_beside
 
     said = beside(first, second)
     if form == "markdown":
@@ -83,7 +91,8 @@ def verify(
     ] = False,
 ) -> None:
     """Check every file of a results folder, and its data, by their checksums; with --rerun, some lanes by training."""
-    from bn_ablate.cli.terminal import make_console, show_caveats, show_mixture
+    from bn_ablate.cli.console import make_console
+    from bn_ablate.cli.results_shown import show_caveats, show_mixture
     from bn_ablate.config import load_extension
     from bn_ablate.results import open_results
     from bn_ablate.results import verify as check
@@ -106,7 +115,8 @@ def verify(
 
 def _verify_lanes(results: Path, n: int) -> None:
     from bn_ablate import engine
-    from bn_ablate.cli.terminal import make_console, show_again
+    from bn_ablate.cli.console import make_console
+    from bn_ablate.cli.rerun_shown import show_again
     from bn_ablate.runs.rerun import verify_lanes
 
     engine.set_up("auto")
@@ -116,3 +126,30 @@ def _verify_lanes(results: Path, n: int) -> None:
         fail(f"{results}: {lost} of {len(found)} lanes trained once more end elsewhere than what is stored", 1)
     exact = sum(again.differences.is_empty() for again in found)
     print(f"{results}: {len(found)} lanes trained once more; {exact} the same to the bit, the others within tolerance")
+
+
+def report(results: Folder) -> None:
+    """Judge the hypotheses again, and write figures, tables and report.html again, from stored results."""
+    from bn_ablate.analysis import write_report
+    from bn_ablate.cli.console import make_console
+    from bn_ablate.cli.results_shown import show_caveats, show_mixture, show_summary, show_verdicts
+    from bn_ablate.results import open_results
+
+    console = make_console()
+    write_report(results)
+    done = open_results(results)
+    show_summary(console, done)
+    show_verdicts(console, done.claims)
+    show_caveats(console, done.caveats)
+    show_mixture(console, done)
+    show_paths(console, done)
+
+
+def show_paths(console: Console, done: Results) -> None:
+    """Print where the report, the figures and the results are."""
+    for line in (
+        f"report   {done.path / 'report.html'}",
+        f"figures  {done.path / 'figures'}, tables {done.path / 'tables'}",
+        f"results  {done.path} ({done.networks.height} lanes; manifest.json, *.parquet, claims.json)",
+    ):
+        console.print(line, soft_wrap=True, markup=False)

@@ -24,7 +24,7 @@ def sync(
     from rich.progress import Progress
 
     from bn_ablate import sinks
-    from bn_ablate.cli.terminal import make_console
+    from bn_ablate.cli.console import make_console
     from bn_ablate.config.only import parse_only
 
     console = make_console()
@@ -50,7 +50,8 @@ def fetch(
 ) -> None:
     """Bring a study's results back from Weights & Biases, and hold every file to the manifest."""
     from bn_ablate import sinks
-    from bn_ablate.cli.terminal import make_console, show_caveats
+    from bn_ablate.cli.console import make_console
+    from bn_ablate.cli.results_shown import show_caveats
     from bn_ablate.results import open_results
 
     fetched = sinks.fetch(artifact, results)

@@ -129,8 +129,8 @@ def provenance_of(engine: Engine) -> Provenance:
 def source_hash(root: Path = ROOT) -> str:
     """The SHA-256 of the sources that make numbers, by their paths in the package `root` and their bytes.
 
-    A checkout and an installed wheel of the same sources give the same. Parts of a user's own are no matter of it: their
-    sources are in the ids of the lanes that use them.
+    A checkout and an installed wheel of the same sources give the same. A user's own parts are in the ids of the lanes
+    that use them instead.
     """
     digest = hashlib.sha256()
     for name, file in _named(root):

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from bn_ablate.analysis import write_board, write_combined_claims, write_paper
-from bn_ablate.cli.terminal import show_verdicts
+from bn_ablate.cli.results_shown import show_verdicts
 from bn_ablate.results import open_results, seal
 from tests.analysis.test_board import study
 

@@ -14,6 +14,7 @@ from bn_ablate.config.hypotheses import KINDS
 from bn_ablate.config.lane import SECTIONS
 from bn_ablate.config.names import METRICS
 from bn_ablate.config.only import check_only
+from bn_ablate.config.registry import REGISTRIES
 from bn_ablate.config.schema import Data, Study
 from bn_ablate.config.synonyms import ELSEWHERE, KEYS, NOTES, VALUES, spelled
 from bn_ablate.data.catalog import BUILT_IN
@@ -163,6 +164,7 @@ def test_lanes_are_picked_by_the_words_of_other_frameworks_with_a_hint() -> None
 WORDS = {
     *(word for sets in vars(names).values() for word in get_args(sets) if isinstance(word, str)),
     *(word for sets in vars(hypotheses).values() for word in get_args(sets) if isinstance(word, str)),
+    *(name for registry in REGISTRIES.values() for name in registry.own),
     *(word for name in ("split", "standardize") for word in get_args(Data.model_fields[name].annotation)),
     *names.COVERAGES,
     *KINDS,

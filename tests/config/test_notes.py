@@ -64,11 +64,11 @@ def remarks(table: dict[str, Any]) -> list[str]:
         ),
         (
             {"train": {"nesterov": True, "optimizer": "adam"}},
-            "train.nesterov = true: has no effect; it acts with the optimizers sgd",
+            "train.nesterov = true: has no effect; it acts with other optimizers than adam",
         ),
         (
             {"train": {"nesterov": True, "momentum": 0.0}},
-            "train.nesterov = true: has no effect; it acts with the optimizers sgd",
+            "train.nesterov = true: has no effect; it acts with other optimizers than adam",
         ),
         (
             {"train": {"warmup_steps": 390}},

@@ -1,0 +1,71 @@
+"""What the command line shows before training: the plan, its memory, remarks, what no outcome can decide."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from bn_ablate.cli.console import count, escape, ranges
+from bn_ablate.config.notes import notes_of
+
+if TYPE_CHECKING:
+    from bn_ablate.plan import Plan
+    from bn_ablate.plan.memory import Machine
+
+
+def show_plan(console: Console, plan: Plan, memory_bytes: int) -> None:
+    """Print axes, cells, lanes, programs and the memory that a run is expected to take."""
+    study = plan.study
+    console.print(f"[bold]{escape(study.name)}[/]  {escape(study.title)}")
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("axis")
+    table.add_column("levels")
+    for axis, levels in study.axes.items():
+        table.add_row(axis, escape(", ".join(map(str, levels))))
+    table.add_row("seed", ranges(plan.seeds))
+    console.print(table)
+    steps = {cell.settings.train.steps for cell in plan.cells}
+    alike = "" if plan.n_lanes == plan.n_rows else f"{plan.n_rows:,}, of which the same networks are one lane: "
+    console.print(
+        f"{len(plan.cells):,} cells × {len(plan.seeds):,} seeds = {alike}[bold]{plan.n_lanes:,} lanes[/], "
+        f"{' or '.join(f'{n:,}' for n in sorted(steps))} steps each; "
+        f"{count(len(plan.groups), 'compiled program')}; about {memory_bytes / 2**20:,.0f} MiB of memory; "
+        f"{count(len(study.hypotheses), 'hypothesis', 'hypotheses')}"
+    )
+
+
+def show_notes(console: Console, plan: Plan) -> None:
+    """Print what there is to remark on in the settings of `plan`."""
+    for note in notes_of((cell.levels, cell.stated) for cell in plan.cells):
+        console.print(f"note: {note}", style="yellow", soft_wrap=True, markup=False)
+
+
+def show_budget(console: Console, memory_bytes: int, machine: Machine) -> None:
+    """Print how much memory a run may take on `machine`, and a warning where even its smallest shards take more."""
+    way = "all at once (vmap)" if machine.strategy == "vmap" else f"{machine.at_once} at a time on a device (map)"
+    console.print(
+        f"lanes {way}, {count(machine.devices, 'device')}; {machine.budget / 2**20:,.0f} MiB of memory may be taken"
+    )
+    if memory_bytes > machine.budget:
+        console.print(
+            "That is less than a single lane needs: give more with --memory, or reduce model.width, train.batch_size, "
+            "measure.probe or measure.eval_batch",
+            style="yellow",
+            soft_wrap=True,
+        )
+
+
+def show_outlook(console: Console, plan: Plan) -> None:
+    """Print whether any outcome could decide the hypotheses of `plan`, and how many seeds would do."""
+    if not plan.study.hypotheses:
+        return
+    from bn_ablate.analysis.judge.outlook import outlook
+    from bn_ablate.analysis.judge.words import outlook_lines
+
+    decidable, warnings = outlook_lines(outlook(plan), len(plan.seeds))
+    for line in decidable:
+        console.print(line, soft_wrap=True, markup=False)
+    for line in warnings:
+        console.print(line, style="yellow", soft_wrap=True, markup=False)
