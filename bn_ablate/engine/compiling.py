@@ -21,9 +21,10 @@ def compiler_options(device: jax.Device) -> dict[str, bool]:
 def options_for(backend: str, flags: str) -> dict[str, bool]:
     """Without products in Triton where `backend` is CUDA; nothing elsewhere, or where `flags` name that option.
 
-    Most of the time of compiling for a GPU is spent writing and timing them. The main study (MLP 3×128, 720 lanes, 400
-    steps) on an NVIDIA H200 with jaxlib 0.11.2: compiled in 25.9 s with them and in 9.8 s without in float32, 11.8 and
-    8.0 s in TF32, and trained in .72 and .77 s, .64 and .72 s. A convolutional network was not measured without them.
+    Writing and timing them is half of the time of compiling for a GPU, or more, in float32. The main study (MLP 3×128,
+    720 lanes, 400 steps) on an NVIDIA H200 with jaxlib 0.11.2: compiled in 25.9 s with them, as the first program on
+    the machine (19.7 s in an earlier call, not as the first), and in 9.8 s without; 11.8 and 8.0 s in TF32. It trained
+    in .72 and .77 s, .64 and .72 s. A convolutional network was not measured without them.
 
     Args:
         backend: a client's `platform_version`, of which a word is `cuda`, `rocm`, `cpu`, …
