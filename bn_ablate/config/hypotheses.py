@@ -1,22 +1,27 @@
-"""Hypotheses as a study file states them, before any result exists.
+"""Hypotheses as a study file states them, before any result exists: what all kinds share.
 
-`docs/statistics.md` says what each kind estimates and how it is judged.
+`kinds` has the kinds, and `docs/statistics.md` says what each estimates and how it is judged.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from bn_ablate.config.errors import one_of
-from bn_ablate.config.names import METRICS, NAME, Metric
+from bn_ablate.config.errors import Problem, one_of
+from bn_ablate.config.names import METRICS, NAME
 from bn_ablate.config.text import Text
 
 Cells = Annotated[
     dict[str, Any],
     Field(description="axis -> a level or a list of levels; an axis left out stands for all its levels"),
 ]
+Axes: TypeAlias = Mapping[str, tuple[Any, ...]]
+"""Axis -> its levels."""
+Levels: TypeAlias = Mapping[str, Any]
+"""A cell: axis -> its level."""
 Alternative = Literal["greater", "less", "two-sided"]
 Margin = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 Scale = Literal["linear", "log10", "rank"]
@@ -24,6 +29,11 @@ Summary = Annotated[
     Literal["mean", "spread"],
     Field(description="of a side's cells, for each seed: their mean, or their standard deviation (divided by n)"),
 ]
+
+SIGNS = {"a": 1.0, "b": -1.0, "c": -1.0, "d": 1.0}
+"""Sides -> how they count in what is estimated, `(a - b) - (c - d)`."""
+
+SIDES = tuple(SIGNS)
 
 SELECTING: tuple[str, ...] = tuple(name for name in METRICS if "_validation_" in name)
 """Metrics that may choose a level: those of validation data."""
@@ -56,7 +66,9 @@ class Select(_Frozen):
     metric: SelectingMetric = "final_validation_loss"
 
 
-class _Hypothesis(_Frozen):
+class Hypothesis(_Frozen):
+    """What every hypothesis says, of whatever kind; `check_*` yield what only its kind can find wrong with it."""
+
     id: Annotated[str, StringConstraints(pattern=f"^{NAME}$")]
     claim: Literal["", "C1", "C2", "C3", "C4", "C5", "C6", "C7", "C8"] = ""
     primary: Annotated[bool, Field(description="the claim stands and falls with it; see docs/statistics.md")] = False
@@ -65,6 +77,13 @@ class _Hypothesis(_Frozen):
         tuple[str, ...], Field(description="axes: a hypothesis of its own for every combination of their levels")
     ] = ()
     select: Annotated[Select | None, Field(description="choose a level of an axis on validation data")] = None
+    kind: str
+    metric: str
+
+    @property
+    def where(self) -> str:
+        """The key of the hypothesis in messages."""
+        return f"hypotheses.{self.id}"
 
     @property
     def sides(self) -> dict[str, dict[str, Any]]:
@@ -73,124 +92,108 @@ class _Hypothesis(_Frozen):
         return {name: rule for name, rule in given.items() if rule is not None}
 
     @property
-    def spanning(self) -> dict[str, dict[str, Any]]:
-        """Those of `sides` that are looked at level by level along `axis`; none where the kind has no axis."""
-        return {}
-
-
-SIGNS = {"a": 1.0, "b": -1.0, "c": -1.0, "d": 1.0}
-"""Sides -> how they count in what is estimated, `(a - b) - (c - d)`."""
-
-SIDES = tuple(SIGNS)
-
-
-class Contrast(_Hypothesis):
-    """Mean (or `spread`) of `metric` over the cells of `a` minus that over the cells of `b`, paired by seed.
-
-    `greater`: the difference lies above `margin`; `less`: it lies below `-margin`; `two-sided`: it is
-    not zero, and takes no margin.
-    """
-
-    kind: Literal["contrast"]
-    metric: Metric
-    a: Cells
-    b: Cells
-    summary: Summary = "mean"
-    alternative: Alternative = "two-sided"
-    margin: Margin = 0.0
-
-
-class Equivalence(_Hypothesis):
-    """The paired difference of `a` and `b` lies within `±margin` (two one-sided tests)."""
-
-    kind: Literal["equivalence"]
-    metric: Metric
-    a: Cells
-    b: Cells
-    margin: Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
-
-
-class Interaction(_Hypothesis):
-    """The difference of two differences, `(a - b) - (c - d)`, paired by seed; `alternative` as in a contrast."""
-
-    kind: Literal["interaction"]
-    metric: Metric
-    a: Cells
-    b: Cells
-    c: Cells
-    d: Cells
-    alternative: Alternative = "two-sided"
-    margin: Margin = 0.0
-
-
-class OptimumShift(_Hypothesis):
-    """The level of `axis` that is best by `metric` for `a`, minus that for `b`, which have the same levels of it.
-
-    `greater`: it lies above zero; `less`: below; `two-sided`: it is not zero. Levels are compared as they are, by their
-    logarithm, or by their rank (`scale`).
-    """
-
-    kind: Literal["optimum_shift"]
-    metric: SelectingMetric
-    axis: str
-    scale: Scale = "linear"
-    a: Cells
-    b: Cells
-    alternative: Alternative = "two-sided"
+    def along(self) -> str:
+        """The axis that the hypothesis is about; empty where the kind has none."""
+        return ""
 
     @property
     def spanning(self) -> dict[str, dict[str, Any]]:
-        """Both sides."""
-        return self.sides
+        """Those of `sides` that are looked at level by level along the axis; none where the kind has no axis."""
+        return {}
+
+    @property
+    def bound(self) -> float:
+        """What the estimate is held against: the margin, if the kind has one, in the stated direction."""
+        direction = {"greater": 1.0, "less": -1.0}.get(getattr(self, "alternative", ""), 0.0)
+        return direction * float(getattr(self, "margin", 0.0))
+
+    def check_keys(self) -> Iterator[Problem]:
+        """A key that changes nothing is a question that is not asked."""
+        margin = getattr(self, "margin", 0.0)
+        if margin and getattr(self, "alternative", "") == "two-sided":
+            yield Problem(
+                f"{self.where}.margin",
+                f"= {margin:g} has no effect where alternative is 'two-sided', which asks whether there is any "
+                f'difference; set alternative = "greater" (above {margin:g}) or "less" (below {-margin:g}), or leave '
+                "margin out",
+            )
+
+    def check_axes(self, axes: Axes) -> Iterator[Problem]:
+        """What is wrong with the sides along the axis that the hypothesis is about, one of `axes`."""
+        yield from ()
+
+    def check_cells(self, sides: Mapping[str, Sequence[Levels]]) -> Iterator[Problem]:
+        """What is wrong with the cells of each side, as the exclusions leave them; none of `sides` is empty."""
+        yield from ()
 
 
-class Slope(_Hypothesis):
-    """The slope of `metric` over `axis` in the cells of `a`, minus that in the cells of `b` where given."""
+class AlongAxis(Hypothesis):
+    """A hypothesis about the levels of an axis of numbers, several of them on each side of `spanning`."""
 
-    kind: Literal["slope"]
-    metric: Metric
     axis: str
     scale: Scale = "linear"
-    a: Cells
-    b: Cells | None = None
-    alternative: Alternative = "two-sided"
-    margin: Margin = 0.0
+
+    @property
+    def along(self) -> str:
+        """The axis."""
+        return self.axis
 
     @property
     def spanning(self) -> dict[str, dict[str, Any]]:
         """All sides."""
         return self.sides
 
+    def levels_of(self, side: str, axes: Axes) -> tuple[Any, ...]:
+        """The levels of the axis that a side spans."""
+        return levels_in(self.sides[side], self.axis, axes[self.axis])
 
-class EquivalentLevel(_Hypothesis):
-    """The level of `axis` at which `metric` of the cells of `b`, which span it, equals that of `a`.
+    def check_axes(self, axes: Axes) -> Iterator[Problem]:
+        """An axis needs numbers, and several levels on the sides that are looked at along it."""
+        for side in self.spanning:
+            levels = self.levels_of(side, axes)
+            if bad := [level for level in levels if not _number(level)]:
+                numeric = ", ".join(axis for axis, known in axes.items() if all(map(_number, known)))
+                named = f" ({numeric})" if numeric else ""
+                yield Problem(
+                    f"{self.where}.axis",
+                    f"{self.axis!r} has levels that are no numbers ({', '.join(map(str, bad))}); {self.kind} needs an "
+                    f"axis of numbers{named}",
+                )
+                return
+            if len(levels) < 2:
+                yield Problem(
+                    f"{self.where}.{side}",
+                    f"has {len(levels)} level of {self.axis!r}, and {self.kind} needs two or more",
+                )
+            if self.scale == "log10" and any(level <= 0 for level in levels):
+                yield Problem(
+                    f"{self.where}.scale",
+                    f"is 'log10', but {self.axis!r} has levels that have no logarithm: {listed(levels)}",
+                )
 
-    `greater`: it lies above `level`; `less`: below it; `two-sided`: it is another one.
-    """
 
-    kind: Literal["equivalent_level"]
-    metric: Metric
-    axis: str
-    scale: Literal["linear", "log10"] = "linear"
-    a: Cells
-    b: Cells
-    level: Annotated[float, Field(allow_inf_nan=False)]
-    alternative: Alternative = "two-sided"
-
-    @property
-    def spanning(self) -> dict[str, dict[str, Any]]:
-        """The side `b`."""
-        return {"b": self.b}
+def same_level(given: Any, level: Any) -> bool:
+    """Whether a level named in a rule is that level: equal, and not a bool in place of a number."""
+    return given == level and isinstance(given, bool) == isinstance(level, bool)
 
 
-KINDS: dict[Any, type[_Hypothesis]] = {
-    "contrast": Contrast,
-    "equivalence": Equivalence,
-    "interaction": Interaction,
-    "optimum_shift": OptimumShift,
-    "slope": Slope,
-    "equivalent_level": EquivalentLevel,
-}
-Hypothesis = Annotated[
-    Contrast | Equivalence | Interaction | OptimumShift | Slope | EquivalentLevel, Field(discriminator="kind")
-]
+def levels_in(rule: dict[str, Any], axis: str, known: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The levels of `axis`, of those `known`, that `rule` allows, in the study's order."""
+    if axis not in rule:
+        return known
+    given = rule[axis] if isinstance(rule[axis], list | tuple) else [rule[axis]]
+    return tuple(level for level in known if any(same_level(g, level) for g in given))
+
+
+def networks_in(cells: Sequence[Levels], chosen: str) -> set[tuple[Any, ...]]:
+    """The cells, those that differ on the axis `chosen` alone counted as one."""
+    return {tuple(level for axis, level in cell.items() if axis != chosen) for cell in cells}
+
+
+def listed(levels: Sequence[float]) -> str:
+    """Numbers as a message lists them."""
+    return ", ".join(f"{level:g}" for level in levels)
+
+
+def _number(level: Any) -> bool:
+    return isinstance(level, int | float) and not isinstance(level, bool)

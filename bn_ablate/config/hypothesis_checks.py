@@ -10,22 +10,9 @@ from typing import Any
 
 from bn_ablate.config.errors import Problem, one_of
 from bn_ablate.config.hints import axis_hint
-from bn_ablate.config.hypotheses import Hypothesis
+from bn_ablate.config.hypotheses import Hypothesis, levels_in, same_level
 from bn_ablate.config.names import measure_needed
 from bn_ablate.config.schema import Study
-
-
-def same_level(given: Any, level: Any) -> bool:
-    """Whether a level named in a rule is that level: equal, and not a bool in place of a number."""
-    return given == level and isinstance(given, bool) == isinstance(level, bool)
-
-
-def levels_in(rule: dict[str, Any], axis: str, known: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The levels of `axis`, of those `known`, that `rule` allows, in the study's order."""
-    if axis not in rule:
-        return known
-    given = rule[axis] if isinstance(rule[axis], list | tuple) else [rule[axis]]
-    return tuple(level for level in known if any(same_level(g, level) for g in given))
 
 
 def check_rule(study: Study, where: str, rule: dict[str, Any]) -> Iterator[Problem]:
@@ -66,14 +53,21 @@ def expand_hypotheses(study: Study) -> tuple[Study, list[Problem]]:
 
 
 def _check(study: Study, hypothesis: Hypothesis) -> Iterator[Problem]:
-    where = f"hypotheses.{hypothesis.id}"
+    where, axis = hypothesis.where, hypothesis.along
     yield from _check_metric(study, hypothesis, f"{where}.metric")
-    yield from _check_keys(hypothesis, where)
+    yield from hypothesis.check_keys()
+    if hypothesis.primary and not hypothesis.claim:
+        yield Problem(
+            f"{where}.primary", 'is true, but there is no claim to stand or fall with it; add one, as claim = "C4"'
+        )
     wrong = [p for side, rule in hypothesis.sides.items() for p in check_rule(study, f"{where}.{side}", rule)]
     yield from wrong
     if wrong:
         return
-    yield from _check_axis(study, hypothesis, where)
+    if axis and axis not in study.axes:
+        yield _no_axis(study, f"{where}.axis", axis)
+    else:
+        yield from hypothesis.check_axes(study.axes)
     yield from _check_each(study, hypothesis, where)
     yield from _check_select(study, hypothesis, where)
 
@@ -88,66 +82,11 @@ def _check_metric(study: Study, hypothesis: Hypothesis, key: str) -> Iterator[Pr
         yield Problem(key, f"{metric!r} needs a measure.loss_threshold, the loss to be reached")
 
 
-def _check_keys(hypothesis: Hypothesis, where: str) -> Iterator[Problem]:
-    """A key that changes nothing is a question that is not asked."""
-    margin = getattr(hypothesis, "margin", 0.0)
-    if margin and getattr(hypothesis, "alternative", "") == "two-sided":
-        yield Problem(
-            f"{where}.margin",
-            f"= {margin:g} has no effect where alternative is 'two-sided', which asks whether there is any difference; "
-            f'set alternative = "greater" (above {margin:g}) or "less" (below {-margin:g}), or leave margin out'
-            + (f'; kind = "equivalence" asks whether it lies within ±{margin:g}' * (hypothesis.kind == "contrast")),
-        )
-    if hypothesis.primary and not hypothesis.claim:
-        yield Problem(
-            f"{where}.primary", 'is true, but there is no claim to stand or fall with it; add one, as claim = "C4"'
-        )
-
-
-def _check_axis(study: Study, hypothesis: Hypothesis, where: str) -> Iterator[Problem]:
-    """A kind with an axis needs numbers on it, and several levels on the sides that are looked at along it."""
-    axis = getattr(hypothesis, "axis", None)
-    if axis is None:
-        return
-    if axis not in study.axes:
-        yield _no_axis(study, f"{where}.axis", axis)
-        return
-    scale = getattr(hypothesis, "scale", "linear")
-    spanned: list[float] = []
-    for side, rule in hypothesis.spanning.items():
-        levels = levels_in(rule, axis, study.axes[axis])
-        if bad := [level for level in levels if isinstance(level, bool) or not isinstance(level, int | float)]:
-            yield Problem(
-                f"{where}.axis",
-                f"{axis!r} has levels that are no numbers ({', '.join(map(str, bad))}); {hypothesis.kind} needs an "
-                f"axis of numbers{_numeric_axes(study)}",
-            )
-            return
-        if len(levels) < 2:
-            yield Problem(
-                f"{where}.{side}", f"has {len(levels)} level of {axis!r}, and {hypothesis.kind} needs two or more"
-            )
-        if scale == "log10" and any(level <= 0 for level in levels):
-            yield Problem(
-                f"{where}.scale", f"is 'log10', but {axis!r} has levels that have no logarithm: {_listed(levels)}"
-            )
-        spanned += levels
-    if hypothesis.kind != "equivalent_level":
-        return
-    if axis not in hypothesis.a or isinstance(hypothesis.a[axis], list | tuple):
-        yield Problem(f"{where}.a", f"must name one level of {axis!r}: that of the cells that {axis!r} is to match")
-    if spanned and not min(spanned) <= hypothesis.level <= max(spanned):
-        yield Problem(
-            f"{where}.level",
-            f"is {hypothesis.level:g}, outside the levels of {axis!r} in b: {_listed(spanned)}",
-        )
-
-
 def _check_each(study: Study, hypothesis: Hypothesis, where: str) -> Iterator[Problem]:
     for axis in hypothesis.each:
         if axis not in study.axes:
             yield _no_axis(study, f"{where}.each", axis)
-        elif axis == getattr(hypothesis, "axis", None):
+        elif axis == hypothesis.along:
             yield Problem(f"{where}.each", f"names {axis!r}, which is the axis that the hypothesis is about")
         elif not _varying(hypothesis, axis):
             yield Problem(f"{where}.each", f"names {axis!r}, but every side names one level of it")
@@ -163,7 +102,7 @@ def _check_select(study: Study, hypothesis: Hypothesis, where: str) -> Iterator[
     axis, key = hypothesis.select.axis, f"{where}.select.axis"
     if axis not in study.axes:
         yield _no_axis(study, key, axis)
-    elif axis == getattr(hypothesis, "axis", None):
+    elif axis == hypothesis.along:
         yield Problem(key, f"is {axis!r}, which is the axis that the hypothesis is about")
     elif axis in hypothesis.each:
         yield Problem(key, f"is {axis!r}, which each row of the hypothesis has one level of")
@@ -204,16 +143,3 @@ def _no_axis(study: Study, key: str, axis: str) -> Problem:
     name = axis or key.rpartition(".")[2]
     said = f"{axis!r} is" if axis else "is"
     return Problem(key, f"{said} not an axis of this study{axis_hint(name, study.axes)}")
-
-
-def _numeric_axes(study: Study) -> str:
-    numeric = [
-        axis
-        for axis, levels in study.axes.items()
-        if all(isinstance(level, int | float) and not isinstance(level, bool) for level in levels)
-    ]
-    return f" ({', '.join(numeric)})" if numeric else ""
-
-
-def _listed(levels: Any) -> str:
-    return ", ".join(f"{level:g}" for level in levels)

@@ -19,8 +19,8 @@ from bn_ablate.config.extensions import Extension, load_extension, provided, reg
 from bn_ablate.config.factors import FACTORS, SECTIONS
 from bn_ablate.config.given import place, plain
 from bn_ablate.config.hints import factor_hint, key_hint
-from bn_ablate.config.hypotheses import KINDS
 from bn_ablate.config.hypothesis_checks import check_rule, expand_hypotheses
+from bn_ablate.config.kinds import KINDS
 from bn_ablate.config.lane import base_settings
 from bn_ablate.config.precision import used_as
 from bn_ablate.config.schema import Study

@@ -8,7 +8,7 @@ from typing import Any
 from bn_ablate.config.errors import ConfigError, Problem, one_of, show
 from bn_ablate.config.given import plain
 from bn_ablate.config.hints import axis_hint
-from bn_ablate.config.hypothesis_checks import same_level
+from bn_ablate.config.hypotheses import same_level
 from bn_ablate.config.schema import Study
 
 SEED = "seed"

@@ -42,7 +42,7 @@ from bn_ablate.config.acting import (
 )
 from bn_ablate.config.extensions import Extension
 from bn_ablate.config.factor import Factor
-from bn_ablate.config.hypotheses import Hypothesis
+from bn_ablate.config.kinds import AnyHypothesis
 from bn_ablate.config.names import (
     MEASURES,
     NAME,
@@ -258,7 +258,7 @@ class Study(Section):
     measure: Measure = Measure()
     axes: dict[str, tuple[Any, ...]] = Field(default_factory=dict, description="factor -> its levels")
     exclude: tuple[dict[str, Any], ...] = Field((), description="combinations of levels to leave out")
-    hypotheses: tuple[Hypothesis, ...] = ()
+    hypotheses: tuple[AnyHypothesis, ...] = ()
 
     @field_validator("seeds", mode="after")
     @classmethod

@@ -9,14 +9,10 @@ from typing import Any
 
 from bn_ablate.config.errors import Problem
 from bn_ablate.config.factors import FACTORS
-from bn_ablate.config.hypotheses import SIGNS, Hypothesis
+from bn_ablate.config.hypotheses import SIGNS, Hypothesis, Levels, networks_in
 
 MOST_NAMED = 6
 """A message names no more cells than that."""
-
-Levels = Mapping[str, Any]
-"""A cell: axis -> level."""
-
 
 UNTRAINED = {
     name
@@ -29,28 +25,18 @@ statistics."""
 
 def check_sides(hypothesis: Hypothesis, sides: Mapping[str, Sequence[Levels]]) -> Iterator[Problem]:
     """What is wrong with the cells of each side, as the exclusions leave them: those in `sides`, none of them empty."""
-    where = f"hypotheses.{hypothesis.id}"
     for one, other in itertools.combinations(sides, 2):
         if SIGNS[one] != SIGNS[other]:
             yield from _shared(hypothesis, one, other, sides)
     if hypothesis.metric.endswith("_start"):
         yield from _untrained(hypothesis, sides)
-    select = hypothesis.select
-    chosen = select.axis if select else ""
-    networks = {side: _networks(cells, chosen) for side, cells in sides.items()}
-    if chosen and all(len(networks[side]) == len(cells) for side, cells in sides.items()):
+    chosen = hypothesis.select.axis if hypothesis.select else ""
+    if chosen and all(len(networks_in(cells, chosen)) == len(cells) for cells in sides.values()):
         yield Problem(
-            f"{where}.select.axis",
+            f"{hypothesis.where}.select.axis",
             f"is {chosen!r}, but the exclusions leave every network one level of it: there is nothing to choose",
         )
-    if getattr(hypothesis, "summary", "mean") == "spread":
-        for side, found in networks.items():
-            if len(found) < 2:
-                apart = f" that differ in more than {chosen!r}" if chosen else ""
-                yield Problem(
-                    f"{where}.{side}",
-                    f'has one network, whose spread is always 0; summary = "spread" needs two cells or more{apart}',
-                )
+    yield from hypothesis.check_cells(sides)
 
 
 def _shared(hypothesis: Hypothesis, one: str, other: str, sides: Mapping[str, Sequence[Levels]]) -> Iterator[Problem]:
@@ -63,7 +49,7 @@ def _shared(hypothesis: Hypothesis, one: str, other: str, sides: Mapping[str, Se
     more = f"; and {len(named) - MOST_NAMED:,} more" if len(named) > MOST_NAMED else ""
     n = "a cell" if len(shared) == 1 else f"{len(shared):,} cells"
     yield Problem(
-        f"hypotheses.{hypothesis.id}.{other}",
+        f"{hypothesis.where}.{other}",
         f"shares {n} with {one} ({'; '.join(named[:MOST_NAMED])}{more}), which it is compared with: what both hold "
         f"is compared with itself; {_apart(hypothesis, one, other, sides)}",
     )
@@ -72,11 +58,11 @@ def _shared(hypothesis: Hypothesis, one: str, other: str, sides: Mapping[str, Se
 def _untrained(hypothesis: Hypothesis, sides: Mapping[str, Sequence[Levels]]) -> Iterator[Problem]:
     """Problems of a hypothesis about the start of training that turns on what only acts in training."""
     where, said = (
-        f"hypotheses.{hypothesis.id}",
+        hypothesis.where,
         f"{hypothesis.metric!r} is measured before the first step, and until then",
     )
     select = hypothesis.select
-    for key, axis in (("axis", getattr(hypothesis, "axis", "")), ("select.axis", select.axis if select else "")):
+    for key, axis in (("axis", hypothesis.along), ("select.axis", select.axis if select else "")):
         if axis in UNTRAINED:
             yield Problem(
                 f"{where}.{key}", f"is {axis!r}, but {said} it makes no difference; name another axis or metric"
@@ -110,8 +96,3 @@ def _apart(hypothesis: Hypothesis, one: str, other: str, sides: Mapping[str, Seq
                 said = ", ".join(f"{name} = {json.dumps(level)}" for name, level in rule.items())
                 return f"leave it out of {wide}, as {wide} = {{ {said} }}"
     return f"name other cells in {one} or {other}"
-
-
-def _networks(cells: Sequence[Levels], chosen: str) -> set[tuple[Any, ...]]:
-    """The cells, those that differ on the axis `chosen` alone counted as one."""
-    return {tuple(level for axis, level in cell.items() if axis != chosen) for cell in cells}

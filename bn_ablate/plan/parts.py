@@ -10,8 +10,8 @@ from typing import Any
 
 from bn_ablate.config.errors import ConfigError, Problem
 from bn_ablate.config.factors import FACTORS
-from bn_ablate.config.hypotheses import Hypothesis
-from bn_ablate.config.hypothesis_checks import expand_hypotheses, levels_in
+from bn_ablate.config.hypotheses import Hypothesis, levels_in
+from bn_ablate.config.hypothesis_checks import expand_hypotheses
 from bn_ablate.config.only import SEED, check_only
 from bn_ablate.config.schema import Study
 from bn_ablate.plan.grid import Group, Plan, cells_of, make_plan

@@ -24,22 +24,16 @@ def refusals_of(study: Study, cells: tuple[Cell, ...]) -> list[Problem]:
         return list(found.values())
     found |= {problem.key: problem for problem in (*idle_axes(study, cells), *same_networks(study, cells))}
     for hypothesis in study.hypotheses:
-        axis = getattr(hypothesis, "axis", "")
-        levels_by_side: list[set[Any]] = []
         sides: dict[str, list[dict[str, Any]]] = {}
         for side, rule in hypothesis.sides.items():
-            key = f"hypotheses.{hypothesis.id}.{side}"
+            key = f"{hypothesis.where}.{side}"
             sides[side] = members = [cell.levels for cell in cells if cell.matches(rule)]
             if not members:
                 found[key] = Problem(key, "matches no cell: the exclusions leave none of them")
             elif side in hypothesis.spanning:
-                found |= {problem.key: problem for problem in _gaps(key, members, axis)}
-                levels_by_side.append({levels[axis] for levels in members})
+                found |= {problem.key: problem for problem in _gaps(key, members, hypothesis.along)}
         if all(sides.values()):
             found |= {problem.key: problem for problem in check_sides(hypothesis, sides)}
-        if hypothesis.kind == "optimum_shift" and any(levels != levels_by_side[0] for levels in levels_by_side):
-            key = f"hypotheses.{hypothesis.id}"
-            found[key] = Problem(key, f"has other levels of {axis!r} in a than in b: the best ones cannot be compared")
     return list(found.values())
 
 

@@ -64,13 +64,13 @@ def same_networks(study: Study, cells: Sequence[Cell]) -> Iterator[Problem]:
         return
     for hypothesis in study.hypotheses:
         sides = {side: [cell for cell in cells if cell.matches(rule)] for side, rule in hypothesis.sides.items()}
-        key = f"hypotheses.{hypothesis.id}"
+        key = hypothesis.where
         for one, other in _compared(sides):
             if message := _shared(f"{one} and {other} hold", sides[one], sides[other]):
                 yield Problem(key, message)
                 break
         else:
-            axis = getattr(hypothesis, "axis", "")
+            axis = hypothesis.along
             for side in hypothesis.spanning:
                 levels = {
                     level: [cell for cell in sides[side] if cell.levels[axis] == level] for level in study.axes[axis]

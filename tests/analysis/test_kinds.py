@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
+import shutil
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,11 +18,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import bn_ablate
 from bn_ablate.analysis.judge.judging import judge
+from bn_ablate.analysis.judge.kinds import KINDS as JUDGED
 from bn_ablate.analysis.judge.shown import estimate_text, texts
 from bn_ablate.config import Study, build_study
+from bn_ablate.config.kinds import KINDS as STATED
 from bn_ablate.plan import make_plan
 
+PACKAGE = Path(bn_ablate.__file__).parent
 RATES = [0.0, 0.1, 0.2, 0.4, 0.8]
 Value = Callable[[dict[str, Any], int], float | dict[str, Any] | None]
 
@@ -338,3 +347,70 @@ def test_swapping_the_sides_negates_all(seed: int, kind: dict[str, Any], margin:
     assert other["interval"] == pytest.approx([-high, -low], abs=0.02 * (high - low))  # quantiles of 499 resamples
     assert other["p"] == pytest.approx(one["p"])
     assert other["verdict"] == one["verdict"]
+
+
+def test_a_kind_is_judged_under_the_name_that_it_is_declared_by() -> None:
+    assert STATED.keys() == JUDGED.keys()
+    assert all(JUDGED[name].kind == name for name in STATED)
+
+
+OF_ONE_SIDE = {
+    "config/kinds/mean_alone.py": """
+from __future__ import annotations
+from typing import Literal
+from bn_ablate.config.hypotheses import Alternative, Cells, Hypothesis, Margin
+from bn_ablate.config.names import Metric
+
+class MeanAlone(Hypothesis):
+    kind: Literal["mean_alone"]
+    metric: Metric
+    a: Cells
+    alternative: Alternative = "greater"
+    margin: Margin = 0.0
+""",
+    "analysis/judge/kinds/means_alone.py": """
+from __future__ import annotations
+from bn_ablate.analysis.judge.estimands import Kind
+from bn_ablate.config.kinds.mean_alone import MeanAlone
+
+class MeansAlone(Kind[MeanAlone]):
+    kind = "mean_alone"
+
+    def estimand(self, hypothesis, label, sides):
+        return f"Mean {label} over {sides[0]}"
+""",
+}
+JUDGE_IT = """
+import polars as pl
+from bn_ablate.analysis.judge.judging import judge
+from bn_ablate.analysis.judge.outlook import outlook
+from bn_ablate.analysis.judge.shown import texts
+from bn_ablate.config import ConfigError, build_study
+from bn_ablate.plan import make_plan
+
+asked = {"id": "h", "statement": "s", "kind": "mean_alone", "metric": "gap", "a": {"placement": "pre"}, "margin": 0.5}
+study = build_study({"name": "x", "axes": {"placement": ["none", "pre"]}, "hypotheses": [asked]})
+plan = make_plan(study)
+rows = [{**lane.cell.levels, "seed": lane.seed, "status": "ok", "gap": 1 + lane.seed / 9} for lane in plan.lanes]
+(record,) = judge(study, pl.DataFrame(rows), resamples=99)
+print(outlook(plan)[0].fewest, record["verdict"], texts(record).estimate, record["estimand"])
+try:
+    build_study({"name": "x", "hypotheses": [asked | {"kind": "mean_alon"}]})
+except ConfigError as error:
+    print(error.problems[0].message.partition("; ")[2])
+"""
+
+
+def test_a_new_kind_is_two_files(tmp_path: Path) -> None:
+    """One that says what it states and one that says what is different in its words; nothing else is edited."""
+    shutil.copytree(PACKAGE, tmp_path / "bn_ablate", ignore=shutil.ignore_patterns("__pycache__"))
+    for name, text in OF_ONE_SIDE.items():
+        (tmp_path / "bn_ablate" / name).write_text(text)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    said = subprocess.run(
+        [sys.executable, "-c", JUDGE_IT], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert said.stdout.splitlines() == [
+        "6 supported +1.500 Mean generalization gap (test − train loss) over placement pre (1 cell).",
+        "did you mean 'mean_alone'?",
+    ]

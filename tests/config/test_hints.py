@@ -10,7 +10,7 @@ import pytest
 from bn_ablate.config import ConfigError, build_study, hypotheses, names
 from bn_ablate.config.errors import MOST_NAMED
 from bn_ablate.config.factors import FACTORS
-from bn_ablate.config.hypotheses import KINDS
+from bn_ablate.config.kinds import KINDS
 from bn_ablate.config.lane import SECTIONS
 from bn_ablate.config.names import METRICS
 from bn_ablate.config.only import check_only

@@ -183,12 +183,12 @@ MALFORMED = {
     "hypothesis without a kind": (
         contrast(kind=""),
         "hypotheses[0]",
-        ["needs a kind: contrast, equivalence, interaction, optimum_shift, slope, equivalent_level"],
+        ["needs a kind: contrast, equivalence, equivalent_level, interaction, optimum_shift, slope"],
     ),
     "hypothesis of an unknown kind": (
         contrast(kind="'contrst'"),
         "hypotheses[0].kind",
-        ["'contrst' is none of contrast, equivalence, interaction", "did you mean 'contrast'?"],
+        ["'contrst' is none of contrast, equivalence, equivalent_level", "did you mean 'contrast'?"],
     ),
     "hypothesis without a side": (contrast(b=""), "hypotheses[0].b", ["is missing"]),
     "hypothesis with an unknown key": (

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from bn_ablate.analysis.figures.style import GRID, MUTED, PAGE, VERDICT_COLORS, Chart, styled
 from bn_ablate.analysis.judge.groups import Group, groups
+from bn_ablate.analysis.judge.kinds import kind_of
 from bn_ablate.analysis.judge.metrics import MINUS
 from bn_ablate.analysis.judge.shown import interval_text, scale_of, texts
 from bn_ablate.results import Results
@@ -43,13 +44,13 @@ def forest(results: Results) -> Chart | None:
 def _panel(ax: Axes, group: Group) -> None:
     rows = group.records
     scale = scale_of(rows[0])
-    level = rows[0]["kind"] == "equivalent_level"
-    if rows[0]["kind"] == "equivalence":
-        margin = rows[0]["margin"] * scale.scale
-        ax.axvspan(-margin, margin, color=GRID, linewidth=0)
-    elif rows[0]["bound"]:
-        ax.axvline(rows[0]["bound"] * scale.scale, color=MUTED, linewidth=0.8, linestyle=(0, (3, 2)))
-    if not level:
+    kind = kind_of(rows[0])
+    low, high = (bound * scale.scale for bound in kind.bounds(rows[0]))
+    if low < high:
+        ax.axvspan(low, high, color=GRID, linewidth=0)
+    elif low:
+        ax.axvline(low, color=MUTED, linewidth=0.8, linestyle=(0, (3, 2)))
+    if kind.signed:
         ax.axvline(0, color=MUTED, linewidth=0.9)
     for y, record in enumerate(rows):
         color, shown = VERDICT_COLORS[record["verdict"]], texts(record)

@@ -1,22 +1,33 @@
-"""What each kind of hypothesis estimates: from lanes to a value per seed, an estimate and an interval.
+"""A kind of hypothesis as it is judged: from lanes to a value per seed, an estimate, an interval, a verdict, and words.
 
 Every kind makes *columns* `(seeds, columns)`, each the mean of a metric over cells within a seed, and estimates
-`T(means of the columns over seeds)`. Where T is linear (contrast, equivalence, interaction, slope), a seed has a value
-of its own and the estimate is the mean of those.
+`T(means of the columns over seeds)`. Where T is linear, a seed has a value of its own and the estimate is the mean of
+those. `Kind` does all of it for `(a - b) - (c - d)`; the modules in `kinds` say what is different in theirs.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar, Generic, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from bn_ablate.analysis.judge import level_curves, stats
+from bn_ablate.analysis.judge import stats
+from bn_ablate.analysis.judge.metrics import Metric
+from bn_ablate.analysis.judge.metrics import metric as describe
 from bn_ablate.analysis.judge.scores import Scores
-from bn_ablate.analysis.judge.stats import Interval, Vector
-from bn_ablate.config.hypotheses import SIGNS, Equivalence, EquivalentLevel, Hypothesis, OptimumShift, Slope
-from bn_ablate.config.hypothesis_checks import levels_in
+from bn_ablate.analysis.judge.stats import ALPHA, Interval, Vector
+from bn_ablate.config.hypotheses import SIGNS, Axes, Hypothesis
+from bn_ablate.plan import Cell
+
+H = TypeVar("H", bound=Hypothesis)
+Record: TypeAlias = Mapping[str, Any]
+"""A record of `claims.json`."""
+Chosen: TypeAlias = dict[str, list[dict[str, int]]]
+"""Side -> how often each level was chosen, for each of its sets of cells."""
 
 
 @dataclass(frozen=True)
@@ -42,168 +53,157 @@ class Estimated:
     notes: dict[str, Any] = field(default_factory=dict)
 
 
-def bound_of(hypothesis: Hypothesis) -> float:
-    """What the estimate is held against: the margin in the stated direction; a level, where a level is estimated."""
-    if isinstance(hypothesis, EquivalentLevel):
-        return hypothesis.level
-    alternative = getattr(hypothesis, "alternative", "")
-    return {"greater": 1.0, "less": -1.0}.get(alternative, 0.0) * getattr(hypothesis, "margin", 0.0)
+class Verdict(NamedTuple):
+    """The verdict, and a sentence that says why."""
+
+    verdict: str
+    reason: str
 
 
-def estimate(hypothesis: Hypothesis, scores: Scores, axes: dict[str, tuple[Any, ...]], resamples: int) -> Estimated:
-    """Estimate what `hypothesis` is about. A seed counts if every column has a finite value for it."""
-    match hypothesis:
-        case OptimumShift():
-            return _optimum_shift(hypothesis, scores, axes, resamples)
-        case EquivalentLevel():
-            return _equivalent_level(hypothesis, scores, axes, resamples)
-        case Slope():
-            return _slope(hypothesis, scores, axes, resamples)
-    values = scores.of(hypothesis.metric)
-    summary = getattr(hypothesis, "summary", "mean")
-    sides = {side: scores.side(values, rule, hypothesis.select, summary) for side, rule in hypothesis.sides.items()}
-    with np.errstate(invalid="ignore"):
-        d = np.sum([SIGNS[side] * found.values for side, found in sides.items()], axis=0)
-    return _mean_of(hypothesis, d, resamples, {side: [found.chosen] for side, found in sides.items()})
+class Imagining(NamedTuple):
+    """Cells whose values are imagined, and of each whether it is on a side `(cells,)`."""
+
+    cells: tuple[Cell, ...]
+    sides: dict[str, NDArray[np.bool_]]
+    axes: Axes
 
 
-def _mean_of(hypothesis: Hypothesis, d: Vector, resamples: int, chosen: dict[str, list[dict[str, int]]]) -> Estimated:
-    """What is estimated by the mean of a value per seed."""
-    kept, zero = d[np.isfinite(d)], bound_of(hypothesis)
-    test = None
-    if len(kept) > 1 and isinstance(hypothesis, Equivalence):
-        test = stats.equivalence_p(kept, hypothesis.margin, resamples)
-    elif len(kept) > 1:
-        test = stats.sign_flip_p(kept - zero, resamples)
-    mean = float(kept.mean()) if len(kept) else None
-    interval, n_excluded = stats.mean_interval(kept, resamples), len(d) - len(kept)
-    return Estimated(mean, interval, kept, zero, test, n_excluded, _chosen(hypothesis, chosen))
+class Kind(Generic[H]):
+    """How hypotheses of one kind are estimated, judged and put in words.
 
+    Attributes:
+        kind: its name, that of its class in `config.kinds`.
+        signed: whether what is estimated is a difference, which is zero where there is no effect.
+        where_diverged: what becomes of lanes that diverged, where the metric is no accuracy.
+    """
 
-def _slope(hypothesis: Slope, scores: Scores, axes: dict[str, tuple[Any, ...]], resamples: int) -> Estimated:
-    d, chosen = np.zeros(scores.n_seeds), {}
-    values = scores.of(hypothesis.metric)
-    for sign, (side, rule) in zip((1.0, -1.0), hypothesis.sides.items(), strict=False):
-        levels, columns, chosen[side] = _along(hypothesis, values, rule, scores, axes)
+    kind: ClassVar[str]
+    signed: ClassVar[bool] = True
+    where_diverged: ClassVar[str] = (
+        "A diverged lane counts with its value where that is finite; elsewhere its seed is left out."
+    )
+
+    def summary(self, hypothesis: H) -> str:
+        """What is taken of a side's cells: their mean or their spread."""
+        return "mean"
+
+    def by_seed(self, hypothesis: H, scores: Scores, axes: Axes) -> tuple[Vector, Chosen]:
+        """A value per seed `(seeds,)`, not finite where a seed has none, and what was chosen."""
+        values, summary = scores.of(hypothesis.metric), self.summary(hypothesis)
+        sides = {side: scores.side(values, rule, hypothesis.select, summary) for side, rule in hypothesis.sides.items()}
         with np.errstate(invalid="ignore"):
-            d = d + sign * columns @ level_curves.slope_weights(positions(hypothesis, levels, axes))
-    return _mean_of(hypothesis, d, resamples, chosen)
+            d = np.sum([SIGNS[side] * found.values for side, found in sides.items()], axis=0)
+        return d, {side: [found.chosen] for side, found in sides.items()}
+
+    def test(self, hypothesis: H, d: Vector, resamples: int) -> stats.Test:
+        """The p value of two values per seed or more."""
+        return stats.sign_flip_p(d - hypothesis.bound, resamples)
+
+    def estimate(self, hypothesis: H, scores: Scores, axes: Axes, resamples: int) -> Estimated:
+        """Estimate what the hypothesis is about. A seed counts if every column has a finite value for it."""
+        d, chosen = self.by_seed(hypothesis, scores, axes)
+        kept = d[np.isfinite(d)]
+        return Estimated(
+            float(kept.mean()) if len(kept) else None,
+            stats.mean_interval(kept, resamples),
+            kept,
+            hypothesis.bound,
+            self.test(hypothesis, kept, resamples) if len(kept) > 1 else None,
+            len(d) - len(kept),
+            selected(hypothesis, chosen),
+        )
+
+    def recorded(self, record: dict[str, Any]) -> dict[str, Any]:
+        """A record with its numbers as they are shown."""
+        return record
+
+    def seeds_needed(self, hypothesis: H, estimated: Estimated, family: int) -> int | None:
+        """The seeds that would decide one of `family` hypotheses, were these the true mean and spread."""
+        distance = abs(float(estimated.d.mean()) - estimated.zero)
+        return stats.seeds_needed(estimated.d, distance, family)
+
+    def clearest(self, hypothesis: H, about: Imagining) -> Iterator[Vector]:
+        """Values of cells `(cells,)`: as far to the side that is stated as can be, then as far to the other."""
+        away = (-1.0, 1.0) if getattr(hypothesis, "alternative", "") == "less" else (1.0, -1.0)
+        yield from (self.imagined(hypothesis, about, to) for to in away)
+
+    def imagined(self, hypothesis: H, about: Imagining, to: float) -> Vector:
+        """Values of cells `(cells,)` that make the estimate as great (`to` = 1) or as small (−1) as can be."""
+        low, high = reach(hypothesis)
+        return np.where(added(about) == (to > 0), high, low)
+
+    def bounds(self, record: Record) -> tuple[float, float]:
+        """What an interval has to lie beyond: above the second or below the first."""
+        return record["bound"], record["bound"]
+
+    def verdict(self, record: Record, p_adjusted: float, p: str) -> Verdict:
+        """The verdict of seeds that can carry one; `p` says what the adjusted p is."""
+        bound, side = self.bound_text(record), record["lies"]
+        if side == "across":
+            return Verdict("inconclusive", f"The 95% interval contains {bound}; {p}.{self.remark(record)}")
+        if p_adjusted >= ALPHA:
+            return Verdict("inconclusive", f"The 95% interval lies {side} {bound}, but {p}.{self.remark(record)}")
+        stated = {"greater": "above", "less": "below"}.get(record["alternative"], side)
+        verdict = "supported" if side == stated else "contradicted"
+        return Verdict(verdict, f"The 95% interval lies {side} {bound}, and {p}.{self.remark(record)}")
+
+    def bound_text(self, record: Record) -> str:
+        """The bound with its unit."""
+        return self.scale(record).difference(record["bound"]) if record["bound"] else "0"
+
+    def remark(self, record: Record) -> str:
+        """What else a reader of the verdict should know, after a space; or nothing."""
+        return ""
+
+    def details(self, record: Record) -> list[tuple[str, str]]:
+        """What a report shows of the record that only this kind has, as names and texts."""
+        return []
+
+    def scale(self, record: Record) -> Metric:
+        """How what is estimated is shown: as a difference of the metric."""
+        metric = describe(record["metric"])
+        return metric._replace(shown=metric.unit_of_differences)
+
+    def estimand(self, hypothesis: H, label: str, sides: Sequence[str]) -> str:
+        """What is estimated of the metric called `label`; `sides` names the cells of each."""
+        what = {"mean": "Mean", "spread": "Standard deviation of"}[self.summary(hypothesis)]
+        return f"{what} {label} over {sides[0]} minus that over {sides[1]}, paired by seed"
 
 
-def _optimum_shift(
-    hypothesis: OptimumShift, scores: Scores, axes: dict[str, tuple[Any, ...]], resamples: int
-) -> Estimated:
-    quality = scores.quality(hypothesis.metric)
-    levels, a, of_a = _along(hypothesis, quality, hypothesis.a, scores, axes)
-    _, b, of_b = _along(hypothesis, quality, hypothesis.b, scores, axes)  # the same levels: the plan sees to it
-    x, k = positions(hypothesis, levels, axes), len(levels)
-    columns = np.concatenate([a, b], axis=1)
-    columns = columns[~np.isnan(columns).any(axis=1)]
-    n_excluded = scores.n_seeds - len(columns)
-
-    def shift(means: Vector) -> Vector:
-        return level_curves.optimum(x, means[..., :k]) - level_curves.optimum(x, means[..., k:])
-
-    if len(columns) < 2:
-        return Estimated(None, None, np.empty(0), 0.0, None, n_excluded)
-    means = columns.mean(axis=0)
-    if not (np.isfinite(means[:k]).any() and np.isfinite(means[k:]).any()):  # lanes diverged at every level
-        return Estimated(None, None, np.empty(0), 0.0, None, scores.n_seeds)
-    optima = {}
-    for side, curve in (("a", means[:k]), ("b", means[k:])):
-        best = int(np.argmax(curve))
-        optima[side] = {
-            "level": levels[best],
-            "position": float(level_curves.optimum(x, curve)),
-            "at_edge": best in (0, k - 1),
-        }
-    return Estimated(
-        float(shift(means)),
-        stats.interval(columns, shift, resamples),
-        stats.pseudo_values(columns, shift),
-        0.0,
-        stats.swap_p(columns[:, :k], columns[:, k:], shift, resamples),
-        n_excluded,
-        {"optima": optima} | _chosen(hypothesis, {"a": of_a, "b": of_b}),
-    )
-
-
-def _equivalent_level(
-    hypothesis: EquivalentLevel, scores: Scores, axes: dict[str, tuple[Any, ...]], resamples: int
-) -> Estimated:
-    values = scores.of(hypothesis.metric)
-    matched = scores.side(values, hypothesis.a, hypothesis.select)
-    levels, curve, chosen = _along(hypothesis, values, hypothesis.b, scores, axes)
-    x = positions(hypothesis, levels, axes)
-    columns = np.concatenate([matched.values[:, np.newaxis], curve], axis=1)
-    columns = columns[np.isfinite(columns).all(axis=1)]
-    n_excluded = scores.n_seeds - len(columns)
-    if len(columns) < 2:
-        return Estimated(None, None, np.empty(0), 0.0, None, n_excluded)
-    slopes = columns[:, 1:] @ level_curves.slope_weights(x)
-    direction = 1.0 if slopes.mean() >= 0 else -1.0
-
-    def level(means: Vector) -> Vector:
-        return level_curves.meeting(x, direction * means[..., 1:], direction * means[..., 0])
-
-    def as_level(position: float) -> float:
-        return float(10**position) if hypothesis.scale == "log10" else float(position)
-
-    at = float(np.log10(hypothesis.level)) if hypothesis.scale == "log10" else hypothesis.level
-    interval = stats.interval(columns, level, resamples)
-    if interval:
-        interval = interval._replace(low=as_level(interval.low), high=as_level(interval.high))
-    d = direction * (columns[:, 0] - columns[:, 1:] @ level_curves.interpolation_weights(x, at))
-    beyond, moves = stats.sign_flip_p(d, resamples), stats.sign_flip_p(slopes, resamples)
-    return Estimated(
-        as_level(float(level(columns.mean(axis=0)))),
-        interval,
-        d,
-        0.0,
-        stats.Test(
-            max(beyond.p, moves.p),
-            f"{beyond.method}; the larger p of that against the level and that of the curve's slope",
-        ),
-        n_excluded,
-        {"curve": "rising" if direction > 0 else "falling", "levels": [min(levels), max(levels)]}
-        | _chosen(hypothesis, {"a": [matched.chosen], "b": chosen}),
-    )
-
-
-def _along(
-    hypothesis: OptimumShift | Slope | EquivalentLevel,
-    values: Vector,
-    rule: dict[str, Any],
-    scores: Scores,
-    axes: dict[str, tuple[Any, ...]],
-) -> tuple[tuple[float, ...], Vector, list[dict[str, int]]]:
-    """The levels of the hypothesis's axis that `rule` has cells at, ascending, and a column for each."""
-    axis = hypothesis.axis
-    there = {cell.levels[axis] for cell in scores.cells if cell.matches(rule)}
-    levels = tuple(sorted(there.intersection(levels_in(rule, axis, axes[axis]))))
-    sides = [scores.side(values, rule | {axis: level}, hypothesis.select) for level in levels]
-    return levels, np.stack([side.values for side in sides], axis=1), [side.chosen for side in sides]
-
-
-def positions(
-    hypothesis: OptimumShift | Slope | EquivalentLevel, levels: tuple[float, ...], axes: dict[str, tuple[Any, ...]]
-) -> Vector:
-    """Where `levels` stand on the axis: themselves, their log10, or their rank among all levels of the study's axis."""
-    if hypothesis.scale == "rank":
-        every = sorted(axes[hypothesis.axis])
-        return np.array([every.index(level) for level in levels], dtype=float)
-    x = np.array(levels, dtype=float)
-    return np.log10(x) if hypothesis.scale == "log10" else x
-
-
-def _chosen(hypothesis: Hypothesis, by_side: dict[str, list[dict[str, int]]]) -> dict[str, Any]:
-    """How often each level was chosen, by side, over its cells and seeds."""
+def selected(hypothesis: Hypothesis, chosen: Chosen) -> dict[str, Any]:
+    """How often each level was chosen, by side, over its cells and seeds; a part of the record."""
     if hypothesis.select is None:
         return {}
     total: dict[str, dict[str, int]] = {}
-    for side, counts in by_side.items():
+    for side, counts in chosen.items():
         total[side] = {}
         for count in counts:
             for level, times in count.items():
                 total[side][level] = total[side].get(level, 0) + times
     return {"selected": total}
+
+
+def added(about: Imagining) -> NDArray[np.bool_]:
+    """Which cells are on a side that is added `(cells,)`."""
+    found: NDArray[np.bool_] = np.logical_or.reduce([there for side, there in about.sides.items() if SIGNS[side] > 0])
+    return found
+
+
+def reach(hypothesis: Hypothesis, width: float = 1.0) -> tuple[float, float]:
+    """The least and the greatest value of the metric, or such that lie further apart than the margin over `width`."""
+    metric = describe(hypothesis.metric)
+    far = (2 * getattr(hypothesis, "margin", 0.0) + 1) * width
+    low = metric.low if math.isfinite(metric.low) else -far
+    return low, metric.high if math.isfinite(metric.high) else low + 2 * far
+
+
+def networks(hypothesis: Hypothesis, cells: Sequence[Cell]) -> tuple[int, ...]:
+    """The cells numbered, within each side, by network: those that a choice of a level is made from have one number."""
+    chosen = hypothesis.select.axis if hypothesis.select else ""
+    numbers: dict[tuple[bool, ...], dict[tuple[Any, ...], int]] = {}
+    found = []
+    for cell in cells:
+        known = numbers.setdefault(tuple(map(cell.matches, hypothesis.sides.values())), {})
+        network = tuple(level for axis, level in cell.levels.items() if axis != chosen)
+        found.append(known.setdefault(network, len(known)))
+    return tuple(found)

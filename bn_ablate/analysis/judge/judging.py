@@ -8,12 +8,12 @@ from typing import Any
 import polars as pl
 
 from bn_ablate.analysis.judge import stats
-from bn_ablate.analysis.judge.estimands import Estimated, bound_of, estimate
+from bn_ablate.analysis.judge.estimands import Estimated
+from bn_ablate.analysis.judge.kinds import KINDS
 from bn_ablate.analysis.judge.scores import Scores
-from bn_ablate.analysis.judge.shown import scale_of
 from bn_ablate.analysis.judge.verdicts import decide, lies, too_thin
 from bn_ablate.analysis.judge.words import divergence_rule, estimand
-from bn_ablate.config.hypotheses import Equivalence, EquivalentLevel, Hypothesis
+from bn_ablate.config.hypotheses import Hypothesis
 from bn_ablate.config.schema import Study
 from bn_ablate.results import Results, seal
 from bn_ablate.results.files import write_text
@@ -32,7 +32,7 @@ def judge(study: Study, lanes: pl.DataFrame, resamples: int = stats.RESAMPLES) -
     if not study.hypotheses:
         return []
     scores = Scores(study, lanes)
-    found = [estimate(hypothesis, scores, study.axes, resamples) for hypothesis in study.hypotheses]
+    found = [KINDS[asked.kind].estimate(asked, scores, study.axes, resamples) for asked in study.hypotheses]
     adjusted = stats.holm([estimated.test.p if estimated.test else 1.0 for estimated in found])
     return [
         record_of(scores, hypothesis, estimated, p_adjusted, len(found), resamples)
@@ -64,8 +64,7 @@ def record_of(
 ) -> dict[str, Any]:
     """The record of a hypothesis that is one of `family`, from its estimate and its p value as adjusted."""
     d, interval, test = estimated.d, estimated.interval, estimated.test
-    bound = bound_of(hypothesis)
-    bounds = (-hypothesis.margin, hypothesis.margin) if isinstance(hypothesis, Equivalence) else (bound, bound)
+    kind = KINDS[hypothesis.kind]
     sides = {side: scores.places(rule) for side, rule in hypothesis.sides.items()}
     diverged = {side: int(scores.diverged[:, places].sum()) for side, places in sides.items()}
     involved = sorted({place for places in sides.values() for place in places})
@@ -82,12 +81,12 @@ def record_of(
         **({"select": hypothesis.select.model_dump()} if hypothesis.select else {}),
         "estimand": estimand(hypothesis, scores.cells),
         "unit": "",
-        "bound": bound,
+        "bound": hypothesis.bound,
         "estimate": estimated.value,
         "interval": [interval.low, interval.high] if interval else None,
         "interval_level": stats.LEVEL,
         "interval_method": interval.method if interval else None,
-        "lies": lies(interval, bounds),
+        "lies": None,
         "effect_size": stats.effect_size(d),
         "p": test.p if test else None,
         "p_adjusted": p_adjusted if test else None,
@@ -101,40 +100,11 @@ def record_of(
         "divergence_rule": divergence_rule(hypothesis),
         **estimated.notes,
     }
-    record["unit"] = scale_of(record).unit
-    if isinstance(hypothesis, EquivalentLevel):
-        record |= _within_axis(record)
+    record["unit"], record["lies"] = kind.scale(record).unit, lies(interval, kind.bounds(record))
+    record = kind.recorded(record)
     verdict = decide(record, p_adjusted)
     wanted = None
     if verdict.verdict == "inconclusive" and not too_thin(len(d), estimated.n_excluded):
-        wanted = _seeds_needed(hypothesis, estimated, family)
+        wanted = kind.seeds_needed(hypothesis, estimated, family)
+        wanted = wanted and max(wanted, len(d) + estimated.n_excluded + 1)  # these did not decide
     return record | verdict._asdict() | {"seeds_needed": wanted}
-
-
-def _within_axis(record: dict[str, Any]) -> dict[str, Any]:
-    """A level that lies off the axis becomes the axis's end, and `off_axis` says that it lies beyond (`<`, `>`)."""
-    if record["estimate"] is None:
-        return {"off_axis": {}}
-    lowest, highest = map(float, record["levels"])
-    slack = 1e-9 * (highest - lowest)
-    values = {"estimate": record["estimate"]}
-    if record["interval"]:
-        values |= dict(zip(("low", "high"), record["interval"], strict=True))
-    inside = {name: min(max(value, lowest), highest) for name, value in values.items()}
-    beyond = {name: value - inside[name] for name, value in values.items() if abs(value - inside[name]) > slack}
-    return {
-        "estimate": inside["estimate"],
-        "interval": [inside["low"], inside["high"]] if record["interval"] else None,
-        "off_axis": {name: ">" if by > 0 else "<" for name, by in beyond.items()},
-    }
-
-
-def _seeds_needed(hypothesis: Hypothesis, estimated: Estimated, family: int) -> int | None:
-    """`stats.seeds_needed`, and more than there are, since these did not decide."""
-    mean, used = float(estimated.d.mean()), len(estimated.d) + estimated.n_excluded
-    if isinstance(hypothesis, Equivalence):
-        room = hypothesis.margin - abs(mean)
-        wanted = stats.seeds_needed(estimated.d, abs(room), family, both_sides=room > 0)
-    else:
-        wanted = stats.seeds_needed(estimated.d, abs(mean - estimated.zero), family)
-    return wanted and max(wanted, used + 1)

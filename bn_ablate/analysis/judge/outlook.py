@@ -1,36 +1,34 @@
 """Before a lane is trained: whether any outcome could decide each hypothesis, and how many seeds would do.
 
 For each hypothesis the clearest outcomes are imagined: every seed agrees, and the sides lie as far apart as the metric
-lets them. They are judged by what judges real ones (`estimate`, Holm, `decide`), in the family of the study, whose
+lets them. They are judged by what judges real ones (`Kind.estimate`, Holm, `decide`), in the family of the study, whose
 other hypotheses are imagined to be as clear. What is inconclusive even then is inconclusive whatever comes out.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bn_ablate.analysis.judge import stats
-from bn_ablate.analysis.judge.estimands import Estimated, estimate, positions
+from bn_ablate.analysis.judge.estimands import Estimated, Imagining, networks
 from bn_ablate.analysis.judge.judging import record_of
-from bn_ablate.analysis.judge.metrics import metric as describe
+from bn_ablate.analysis.judge.kinds import KINDS
 from bn_ablate.analysis.judge.scores import Scores
 from bn_ablate.analysis.judge.stats import Vector
-from bn_ablate.config.hypotheses import SIGNS, Equivalence, EquivalentLevel, Hypothesis, OptimumShift, Slope
+from bn_ablate.config.hypotheses import SIDES, Hypothesis
 from bn_ablate.plan import Cell, Plan
 from bn_ablate.results.recording.columns import OF_BN, PAIRED_METRICS
-
-Truths = NDArray[np.bool_]
 
 MOST_SEEDS = 40
 """More seeds than these, whose signs are drawn at random, give no smaller p: so many are imagined at most."""
 TELLING_SEEDS = 10
 """What so many seeds cannot decide in a family of its own, no number of them can."""
+TELLS_NOTHING = {"id", "claim", "primary", "statement", "each", "select", "metric", *SIDES}
+"""Keys of a hypothesis that change no estimate, where its cells and outcomes are known."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +162,7 @@ class _Known:
         key = (*one.signature, outcome, n)
         if key not in self._estimated:
             scores = Imagined(one.cells, one.outcomes[outcome], n)
-            self._estimated[key] = estimate(one.hypothesis, scores, self._axes, stats.RESAMPLES)
+            self._estimated[key] = one.kind.estimate(one.hypothesis, scores, self._axes, stats.RESAMPLES)
         return self._estimated[key]
 
 
@@ -180,7 +178,7 @@ class _Asked:
     """
 
     def __init__(self, hypothesis: Hypothesis, plan: Plan) -> None:
-        self.hypothesis = hypothesis
+        self.hypothesis, self.kind = hypothesis, KINDS[hypothesis.kind]
         self.cells = tuple(cell for cell in plan.cells if any(map(cell.matches, hypothesis.sides.values())))
         sides = {side: np.array([cell.matches(rule) for cell in self.cells]) for side, rule in hypothesis.sides.items()}
         paired = hypothesis.metric in PAIRED_METRICS
@@ -189,72 +187,16 @@ class _Asked:
         itself = np.array([paired and cell.levels.get("dropout_rate") == 0 for cell in self.cells])
         self.outcomes = [
             np.where(lacking, np.nan, np.where(itself, 0.0, values))
-            for values in _clearest(hypothesis, self.cells, sides, plan.study.axes)
+            for values in self.kind.clearest(hypothesis, Imagining(self.cells, sides, plan.study.axes))
         ]
-        axis = getattr(hypothesis, "axis", None)
+        axis = hypothesis.along
         self.signature = (
-            hypothesis.kind,
-            *(getattr(hypothesis, key, None) for key in ("alternative", "margin", "scale", "summary", "level")),
-            axis,
+            *hypothesis.model_dump(exclude=TELLS_NOTHING).items(),
             axis and tuple(cell.levels[axis] for cell in self.cells),
             tuple(there.tobytes() for there in sides.values()),
             tuple(values.tobytes() for values in self.outcomes),
-            hypothesis.select and _networks(hypothesis, self.cells),
+            hypothesis.select and networks(hypothesis, self.cells),
         )
-
-
-def _clearest(
-    hypothesis: Hypothesis, cells: tuple[Cell, ...], sides: dict[str, Truths], axes: dict[str, tuple[Any, ...]]
-) -> Iterator[Vector]:
-    """Values of `cells` `(cells,)`: as far to the side that is stated as can be, then as far to the other.
-
-    `sides` says of each cell whether it is on the side.
-    """
-    away = (-1.0, 1.0) if getattr(hypothesis, "alternative", "") == "less" else (1.0, -1.0)
-    if isinstance(hypothesis, Slope | OptimumShift | EquivalentLevel):
-        x = positions(hypothesis, tuple(cell.levels[hypothesis.axis] for cell in cells), axes)
-        spanned = x[np.logical_or.reduce([sides[side] for side in hypothesis.spanning])]
-        along = (x - spanned.min()) / np.ptp(spanned)
-        low, high = _reach(hypothesis, 2 * float(np.ptp(spanned)))
-        for to in away:
-            rises = sides["a"] == (to > 0)
-            if isinstance(hypothesis, OptimumShift):
-                yield 1.0 - (along - rises) ** 2
-            elif isinstance(hypothesis, Slope):
-                middle = {side: np.unique(x[there]).mean() for side, there in sides.items()}
-                upper = x > np.where(sides["a"], middle["a"], middle.get("b", 0.0))
-                yield np.where(upper == rises, high, low)
-            else:
-                yield np.where(sides["a"], high if to > 0 else low, low + (high - low) * (0.25 + 0.5 * along))
-        return
-    low, high = _reach(hypothesis)
-    if isinstance(hypothesis, Equivalence):
-        yield np.full(len(cells), low)
-    added = np.logical_or.reduce([there for side, there in sides.items() if SIGNS[side] > 0])
-    spread = getattr(hypothesis, "summary", "mean") == "spread"
-    odd = np.array(_networks(hypothesis, cells)) % 2 == 1
-    for to in away:
-        yield np.where((added == (to > 0)) & (odd | (not spread)), high, low)
-
-
-def _reach(hypothesis: Hypothesis, width: float = 1.0) -> tuple[float, float]:
-    """The least and the greatest value of the metric, or such that lie further apart than the margin over `width`."""
-    metric = describe(hypothesis.metric)
-    far = (2 * getattr(hypothesis, "margin", 0.0) + 1) * width
-    low = metric.low if math.isfinite(metric.low) else -far
-    return low, metric.high if math.isfinite(metric.high) else low + 2 * far
-
-
-def _networks(hypothesis: Hypothesis, cells: tuple[Cell, ...]) -> tuple[int, ...]:
-    """The cells numbered, within each side, by network: those that a choice of a level is made from have one number."""
-    chosen = hypothesis.select.axis if hypothesis.select else ""
-    numbers: dict[tuple[bool, ...], dict[tuple[Any, ...], int]] = {}
-    found = []
-    for cell in cells:
-        known = numbers.setdefault(tuple(map(cell.matches, hypothesis.sides.values())), {})
-        network = tuple(level for axis, level in cell.levels.items() if axis != chosen)
-        found.append(known.setdefault(network, len(known)))
-    return tuple(found)
 
 
 def _lacks(metric: str, cell: Cell, others: set[tuple[Any, ...]]) -> bool:

@@ -6,12 +6,10 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from bn_ablate.analysis.judge.kinds import kind_of
 from bn_ablate.analysis.judge.metrics import Metric
-from bn_ablate.analysis.judge.metrics import metric as describe
 
 _MOST_DIGITS = 8
-_STEPS = {"linear": "{axis}", "log10": "decades of {axis}", "rank": "levels of {axis}"}
-_PER_STEP = {"linear": "per unit of {axis}", "log10": "per decade of {axis}", "rank": "per level of {axis}"}
 
 
 class Shown(NamedTuple):
@@ -25,22 +23,7 @@ class Shown(NamedTuple):
 
 def scale_of(record: Mapping[str, Any]) -> Metric:
     """How to show what the record estimates: a difference of a metric, a slope of it, or a place on an axis."""
-    kind, axis = record.get("kind"), str(record.get("axis", "")).replace("_", " ")
-    if kind == "equivalent_level":
-        return Metric(axis, axis, shown=axis)
-    if kind == "optimum_shift":
-        unit = _STEPS[record["scale"]].format(axis=axis)
-        return Metric(axis, unit, shown=unit)
-    metric = describe(record["metric"])
-    if kind == "slope":
-        per = _PER_STEP[record["scale"]].format(axis=axis)
-        return metric._replace(unit=f"{metric.unit} {per}", shown=f"{metric.unit_of_differences} {per}".strip())
-    return metric._replace(shown=metric.unit_of_differences)
-
-
-def value_text(record: Mapping[str, Any], value: float | None) -> str:
-    """`value` in the record's scale, without its unit."""
-    return scale_of(record).value(value, sign=_signed(record))
+    return kind_of(record).scale(record)
 
 
 def texts(record: Mapping[str, Any]) -> Shown:
@@ -49,14 +32,14 @@ def texts(record: Mapping[str, Any]) -> Shown:
     All have the same digits after the point: the metric's usual ones, or as many as show two significant digits of half
     the interval's width. A level beyond those looked at is `> 0.5` or `< 0`, the last level.
     """
-    scale, off = scale_of(record), record.get("off_axis") or {}
+    scale, signed, off = scale_of(record), kind_of(record).signed, record.get("off_axis") or {}
     low, high = record.get("interval") or (None, None)
     digits = _digits(scale, low, high)
 
     def text(name: str, value: float | None) -> str:
         if name in off:
             return f"{off[name]} {value:g}"
-        return scale.value(value, _signed(record), digits)
+        return scale.value(value, signed, digits)
 
     return Shown(text("estimate", record.get("estimate")), text("low", low), text("high", high), scale.shown)
 
@@ -64,10 +47,6 @@ def texts(record: Mapping[str, Any]) -> Shown:
 def interval_text(shown: Shown) -> str:
     """The interval in brackets; a dash where there is none."""
     return "–" if shown.low == "–" else f"[{shown.low}, {shown.high}]"
-
-
-def _signed(record: Mapping[str, Any]) -> bool:
-    return record.get("kind") != "equivalent_level"
 
 
 def _digits(scale: Metric, low: float | None, high: float | None) -> int | None:

@@ -1,4 +1,4 @@
-"""The rule that turns an interval and an adjusted p value into a verdict.
+"""The rule that turns an interval and an adjusted p value into a verdict; each kind of hypothesis has its part of it.
 
 Every kind but equivalence has a **bound**: `+margin` for `greater`, `-margin` for `less`, 0 for `two-sided`; for an
 equivalent level, the stated level. The p value is two-sided, against that bound, so that a claim can fail either way.
@@ -21,20 +21,14 @@ A verdict is made of a record alone, so that it can be made again with another a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
+from bn_ablate.analysis.judge.estimands import Verdict
+from bn_ablate.analysis.judge.kinds import kind_of
 from bn_ablate.analysis.judge.metrics import p_text
-from bn_ablate.analysis.judge.shown import scale_of, value_text
 from bn_ablate.analysis.judge.stats import ALPHA, FEWEST_SEEDS, Interval
 
 MOST_EXCLUDED = 0.2
-
-
-class Verdict(NamedTuple):
-    """The verdict, and a sentence that says why."""
-
-    verdict: str
-    reason: str
 
 
 def lies(interval: Interval | None, bounds: tuple[float, float]) -> str | None:
@@ -58,35 +52,11 @@ def too_thin(n_seeds: int, n_excluded: int) -> str | None:
 
 
 def decide(record: Mapping[str, Any], p_adjusted: float) -> Verdict:
-    """The verdict on a record of `claims.json` by the rule of this module, with the adjusted p given."""
+    """The verdict on a record of `claims.json` by the rule of its kind, with the adjusted p given."""
     if thin := too_thin(record["n_seeds"], record["n_excluded"]):
         return Verdict("inconclusive", thin)
     p = f"the adjusted p {_is(p_text(p_adjusted))}{_floor(record, p_adjusted)}"
-    if record["kind"] == "equivalence":
-        return _equivalence(record, p_adjusted, p)
-    shown, side = _bound_text(record), record["lies"]
-    if side == "across":
-        return Verdict("inconclusive", f"The 95% interval contains {shown}; {p}.{_edges(record)}")
-    if p_adjusted >= ALPHA:
-        return Verdict("inconclusive", f"The 95% interval lies {side} {shown}, but {p}.{_edges(record)}")
-    stated = {"greater": "above", "less": "below"}.get(record["alternative"], side)
-    verdict = "supported" if side == stated else "contradicted"
-    return Verdict(verdict, f"The 95% interval lies {side} {shown}, and {p}.{_edges(record)}")
-
-
-def _equivalence(record: Mapping[str, Any], p_adjusted: float, p: str) -> Verdict:
-    margin = f"±{scale_of(record).difference(record['margin']).lstrip('+')}"
-    if record["lies"] != "across":
-        clear = p_adjusted < ALPHA
-        joined = f"{'and' if clear else 'but'} {p}"
-        return Verdict(
-            "contradicted" if clear else "inconclusive", f"The 95% interval lies wholly outside {margin}, {joined}."
-        )
-    if abs(record["estimate"]) >= record["margin"]:
-        return Verdict("inconclusive", f"The 95% interval reaches into {margin}; {p}.")
-    if p_adjusted < ALPHA:
-        return Verdict("equivalent", f"Two one-sided tests place the difference within {margin}; {p}.")
-    return Verdict("inconclusive", f"Two one-sided tests do not place the difference within {margin}; {p}.")
+    return kind_of(record).verdict(record, p_adjusted, p)
 
 
 def _floor(record: Mapping[str, Any], p_adjusted: float) -> str:
@@ -117,21 +87,6 @@ def floor_notes(records: Sequence[Mapping[str, Any]]) -> list[str]:
         for (adjusted, smallest, seeds), count in alike.items()
         if count > 1
     ]
-
-
-def _edges(record: Mapping[str, Any]) -> str:
-    """A sentence on optima that may lie beyond the levels looked at."""
-    sides = [side for side, at in record.get("optima", {}).items() if at["at_edge"]]
-    if not sides:
-        return ""
-    return f" The best level of {' and of '.join(sides)} is the last one looked at."
-
-
-def _bound_text(record: Mapping[str, Any]) -> str:
-    bound = record["bound"]
-    if record["kind"] == "equivalent_level":
-        return value_text(record, bound)
-    return scale_of(record).difference(bound) if bound else "0"
 
 
 def _is(p: str) -> str:

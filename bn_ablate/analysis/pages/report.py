@@ -16,6 +16,7 @@ from bn_ablate.analysis.figures import Chart, charts, images
 from bn_ablate.analysis.figures.style import LOOKS, THEME
 from bn_ablate.analysis.judge.cells import cell_table
 from bn_ablate.analysis.judge.judging import analyze, claims_text
+from bn_ablate.analysis.judge.kinds import kind_of
 from bn_ablate.analysis.judge.metrics import metric as describe
 from bn_ablate.analysis.judge.metrics import p_text
 from bn_ablate.analysis.judge.selection import PLACEMENT_LABELS, axes_in_order, axis_label, level_label, levels_of
@@ -132,7 +133,7 @@ def shown_verdict(claim: dict[str, Any]) -> dict[str, Any]:
         ),
         ("Divergence", claim["n_diverged_lanes"] and f"{_by_side(claim['diverged'])}. {claim['divergence_rule']}"),
         ("Selected", _selected(claim)),
-        ("Optima", _optima(claim)),
+        *kind_of(claim).details(claim),
         ("Interval", claim["interval_method"]),
         ("Test", claim["test"] and f"{claim['test']}; p {p_text(claim['p'])}"),
         ("Standardized effect", None if claim["effect_size"] is None else f"{claim['effect_size']:.2f}"),
@@ -164,20 +165,11 @@ def _selected(claim: dict[str, Any]) -> str:
     )
 
 
-def _optima(claim: dict[str, Any]) -> str:
-    """The best level of each side, and whether it is the last one that was looked at."""
-    return "; ".join(
-        f"{side}: {at['level']:g}{', at the edge of the axis' if at['at_edge'] else ''}"
-        for side, at in claim.get("optima", {}).items()
-    )
-
-
 def _drawing(claim: dict[str, Any]) -> dict[str, Any] | None:
     """Where estimate, interval, zero and margin stand on a scale from 0 to 100 of the hypothesis's own."""
     if not claim["interval"]:
         return None
-    margin = claim["margin"]
-    bounds = [b for b in ((-margin, margin) if claim["kind"] == "equivalence" else (claim["bound"],)) if b]
+    bounds = [bound for bound in dict.fromkeys(kind_of(claim).bounds(claim)) if bound]
     reach = 1.1 * max(map(abs, (*claim["interval"], claim["estimate"], *bounds))) or 1.0
 
     def place(value: float) -> float:

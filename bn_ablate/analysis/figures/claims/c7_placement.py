@@ -7,6 +7,7 @@ import polars as pl
 from bn_ablate.analysis.figures.claims.drawing import flat_dots, means, plain
 from bn_ablate.analysis.figures.style import GRID, MUTED, Chart, small_multiples, styled
 from bn_ablate.analysis.judge.selection import hold, level_label, levels_of, tuned
+from bn_ablate.config.kinds.equivalence import Equivalence
 from bn_ablate.results import Results
 
 METRIC = "final_test_accuracy"
@@ -28,7 +29,7 @@ def placement(results: Results) -> Chart | None:
     wide = lanes.pivot(
         "placement", index=["architecture", "activation", "seed"], values=METRIC, aggregate_function="mean"
     )
-    margins = [h.margin for h in results.study.hypotheses if h.kind == "equivalence" and h.metric == METRIC]
+    margins = [h.margin for h in results.study.hypotheses if isinstance(h, Equivalence) and h.metric == METRIC]
     figure, panels = small_multiples(TITLES, height=0.55 + 0.2 * len(rows), sharex=False)
     for ax, (a, b, look) in zip(panels, PAIRS, strict=True):
         if look is None and margins:

@@ -34,7 +34,7 @@ def coverage(results: Results) -> Chart | None:
     )
     if whole.is_empty():
         return None
-    margins = [h.margin for h in results.study.hypotheses if h.kind == "contrast" and h.metric == METRIC and h.margin]
+    margins = [abs(h.bound) for h in results.study.hypotheses if h.metric == METRIC and h.bound]
     figure, panels = small_multiples(activations, height=0.5 + 0.2 * len(coverages), sharex=False)
     ends: dict[Axes, dict[str, float]] = {}
     for ax, activation in zip(panels, activations, strict=True):
