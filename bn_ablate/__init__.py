@@ -39,8 +39,19 @@ _WHERE = {
 
 if TYPE_CHECKING:
     from bn_ablate.analysis import write_report
-    from bn_ablate.config import BnAblateError, ConfigError, Study, build_study, load_study
+    from bn_ablate.config import (
+        BnAblateError,
+        ConfigError,
+        ExtensionError,
+        Study,
+        build_study,
+        load_extension,
+        load_study,
+    )
     from bn_ablate.data import Dataset
+    from bn_ablate.engine.optimizers import optimizer
+    from bn_ablate.nn.activations import activation
+    from bn_ablate.nn.initializers import initializer
     from bn_ablate.plan import RunProgress, make_plan
     from bn_ablate.results import Results, ResultsError, open_results, verify
     from bn_ablate.runs.one_lane import TrainedLane, train_lane
@@ -52,16 +63,21 @@ __all__ = [
     "BnAblateError",
     "ConfigError",
     "Dataset",
+    "ExtensionError",
     "Results",
     "ResultsError",
     "RunProgress",
     "Study",
     "TrainedLane",
     "__version__",
+    "activation",
     "build_study",
+    "initializer",
+    "load_extension",
     "load_study",
     "make_plan",
     "open_results",
+    "optimizer",
     "publish",
     "rerun",
     "run",
