@@ -9,7 +9,6 @@ decides where there is no effect, and its power.
 
 from __future__ import annotations
 
-import gc
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -248,7 +247,6 @@ def print_power(studies: int) -> None:
 
 def main(studies: int) -> None:
     """Print the three tables."""
-    gc.freeze()  # statsmodels collects garbage at every call; with little to look at it is soon done
     print(f"Standard error of a share of 5%: {np.sqrt(0.05 * 0.95 / studies):.1%}\n")
     print_coverage(studies)
     print()

@@ -27,7 +27,6 @@ PACKAGES = (
     "optax",
     "numpy",
     "scipy",
-    "statsmodels",
     "tensorflow-datasets",
     "wandb",
     "polars",

@@ -51,7 +51,6 @@ SOFTWARE = {
     "optax": Software("Google DeepMind", "https://github.com/google-deepmind/optax"),
     "numpy": Software("Travis E. Oliphant et al.", "https://numpy.org"),
     "scipy": Software("SciPy developers", "https://scipy.org/"),
-    "statsmodels": Software("statsmodels developers", "https://www.statsmodels.org"),
     "tensorflow-datasets": Software("Google Inc.", "https://github.com/tensorflow/datasets"),
     "wandb": Software("Weights & Biases", "https://github.com/wandb/wandb"),
     "polars": Software("Ritchie Vink", "https://www.pola.rs/"),
