@@ -9,10 +9,18 @@ import results_page
 
 from bn_ablate.analysis import write_claims
 from bn_ablate.analysis.judge.shown import texts
-from bn_ablate.results import open_results
+from bn_ablate.results import Results, open_results
 from tests.synthetic import ABLATION, write_results
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def ablation(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """Made-up results of a large study, with its verdicts."""
+    results = write_results(tmp_path_factory.mktemp("ablation"), ABLATION)
+    write_claims(results)
+    return open_results(results.path)
 
 
 def test_a_block_replaces_what_stands_between_its_markers() -> None:
@@ -31,10 +39,9 @@ def test_the_page_has_a_place_for_every_study() -> None:
         assert f"<!-- {study}:end -->" in page
 
 
-def test_every_number_of_a_study_is_that_of_its_record(tmp_path: Path) -> None:
-    results = write_results(tmp_path, ABLATION)
-    records = write_claims(results)
-    block = results_page.study_block(open_results(results.path))
+def test_every_number_of_a_study_is_that_of_its_record(ablation: Results) -> None:
+    records = ablation.claims
+    block = results_page.study_block(ablation)
     rows = [line for line in block.splitlines() if line.startswith("| ")]
     assert len(records) == len(ABLATION["hypotheses"])
     for record in records:
@@ -44,8 +51,8 @@ def test_every_number_of_a_study_is_that_of_its_record(tmp_path: Path) -> None:
         assert row.endswith(f"| {record['verdict']} |")
 
 
-def test_rows_of_one_hypothesis_stand_under_what_they_state_in_common(tmp_path: Path) -> None:
-    (record, *_) = write_claims(write_results(tmp_path, ABLATION))
+def test_rows_of_one_hypothesis_stand_under_what_they_state_in_common(ablation: Results) -> None:
+    record = ablation.claims[0]
     levels = {"tanh": "tanh", "hard_tanh": "hard tanh"}
     records = [record | {"id": f"h.{level}", "statement": f"BN helps (activation {level})"} for level in levels]
     rows = results_page.table(records).splitlines()[2:]

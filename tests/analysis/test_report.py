@@ -252,10 +252,9 @@ def test_not_a_results_folder(tmp_path: Path) -> None:
         write_report(tmp_path)
 
 
-def test_every_lane_names_its_cell(tmp_path: Path) -> None:
-    results = write_results(tmp_path, STUDY)
-    write_report(tmp_path)
-    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+def test_every_lane_names_its_cell(folder: Path, written: list[Path]) -> None:
+    results = open_results(folder)
+    page = (folder / "report.html").read_text(encoding="utf-8")
     cells = {
         place: re.findall(r"<td[^>]*>([^<]*)</td>", row)[:2]
         for place, row in re.findall(r'<tr id="cell-(\d+)">(.*?)</tr>', page)

@@ -231,13 +231,13 @@ commands = st.sampled_from(["plan", "run", "sweep-config"])
 
 
 @given(commands, tables, overrides)
-@settings(CALM, max_examples=60)
+@settings(CALM, max_examples=30)
 def test_any_study_is_accepted_or_refused_by_its_keys(command: str, table: dict[str, Any], over: list[str]) -> None:
     check_study(command, table, over)
 
 
 @given(spoiled_lines())
-@settings(CALM, max_examples=150)
+@settings(CALM, max_examples=60)
 def test_any_mistake_in_a_command_line_is_named(line: tuple[list[str], set[int], list[str]]) -> None:
     check_line(line)
 

@@ -13,7 +13,8 @@ from tests.cli.command_line import ROOT, Bn, command
 
 MAIN = "import sys; from bn_ablate.cli.main import main; sys.exit(main())"
 UNWRITTEN = "bn-ablate: the output cannot be written: No space left on device\n"
-COMMANDS = [("--help",), ("plan", ROOT / "configs" / "smoke.toml"), ("sweep-config", ROOT / "configs" / "ablate.toml")]
+SMOKE = ROOT / "configs" / "smoke.toml"
+COMMANDS = [("--help",), ("plan", SMOKE, "--set", "hypotheses=[]"), ("sweep-config", SMOKE)]
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=lambda words: words[0])
@@ -37,7 +38,7 @@ def test_an_output_that_nobody_reads_ends_the_command_without_a_word() -> None:
 
 def test_closed_streams_are_no_defect(tmp_path: Path) -> None:
     """Else the first file that is opened would get the number of standard output, and what is printed."""
-    start = command("-c", MAIN, "sweep-config", COMMANDS[1][1], "--output", tmp_path / "sweep.yaml")
+    start = command("-c", MAIN, "sweep-config", SMOKE, "--output", tmp_path / "sweep.yaml")
     done = subprocess.run(["bash", "-c", '"$@" <&- >&- 2>&-', "bash", *start["args"]], env=start["env"], check=False)
     assert done.returncode == 0
     assert (tmp_path / "sweep.yaml").read_text().startswith("# smoke: ")

@@ -140,12 +140,15 @@ def test_nothing_learns_where_that_is_said(tmp_path: Path) -> None:
         assert all(gradients == 0) == nothing
 
 
-def test_the_plan_and_the_report_show_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_plan_and_the_report_show_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from bn_ablate.analysis import write_report
     from bn_ablate.cli import main as cli
     from tests.synthetic import write_results
 
     results = write_results(tmp_path / "x", {"name": "x", "seeds": 1, "norm": {"momentum": 1.0}})
+    monkeypatch.setattr("bn_ablate.analysis.pages.report.charts", lambda results: [])
     write_report(results.path)
     remark = "norm.momentum = 1: the moving statistics stay at mean 0 and variance 1, by which evaluation normalizes"
     assert remark in (results.path / "report.html").read_text()

@@ -290,8 +290,8 @@ def test_a_full_disk_spoils_nothing(small_disk: Disk) -> None:
     assert open_results(store.path).lanes.height == 12
 
 
-@given(st.lists(st.tuples(st.integers(0, 7), st.integers(1, 4)), max_size=6))
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(st.lists(st.tuples(st.integers(0, 7), st.integers(1, 4)), max_size=4))
+@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_lanes_that_are_in_several_shards_count_once(
     tmp_path_factory: pytest.TempPathFactory, blocks: list[tuple[int, int]]
 ) -> None:

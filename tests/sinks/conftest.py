@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -51,7 +52,15 @@ def wandb_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Non
         monkeypatch.setenv(f"WANDB_{kind}_DIR", str(home / kind.lower()))
     (tmp_path / "cwd").mkdir()
     monkeypatch.chdir(tmp_path / "cwd")
+    forget_wandb()  # what tests elsewhere made it read: settings are read once, and kept
+    gc.freeze()  # else the collection below would look at all that JAX has
     yield
+    forget_wandb()
+    gc.collect()  # what warns as it goes, as a pipe that wandb left open, warns in the test that left it
+
+
+def forget_wandb() -> None:
+    """End wandb's own process, if there is one, and forget the settings that it has read."""
     if "wandb" in sys.modules:
         sys.modules["wandb"].teardown()
 
