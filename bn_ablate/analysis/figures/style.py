@@ -114,6 +114,7 @@ RC: dict[str, Any] = {
     "axes.facecolor": PAPER,
     "figure.constrained_layout.use": True,
     "pdf.fonttype": 42,
+    "ps.fonttype": 42,  # by which the PDFs, too, divide the characters of a font: 3 embeds it once for every 256
     "svg.fonttype": "path",
     "svg.hashsalt": "bn_ablate",
 }

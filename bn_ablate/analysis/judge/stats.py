@@ -242,7 +242,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     order = np.argsort(p)
     adjusted = np.empty(n)
     adjusted[order] = np.minimum(np.maximum.accumulate(np.arange(n, 0, -1) * p[order]), 1.0)
-    return adjusted.tolist()
+    return [float(p) for p in adjusted]
 
 
 def effect_size(d: Vector) -> float | None:
