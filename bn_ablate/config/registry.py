@@ -62,6 +62,12 @@ class Registry(Generic[T]):
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)
 
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
     def origin(self, name: str) -> Origin | None:
         """Where a user's own comes from; None where it is one of ours, or none that is registered."""
         return self._origins.get(name)

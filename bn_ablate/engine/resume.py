@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -17,6 +17,7 @@ from bn_ablate.engine.train import TrainState
 SNAPSHOT_FORMAT = 1
 
 
+@runtime_checkable
 class Keeper(Protocol):
     """What keeps the state of a shard; `bn_ablate.results.checkpoints.Checkpoint` is one."""
 
