@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 @pytest.fixture(scope="module")
 def ablation(tmp_path_factory: pytest.TempPathFactory) -> Results:
     """Made-up results of a large study, with its verdicts."""
-    results = write_results(tmp_path_factory.mktemp("ablation"), ABLATION)
+    results = write_results(tmp_path_factory.mktemp("ablation"), ABLATION | {"seeds": 5})
     write_claims(results)
     return open_results(results.path)
 

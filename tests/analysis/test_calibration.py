@@ -6,7 +6,7 @@ import calibration
 import pytest
 from scipy import stats
 
-STUDIES = 60
+STUDIES = 40
 
 
 LARGE = {
@@ -36,6 +36,6 @@ def test_verdicts_are_calibrated(kind: str) -> None:
 
 @pytest.mark.parametrize("shape", ["normal", "exponential", "two accuracies on 300 examples"])
 def test_intervals_of_a_mean_cover(shape: str) -> None:
-    plain, _, used = calibration.coverage(shape, 10, 200)
-    assert used >= stats.binom.ppf(0.001, 200, 0.93) / 200
+    plain, _, used = calibration.coverage(shape, 10, 100)
+    assert used >= stats.binom.ppf(0.001, 100, 0.93) / 100
     assert used >= plain

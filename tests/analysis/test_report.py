@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,10 @@ from typing import Any
 import pytest
 
 from bn_ablate.analysis import write_report
+from bn_ablate.analysis.figures import charts
 from bn_ablate.analysis.judge.metrics import metric, p_text
 from bn_ablate.analysis.judge.shown import estimate_text
+from bn_ablate.analysis.pages import report
 from bn_ablate.analysis.pages.report import html_page
 from bn_ablate.analysis.pages.tables import tex
 from bn_ablate.results import ResultsError, open_results, verify
@@ -157,10 +161,20 @@ def test_everything_is_written_and_sealed(folder: Path, written: list[Path]) -> 
     assert all(file.read_bytes().startswith(starts[file.suffix]) for file in (folder / "figures").iterdir())
 
 
-def test_the_same_results_give_the_same_bytes(folder: Path, written: list[Path]) -> None:
-    before = {file: file.read_bytes() for file in written}
-    assert write_report(folder) == written
-    assert [file.name for file in written if file.read_bytes() != before[file]] == []
+@pytest.mark.parametrize("most", [3, pytest.param(None, marks=pytest.mark.slow)])
+def test_the_same_results_give_the_same_bytes(
+    folder: Path, written: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int | None
+) -> None:
+    """With so many figures: to draw them takes longest."""
+    again = Path(shutil.copytree(folder, tmp_path / folder.name))
+    monkeypatch.setattr(report, "charts", lambda results: itertools.islice(charts(results), most))
+    names = [file.relative_to(again) for file in write_report(again)]
+    if most is None:
+        assert names == [file.relative_to(folder) for file in written]
+    else:
+        names.remove(Path("report.html"))
+        assert len([name for name in names if name.parent.name == "figures"]) == 3 * most
+    assert [name for name in names if (again / name).read_bytes() != (folder / name).read_bytes()] == []
 
 
 def test_the_page_is_well_formed_and_stands_alone(folder: Path, page: Page) -> None:

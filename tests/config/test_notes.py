@@ -119,6 +119,7 @@ def test_a_remark_is_made_once_with_its_cells() -> None:
     assert remark.endswith("(in 4 of 10 cells: placement pre, post; bn_momentum 1.0)")
 
 
+@pytest.mark.slow
 def test_nothing_learns_where_that_is_said(tmp_path: Path) -> None:
     """Gradients of kernels at the start and after three steps: 0 where γ = 0 stands twice in a row, not where once."""
     table = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bn_ablate.results import Results
+from bn_ablate.results import Results, open_results
 from tests.sinks.server import Service
 from tests.synthetic import write_results
 
@@ -65,14 +66,20 @@ def forget_wandb() -> None:
         sys.modules["wandb"].teardown()
 
 
-@pytest.fixture
-def results(tmp_path: Path) -> Results:
-    """Results of eight lanes, one of them diverged."""
+@pytest.fixture(scope="package")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of the results of eight lanes, one of them diverged."""
 
     def diverges(levels: dict[str, Any], seed: int) -> bool:
         return levels == {"placement": "none", "dropout_rate": 0.5} and seed == 1
 
-    return write_results(tmp_path / "results" / "small", STUDY, diverged=diverges)
+    return write_results(tmp_path_factory.mktemp("made") / "small", STUDY, diverged=diverges).path
+
+
+@pytest.fixture
+def results(small: Path, tmp_path: Path) -> Results:
+    """A copy of the results of eight lanes, to be changed."""
+    return open_results(shutil.copytree(small, tmp_path / "results" / "small"))
 
 
 @pytest.fixture
