@@ -19,7 +19,6 @@ from bn_ablate.analysis.figures import image
 from bn_ablate.analysis.figures.claims import claim_figure
 from bn_ablate.analysis.judge.groups import groups
 from bn_ablate.analysis.judge.shown import texts
-from bn_ablate.analysis.judge.words import CLAIMS
 from bn_ablate.cli.console import clock
 from bn_ablate.results import Results, open_results
 
@@ -60,7 +59,7 @@ def between(text: str, name: str, block: str) -> str:
 def board(said: dict[str, Any], studies: list[Results]) -> str:
     """A row per claim: its verdict over its primary hypotheses, adjusted together with those of all other claims."""
     rows = [
-        f"| [{c['claim']}](#{c['claim'].lower()}) | BN {CLAIMS[c['claim']]} | **{c['verdict']}** | {_counts(c)} |"
+        f"| [{c['claim']}](#{c['claim'].lower()}) | BN {c['says']} | **{c['verdict']}** | {_counts(c)} |"
         for c in said["claims"]
     ]
     head = ["| claim | | verdict | primary hypotheses |", "|---|---|---|---|"]

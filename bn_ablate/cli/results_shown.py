@@ -109,8 +109,6 @@ def show_caveats(console: Console, caveats: list[str]) -> None:
 
 def show_claims(console: Console, said: dict[str, Any], file: Path) -> None:
     """Print a line per claim, over all studies: its verdict, and how many of its hypotheses have which."""
-    from bn_ablate.analysis.judge.words import CLAIMS
-
     table = Table(
         title=f"Claims: Batch Normalization … ({said['family']} hypotheses, one family)", title_justify="left"
     )
@@ -119,7 +117,7 @@ def show_claims(console: Console, said: dict[str, Any], file: Path) -> None:
     for claim in said["claims"]:
         counts = ", ".join(f"{times} {verdict}" for verdict, times in claim["counts"].items())
         style = VERDICT_STYLES.get(claim["verdict"], "yellow")
-        table.add_row(claim["claim"], CLAIMS[claim["claim"]], f"[{style}]{claim['verdict']}[/]", counts)
+        table.add_row(claim["claim"], escape(claim["says"]), f"[{style}]{claim['verdict']}[/]", counts)
     console.print(table)
     show_caveats(console, said["caveats"])
     console.print(f"verdicts {escape(str(file))}", highlight=False)

@@ -70,7 +70,7 @@ class Hypothesis(_Frozen):
     """What every hypothesis says, of whatever kind; `check_*` yield what only its kind can find wrong with it."""
 
     id: Annotated[str, StringConstraints(pattern=f"^{NAME}$")]
-    claim: Literal["", "C1", "C2", "C3", "C4", "C5", "C6", "C7", "C8"] = ""
+    claim: Text = ""
     primary: Annotated[bool, Field(description="the claim stands and falls with it; see docs/statistics.md")] = False
     statement: Annotated[Text, StringConstraints(min_length=1, max_length=500)]
     each: Annotated[

@@ -14,6 +14,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from bn_ablate.config.claims import check_claims
 from bn_ablate.config.errors import ConfigError, Problem, nearest, one_of, show
 from bn_ablate.config.extensions import Extension, load_extension, provided, registered
 from bn_ablate.config.factors import FACTORS, SECTIONS
@@ -118,6 +119,7 @@ def build_study(
     study, problems = _check_axes(study, context)
     study = study.model_copy(update={"extensions": (*study.extensions, *registered(study))})
     problems += _check_exclusions(study)
+    problems += check_claims(study)
     study, of_hypotheses = expand_hypotheses(study)
     problems += of_hypotheses
     if problems:

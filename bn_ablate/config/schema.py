@@ -40,6 +40,7 @@ from bn_ablate.config.acting import (
     same_trainables,
     same_warmups,
 )
+from bn_ablate.config.claims import CLAIMS, Claim
 from bn_ablate.config.extensions import Extension
 from bn_ablate.config.factor import Factor
 from bn_ablate.config.kinds import AnyHypothesis
@@ -247,7 +248,7 @@ class Study(Section):
     name: Name
     title: Annotated[Text, StringConstraints(max_length=200)] = ""
     description: Annotated[Text, StringConstraints(max_length=20000)] = ""
-    claim: Literal["", "C1", "C2", "C3", "C4", "C5", "C6", "C7", "C8"] = ""
+    claim: Text = ""
     seeds: Seeds = Field(10, description="how many seeds (0, 1, …) or the list of them")
     extensions: tuple[Extension, ...] = Field((), description="Python files that add to the names below")
     data: Data = Data()
@@ -259,6 +260,9 @@ class Study(Section):
     axes: dict[str, tuple[Any, ...]] = Field(default_factory=dict, description="factor -> its levels")
     exclude: tuple[dict[str, Any], ...] = Field((), description="combinations of levels to leave out")
     hypotheses: tuple[AnyHypothesis, ...] = ()
+    claims: dict[str, Claim] = Field(
+        default_factory=dict, description="name -> a claim of the study's own", exclude_if=lambda own: not own
+    )
 
     @field_validator("seeds", mode="after")
     @classmethod
@@ -266,6 +270,11 @@ class Study(Section):
         if isinstance(seeds, tuple) and len(set(seeds)) != len(seeds):
             raise ValueError("a seed is listed twice")
         return seeds
+
+    @property
+    def known_claims(self) -> dict[str, Claim]:
+        """The claims that come with the package, and the study's own."""
+        return CLAIMS | self.claims
 
     @property
     def seed_list(self) -> tuple[int, ...]:

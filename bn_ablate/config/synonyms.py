@@ -33,7 +33,7 @@ KEYS = _table(
         "seeds": "seed n_seeds num_seeds random_state random_seed rng rng_seed repeats n_repeats replicates trials",
         "axes": "grid sweep factors parameters search_space",
         "exclude": "exclusions excluded skip filter",
-        "hypotheses": "hypothesis hypothese tests claims",
+        "hypotheses": "hypothesis hypothese tests",
         "data.name": "dataset data_set dataset_name",
         "data.n_train": "train_size num_train train_samples train_examples n_examples",
         "data.n_validation": "n_val num_val val_size validation_size n_valid",

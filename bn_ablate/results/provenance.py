@@ -39,9 +39,9 @@ SOURCES = ("config", "plan", "data", "nn", "measure", "engine", "results/recordi
 """The folders of the modules that make the numbers of a shard out of settings and data."""
 
 NO_NUMBERS = (
-    *("config/errors", "config/extensions", "config/gathered", "config/given", "config/hints", "config/hypotheses"),
-    *("config/hypothesis_checks", "config/kinds", "config/load", "config/notes", "config/only", "config/precision"),
-    *("config/registry", "config/sides", "config/synonyms", "config/text", "config/version"),
+    *("config/claims", "config/errors", "config/extensions", "config/gathered", "config/given", "config/hints"),
+    *("config/hypotheses", "config/hypothesis_checks", "config/kinds", "config/load", "config/notes", "config/only"),
+    *("config/precision", "config/registry", "config/sides", "config/synonyms", "config/text", "config/version"),
     *("engine/known_devices", "engine/selfcheck", "plan/memory", "plan/progress", "plan/refusals"),
 )
 """Modules and folders in them that only read a study, estimate its memory, or say what is wrong with either."""

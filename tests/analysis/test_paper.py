@@ -8,14 +8,13 @@ import shutil
 import subprocess
 from hashlib import sha256
 from importlib.metadata import metadata
-from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
 from bn_ablate.analysis import write_paper
-from bn_ablate.analysis.judge.words import CLAIMS
-from bn_ablate.analysis.pages.paper import CITES, SOFTWARE
+from bn_ablate.analysis.pages.paper import SOFTWARE
+from bn_ablate.config.claims import CLAIMS, literature
 from bn_ablate.results import open_results
 from bn_ablate.results.provenance import PACKAGES
 from tests.analysis.test_board import study
@@ -80,12 +79,11 @@ def test_what_claims_cite_is_in_the_references(made: tuple[list[Path], Path]) ->
 
 
 def test_every_claim_cites_what_is_there() -> None:
-    template = files("bn_ablate.analysis.pages.paper").joinpath("results.bib").read_text(encoding="utf-8")
-    keys = re.findall(r"(?m)^@\w+\{([^,]+),", template)
+    keys = re.findall(r"(?m)^@\w+\{([^,]+),", literature())
     assert len(keys) == len(set(keys))
-    assert CITES.keys() == CLAIMS.keys()
-    assert {key for cited in CITES.values() for key in cited.split(",")} <= set(keys)
-    for entry in re.split(r"(?m)^(?=@)", template)[1:]:
+    assert all(claim.cites for claim in CLAIMS.values())
+    assert {key for claim in CLAIMS.values() for key in claim.cites} <= set(keys)
+    for entry in re.split(r"(?m)^(?=@)", literature())[1:]:
         for field in ("author", "title", "year"):
             assert re.search(rf"(?m)^  {field} = \{{.+\}},?$", entry), entry
 

@@ -22,6 +22,7 @@ from typing import Any
 
 from bn_ablate.analysis.judge.stats import ALPHA, holm
 from bn_ablate.analysis.judge.verdicts import decide
+from bn_ablate.config.claims import CLAIMS, Claim
 from bn_ablate.config.given import place
 from bn_ablate.results import ResultsError, open_results, refuse_inside
 from bn_ablate.results.files import write_text
@@ -33,22 +34,27 @@ def combine_claims(folders: Iterable[Path]) -> dict[str, Any]:
     """The claims and their primary hypotheses over the results in `folders`, adjusted as one family.
 
     Returns `alpha`; `caveats`, sentences on what is to be known before the verdicts are relied on; `family`, how many
-    hypotheses it has; `claims`, a record each: verdict, counts of verdicts, reason, and the hypotheses by study and id;
-    `hypotheses`, the records of `claims.json` with the study's name, and with `p_adjusted`, `verdict`, `reason` of this
-    family (those of the study alone are under `in_study`).
+    hypotheses it has; `claims`, a record each: its words, what it cites, verdict, counts of verdicts, reason, and the
+    hypotheses by study and id; `hypotheses`, the records of `claims.json` with the study's name, and with `p_adjusted`,
+    `verdict`, `reason` of this family (those of the study alone are under `in_study`).
 
     Raises:
-        ResultsError: a folder holds no results or no verdicts, or two hold the same study.
+        ResultsError: a folder holds no results or no verdicts, two hold the same study, or two have claims of one name
+            that are not the same.
     """
     records: list[dict[str, Any]] = []
     studies: set[str] = set()
     caveats: list[str] = []
+    known = dict(CLAIMS)
     for folder in map(Path, folders):
         results = open_results(folder)
         if results.name in studies:
             raise ResultsError(f"{folder}: holds the study {results.name!r}, as another of these folders does")
         if not (folder / "claims.json").is_file():
             raise ResultsError(f"{folder}: has no claims.json; `bn-ablate report` writes it")
+        for name, claim in results.study.claims.items():
+            if known.setdefault(name, claim) != claim:
+                raise ResultsError(f"{folder}: says another thing of its claim {name!r} than another of these folders")
         studies.add(results.name)
         caveats += [f"{results.name}: {caveat}" for caveat in results.caveats]
         records += [{"study": results.name} | record for record in results.claims if record["claim"]]
@@ -60,7 +66,9 @@ def combine_claims(folders: Iterable[Path]) -> dict[str, Any]:
         "alpha": ALPHA,
         "caveats": caveats,
         "family": len(judged),
-        "claims": [_claim(name, [record for record in judged if record["claim"] == name]) for name in names],
+        "claims": [
+            _claim(name, known[name], [record for record in judged if record["claim"] == name]) for name in names
+        ],
         "hypotheses": judged,
     }
 
@@ -89,7 +97,7 @@ def _judged(record: dict[str, Any], p_adjusted: float) -> dict[str, Any]:
     return record | shown | decide(record, p_adjusted)._asdict() | {"in_study": in_study}
 
 
-def _claim(name: str, records: list[dict[str, Any]]) -> dict[str, Any]:
+def _claim(name: str, claim: Claim, records: list[dict[str, Any]]) -> dict[str, Any]:
     counts = Counter(record["verdict"] for record in records)
     holds, fails = sum(counts[verdict] for verdict in _FOR), counts["contradicted"]
     if holds == len(records):
@@ -101,6 +109,7 @@ def _claim(name: str, records: list[dict[str, Any]]) -> dict[str, Any]:
     said = ", ".join(f"{times} {verdict}" for verdict, times in counts.most_common())
     return {
         "claim": name,
+        **claim.model_dump(mode="json", include={"says", "supported_if", "contradicted_if", "cites"}),
         "verdict": verdict,
         "reason": f"Of {len(records)} primary {'hypothesis' if len(records) == 1 else 'hypotheses'}: {said}.",
         "counts": dict(counts),

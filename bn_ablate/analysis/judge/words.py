@@ -18,18 +18,6 @@ if TYPE_CHECKING:
 MOST_NAMED = 8
 """A sentence names no more hypotheses than that."""
 
-CLAIMS = {
-    "C1": "keeps activations in their steep region",
-    "C2": "has useful degrees of freedom in γ and β",
-    "C3": "reduces vanishing gradients",
-    "C4": "regularizes slightly",
-    "C5": "switches ReLU units off",
-    "C6": "calls for less dropout",
-    "C7": "works after the activation too",
-    "C8": "is needed in every layer",
-}
-"""What each claim says Batch Normalization is or does."""
-
 
 def estimand(hypothesis: Hypothesis, cells: tuple[Cell, ...]) -> str:
     """What is estimated."""

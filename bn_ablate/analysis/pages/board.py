@@ -13,7 +13,6 @@ from bn_ablate.analysis.figures.style import LOOKS
 from bn_ablate.analysis.judge.groups import Group, groups
 from bn_ablate.analysis.judge.shown import interval_text, scale_of, texts
 from bn_ablate.analysis.judge.verdicts import floor_notes
-from bn_ablate.analysis.judge.words import CLAIMS
 from bn_ablate.analysis.pages.report import VERDICTS, inline, render, shown_verdict
 from bn_ablate.config.given import place
 from bn_ablate.results import Results, open_results, refuse_inside
@@ -34,7 +33,7 @@ def write_board(folders: Iterable[Path], said: dict[str, Any], file: Path) -> No
     file = place(file)
     refuse_inside(file)
     studies = [_study(open_results(folder), said, file.parent) for folder in folders]
-    claims = [claim | {"says": CLAIMS[claim["claim"]], "icon": ICONS[claim["verdict"]]} for claim in said["claims"]]
+    claims = [claim | {"icon": ICONS[claim["verdict"]]} for claim in said["claims"]]
     for claim in claims:
         records = [record for record in said["hypotheses"] if record["claim"] == claim["claim"]]
         claim["groups"] = [_group(group) for group in groups(records)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 from matplotlib.axes import Axes
 
-from bn_ablate.analysis.figures.claims.drawing import INTERVALS, dots, means, plain
+from bn_ablate.analysis.figures.claims.drawing import INTERVALS, dots, means, of_axes, plain
 from bn_ablate.analysis.figures.style import Chart, label_ends, small_multiples, styled
 from bn_ablate.analysis.judge.selection import hold, level_label, levels_of, tuned
 from bn_ablate.results import Results
@@ -14,6 +14,7 @@ BOUNDED = ("sigmoid", "tanh", "hard_tanh", "softsign")
 INPUTS = {"channel": "standardized inputs", "none": "raw inputs"}
 
 
+@of_axes("placement", "activation")
 @styled
 def saturation(results: Results) -> Chart | None:
     """Saturated share from the start to the end of training, by bounded activation and scaling of the input."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from matplotlib.lines import Line2D
 
-from bn_ablate.analysis.figures.claims.drawing import INTERVALS, flat_dots, means, plain
+from bn_ablate.analysis.figures.claims.drawing import INTERVALS, flat_dots, means, of_axes, plain
 from bn_ablate.analysis.figures.style import INK, PAPER, Chart, small_multiples, styled
 from bn_ablate.analysis.judge.selection import PLACEMENT_LABELS, hold, level_label, levels_of, tuned
 from bn_ablate.results import Results
@@ -13,6 +13,7 @@ MEASURES = {"inactive_train": "Units × samples off (%)", "dead_train": "Units o
 TRAINED = {"all": "β learned", "all_but_bias": "β at 0"}
 
 
+@of_axes("placement", "trainable")
 @styled
 def units_off(results: Results) -> Chart | None:
     """Inactive and dead shares by placement and whether β is learned; weight decay apart."""

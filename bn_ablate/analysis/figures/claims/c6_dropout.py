@@ -6,7 +6,7 @@ import polars as pl
 from matplotlib.axes import Axes
 
 from bn_ablate.analysis.figures.against import scale_axis
-from bn_ablate.analysis.figures.claims.drawing import INTERVALS, curve, means, plain
+from bn_ablate.analysis.figures.claims.drawing import INTERVALS, curve, means, of_axes, plain
 from bn_ablate.analysis.figures.style import (
     LOOKS,
     Chart,
@@ -29,6 +29,7 @@ WIDE = 5
 """Losses that differ by more than this factor are drawn by their logarithm."""
 
 
+@of_axes("placement", "dropout_rate")
 @styled
 def dropout(results: Results) -> Chart | None:
     """Validation loss, test accuracy and training loss in evaluation mode against the dropout rate."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from bn_ablate.analysis.figures.claims.drawing import flat_dots, means, plain
+from bn_ablate.analysis.figures.claims.drawing import flat_dots, means, of_axes, plain
 from bn_ablate.analysis.figures.style import GRID, MUTED, Chart, small_multiples, styled
 from bn_ablate.analysis.judge.selection import hold, level_label, levels_of, tuned
 from bn_ablate.config.kinds.equivalence import Equivalence
@@ -15,6 +15,7 @@ PAIRS = (("post", "none", "post"), ("pre", "none", "pre"), ("pre", "post", None)
 TITLES = ("BN after − no BN", "BN before − no BN", "BN before − BN after")
 
 
+@of_axes("placement", "activation")
 @styled
 def placement(results: Results) -> Chart | None:
     """Differences of test accuracy between placements, paired by seed: a row per activation and architecture."""

@@ -6,7 +6,7 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
-from bn_ablate.analysis.figures.claims.drawing import flat_dots, means, plain
+from bn_ablate.analysis.figures.claims.drawing import flat_dots, means, of_axes, plain
 from bn_ablate.analysis.figures.style import GRID, MUTED, Chart, label_ends, small_multiples, styled
 from bn_ablate.analysis.judge.metrics import MINUS
 from bn_ablate.analysis.judge.selection import hold, level_label, levels_of, tuned
@@ -17,6 +17,7 @@ FAR = 10
 """Where more percentage points than that are lost, the axis is linear up to 2 and logarithmic beyond."""
 
 
+@of_axes("coverage")
 @styled
 def coverage(results: Results) -> Chart | None:
     """Loss of test accuracy for every coverage, the placements side by side, a panel per activation."""

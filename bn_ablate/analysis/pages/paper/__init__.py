@@ -15,25 +15,13 @@ from bn_ablate.analysis.figures.claims import claim_figure
 from bn_ablate.analysis.figures.forest import forest
 from bn_ablate.analysis.figures.overview import overview
 from bn_ablate.analysis.judge.claims import combine_claims
-from bn_ablate.analysis.judge.words import CLAIMS
 from bn_ablate.analysis.pages.paper.macros import numbers_tex
 from bn_ablate.analysis.pages.paper.methods import methods_md
 from bn_ablate.analysis.pages.tables import caveats_tex, tabular, tex, tex_row, verdicts_tex
+from bn_ablate.config.claims import literature
 from bn_ablate.config.given import place
 from bn_ablate.results import Results, open_results, refuse_inside
 from bn_ablate.results.files import sha256_of, write_bytes, write_text
-
-CITES = {
-    "C1": "ioffe2015batch,santurkar2018how",
-    "C2": "ioffe2015batch,frankle2021training",
-    "C3": "ioffe2015batch,yang2019mean",
-    "C4": "bjorck2018understanding,luo2019towards,hoffer2017train,srivastava2014dropout",
-    "C5": "ioffe2015batch,frankle2021training,mehta2019implicit,lu2020dying",
-    "C6": "li2019understanding,chen2019rethinking,garbin2020dropout",
-    "C7": "ioffe2015batch,mishkin2016systematic,chen2019rethinking",
-    "C8": "ioffe2015batch",
-}
-"""The literature of each claim, as keys of `results.bib`."""
 
 
 class Software(NamedTuple):
@@ -65,7 +53,7 @@ def write_paper(folders: Iterable[Path], output: Path) -> list[Path]:
     - `figures/<study>-claim.pdf` and `-hypotheses.pdf`, `-overview.pdf` and `-aggregates.pdf` where there are such,
       fonts embedded; `studies.tex` puts them and tables in place;
     - `numbers.tex`: a name for every estimate, interval, p value and count, as `\bnval{study/hypothesis/estimate}`;
-    - `results.bib`: software, data sets, and what each claim cites; `METHODS.md`: the protocol as paragraphs;
+    - `results.bib`: software, data sets, and literature; `METHODS.md`: the protocol as paragraphs;
     - `main.tex`: a sample that uses them all, written where there is none yet;
     - `PROVENANCE.json`: of every study the code's git commit, the lock its packages come from (null where they do not
       come from one), data, device, seeds, status, caveats and the hashes of its results; and a SHA-256 of every file of
@@ -119,8 +107,8 @@ def _claims_tex(said: dict[str, Any]) -> str:
     rows = []
     for claim in said["claims"]:
         counts = ", ".join(f"{times} {verdict}" for verdict, times in claim["counts"].items())
-        says = rf"{tex(CLAIMS[claim['claim']])}~\cite{{{CITES[claim['claim']]}}}"
-        rows.append(tex_row(claim["claim"], says, tex(claim["verdict"]), tex(counts)))
+        says = tex(claim["says"]) + rf"~\cite{{{','.join(claim['cites'])}}}" * bool(claim["cites"])
+        rows.append(tex_row(tex(claim["claim"]), says, tex(claim["verdict"]), tex(counts)))
     head = tex_row("Claim", "Batch Normalization \\ldots", "Verdict", "Primary hypotheses")
     note = caveats_tex(said["caveats"], columns=4)
     return tabular(r"@{}lp{0.35\linewidth}lp{0.37\linewidth}@{}", head, rows, note)
@@ -143,9 +131,10 @@ def _study_tex(results: Results, output: Path, drawn: dict[Path, bytes]) -> str:
 def _references(studies: list[Results]) -> str:
     """`results.bib`: literature, the data sets that the studies used, and their packages, each at its version."""
     used = {re.sub(r"^cifar\d+$", "cifar", results.study.data.name) for results in studies}
-    entries = re.split(r"(?m)^(?=@)", _template("results.bib"))
+    own = {claim.bibtex.strip(): None for results in studies for claim in results.study.claims.values() if claim.bibtex}
+    entries = re.split(r"(?m)^(?=@)", literature())
     kept = (entry for entry in entries if not (data := re.match(r"@\w+\{data-(\w+),", entry)) or data[1] in used)
-    return "".join(kept) + _software(studies)
+    return "".join([*kept, *(f"{entries}\n" for entries in own)]) + _software(studies)
 
 
 def _software(studies: list[Results]) -> str:
