@@ -1,4 +1,4 @@
-"""What all tests share: two CPU devices, caches of their own, patient properties, and a small disk."""
+"""What all tests share: two CPU devices, caches of their own, patient properties, float32, and a small disk."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
+import jax
 import pytest
 
 from bn_ablate.engine import set_up
@@ -18,10 +19,15 @@ from tests.disk import Disk, kinds_of_disk, mounted
 SHARED = Path(tempfile.gettempdir()) / f"bn_ablate-tests-{os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())}"
 
 # most of the suite is compiling what runs for an instant; `make test-all` says XLA_FLAGS= and compiles as users do
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
+QUICKLY = (
+    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true --xla_cpu_use_fusion_emitters=false"
+)
+os.environ.setdefault("XLA_FLAGS", QUICKLY)
 
 # on two CPU devices, if not where this says: `scripts/gpu_check.sh` says "auto"
 set_up(os.environ.get("BN_ABLATE_TEST_DEVICE", "cpu"), host_devices=2, cache=SHARED / "programs")  # type: ignore[arg-type]
+# what a test calls itself is held to float32 on every device, as `engine.program.at_precision` holds programs
+jax.config.update("jax_default_matmul_precision", "highest")
 os.environ["BN_ABLATE_DATA_DIR"] = str(SHARED / "data")
 hypothesis.settings.register_profile("patient", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("patient")

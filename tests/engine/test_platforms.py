@@ -14,6 +14,7 @@ import bn_ablate as bn
 from bn_ablate.data import Dataset
 from bn_ablate.data.dataset import fingerprint
 from bn_ablate.engine import DeviceError, Engine, many_lanes, set_up, shards_of
+from bn_ablate.engine.devices import is_accelerator
 from bn_ablate.engine.examples import Examples
 from bn_ablate.engine.many_lanes import Segment
 from bn_ablate.engine.program import program_of
@@ -33,8 +34,14 @@ def random_images() -> Dataset:
     return Dataset("random", "1.0.0", images, labels, 3, 60, fingerprint(images, labels))
 
 
-@pytest.mark.parametrize(("strategy", "convolution"), [("vmap", "native"), ("map", "matmul")])
-@pytest.mark.parametrize("architecture", NETWORKS)
+@pytest.mark.parametrize(
+    ("architecture", "strategy", "convolution"),
+    [
+        *((architecture, "vmap", "native") for architecture in NETWORKS),
+        ("cnn", "map", "matmul"),
+        *(pytest.param(name, "map", "matmul", marks=pytest.mark.slow) for name in ("mlp", "resnet")),
+    ],
+)
 def test_a_segment_lowers_for_gpus_and_tpus(architecture: str, strategy: Any, convolution: str) -> None:
     """Training and measuring, as `Engine.run` calls it; float32 is float32, which no device's default is."""
     exported = lowered(architecture, strategy, convolution, "float32")
@@ -51,10 +58,10 @@ def test_a_device_that_there_is_not_is_answered_with_those_there_are() -> None:
 @pytest.mark.parametrize(("precision", "said"), [("tensorfloat32", "HIGH"), ("bfloat16", "DEFAULT")])
 def test_products_and_convolutions_run_at_the_precision_of_the_study(precision: str, said: str) -> None:
     """Whatever JAX's default is where the program is traced."""
-    with jax.default_matmul_precision("highest"):
-        assert precisions(lowered("cnn", "vmap", "native", precision)) == {said}
+    assert precisions(lowered("cnn", "vmap", "native", precision, default="highest")) == {said}
 
 
+@pytest.mark.skipif(is_accelerator(jax.devices()[0]), reason="is about the CPU")
 def test_on_a_cpu_tensorfloat32_is_float32_to_the_bit() -> None:
     base = small.BASE.at({"architecture": "cnn", "depth": 2, "width": 4, "dropout_rate": 0.3})
     lanes = [base.at({"placement": placement}) for placement in ("none", "pre")]
@@ -84,8 +91,10 @@ def one_shard(architecture: str, convolution: str, precision: str) -> Shard:
     return shard
 
 
-def lowered(architecture: str, strategy: Any, convolution: str, precision: str) -> jax.export.Exported:
-    """Its program, for `PLATFORMS`."""
+def lowered(
+    architecture: str, strategy: Any, convolution: str, precision: str, default: str = "default"
+) -> jax.export.Exported:
+    """Its program, for `PLATFORMS`, traced where JAX's `default` precision of products is this."""
     shard = one_shard(architecture, convolution, precision)
     engine = Engine(random_images(), strategy, jax.local_devices()[:1])
     program, layout = engine.program(shard), engine._layout(engine.way, 1, shard.room)
@@ -97,4 +106,5 @@ def lowered(architecture: str, strategy: Any, convolution: str, precision: str) 
     segment = Segment(np.zeros((1, 2, program.batch_size), np.int32), *scalars)  # type: ignore[arg-type]
     train = jax.jit(many_lanes.on_mesh(program, strategy, layout))
     examples = Examples(*engine._examples)
-    return jax.export.export(train, platforms=PLATFORMS)(examples, seeds, factors, states, segment)
+    with jax.default_matmul_precision(default):
+        return jax.export.export(train, platforms=PLATFORMS)(examples, seeds, factors, states, segment)

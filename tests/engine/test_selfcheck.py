@@ -19,6 +19,7 @@ from bn_ablate.cli import main as cli
 from bn_ablate.config import build_study
 from bn_ablate.data import load
 from bn_ablate.engine import DeviceError, Engine, ensure_checked, known_devices, selfcheck
+from bn_ablate.engine.devices import is_accelerator
 from bn_ablate.engine.known_devices import FaultyDeviceError, refusal
 from bn_ablate.engine.selfcheck import CELLS, DeviceCheck, check_devices
 from bn_ablate.engine.train import TrainState
@@ -54,6 +55,7 @@ def faulty(monkeypatch: pytest.MonkeyPatch, trained: tuple[Any, dict[str, TrainS
     return plant
 
 
+@pytest.mark.skipif(is_accelerator(jax.devices()[0]), reason="is about the CPU")
 def test_all_lanes_at_once_pass_on_cpu_with_room(trained: tuple[DeviceCheck, Any]) -> None:
     check, states = trained
     assert check.passed
@@ -113,10 +115,10 @@ def accelerator(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimpleNamesp
 
     def check(strategy: Any, devices: list[jax.Device], at_once: int) -> DeviceCheck:
         made.checks += 1
-        kind, versions = devices[0].device_kind, selfcheck.versions_of(devices[0])
+        platform, kind, versions = devices[0].platform, devices[0].device_kind, selfcheck.versions_of(devices[0])
         numbers = {"products": 1e-7, "tolerance": 1e-3, "parameters": made.parameters, "statistics": 0.0, "loss": 0.0}
         return DeviceCheck(
-            "cpu", kind, len(devices), versions, strategy, at_once, 24, worst="one", seconds=0.1, **numbers
+            platform, kind, len(devices), versions, strategy, at_once, 24, worst="one", seconds=0.1, **numbers
         )
 
     monkeypatch.setattr(known_devices, "check_devices", check)
@@ -130,7 +132,8 @@ def test_a_device_is_checked_once_for_its_kind_number_and_strategy(accelerator: 
     assert accelerator.checks == 1
     ensure_checked(Engine(dataset, "map"))
     ensure_checked(Engine(dataset, "map", at_once=2))
-    ensure_checked(Engine(dataset, "vmap", jax.devices()[:1]))
+    assert accelerator.checks == 3
+    ensure_checked(Engine(dataset, "vmap", jax.local_devices()[:1] * 3))
     assert accelerator.checks == 4
 
 
@@ -181,7 +184,7 @@ def test_a_device_that_fails_is_refused_each_time(accelerator: SimpleNamespace, 
 
 def test_the_cpu_alone_is_not_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(known_devices, "check_devices")
-    assert ensure_checked(Engine(load("digits"), "vmap")) is None
+    assert ensure_checked(Engine(load("digits"), "vmap", jax.local_devices(backend="cpu"))) is None
 
 
 def test_without_a_cpu_the_remedy_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import flax.linen as nn
 import jax
@@ -110,9 +111,7 @@ def test_gelu_is_off_where_it_is_off_and_nowhere_else() -> None:
     assert value == pytest.approx(-1.0445e-07, rel=1e-4)
     z = np.random.default_rng(0).normal(-4.2, 0.8, (500, 40)).astype(np.float32)
     exact = z * special.ndtr(z.astype(np.float64))
-    measured = measure_layer(
-        jnp.asarray(z), activate(("gelu",), 0, jnp.asarray(z)), slope(("gelu",), 0, jnp.asarray(z))
-    )
+    measured = jax.jit(lambda z: measure_layer(z, activate(("gelu",), 0, z), slope(("gelu",), 0, z)))(z)
     assert float(measured.zero_share) == pytest.approx(np.mean(np.abs(exact) < 1e-12), abs=1e-6)
     assert np.mean(np.float32(1) + special.erf(z / np.float32(2) ** 0.5) == 0) > 0.03
 
@@ -124,16 +123,21 @@ def test_every_name_of_the_configuration_is_there_and_no_other() -> None:
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_values_and_gradients_agree_with_flax(name: str) -> None:
     names = ("identity", name)
-    np.testing.assert_allclose(activate(names, 1, Z), INDEPENDENT[name](Z), rtol=1e-5, atol=1e-6)
-    got = jax.vmap(jax.grad(lambda z: activate(names, jnp.int32(1), z)))(Z)
-    want = jax.vmap(jax.grad(INDEPENDENT[name]))(Z)
-    np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-6)
+
+    @jax.jit
+    def both(z: jax.Array) -> list[tuple[jax.Array, jax.Array]]:
+        functions = (lambda z: activate(names, jnp.int32(1), z), INDEPENDENT[name])
+        return [(f(z), jax.vmap(jax.grad(f))(z)) for f in functions]
+
+    (got, got_slope), (want, slope) = both(Z)
+    np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(got_slope, slope, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_the_greatest_slope_is_reached_and_not_passed(name: str) -> None:
     z = jnp.linspace(-20, 20, 400_001)
-    relative = slope((name,), 0, z)
+    relative = np.asarray(jax.jit(lambda z: slope((name,), 0, z))(z))
     assert float(relative.max()) == pytest.approx(1.0, abs=2e-4)
     assert float(relative.min()) >= 0.0
 
@@ -141,15 +145,17 @@ def test_the_greatest_slope_is_reached_and_not_passed(name: str) -> None:
 def test_a_traced_index_chooses_as_a_static_one_does() -> None:
     names = tuple(ACTIVATIONS)
     chosen = jax.jit(lambda index: activate(names, index, Z))
-    batched = jax.vmap(lambda index: activate(names, index, Z))(jnp.arange(len(names)))
+    batched = jax.jit(jax.vmap(lambda index: activate(names, index, Z)))(jnp.arange(len(names)))
+    static = jax.jit(lambda: [activate(names, i, Z) for i in range(len(names))])()
     for i, name in enumerate(names):
-        np.testing.assert_allclose(chosen(i), activate(names, i, Z), rtol=1e-6, atol=1e-6, err_msg=name)
-        np.testing.assert_allclose(batched[i], activate(names, i, Z), rtol=1e-6, atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(chosen(i), static[i], rtol=1e-6, atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(batched[i], static[i], rtol=1e-6, atol=1e-6, err_msg=name)
 
 
 def test_a_function_that_is_not_chosen_cannot_spoil_the_gradient() -> None:
     """exp(1000) in an unselected branch must not turn the gradient of the selected one into NaN."""
     names = tuple(ACTIVATIONS)
-    for i, name in enumerate(names):
-        gradient = jax.vmap(jax.grad(lambda z, i=i: activate(names, jnp.int32(i), z)))(jnp.array([-1000.0, 1000.0]))
-        assert bool(jnp.all(jnp.isfinite(gradient))), name
+    gradient = jax.vmap(jax.grad(lambda z, i: activate(names, i, z)), (0, None))
+    every = jax.jit(jax.vmap(partial(gradient, jnp.array([-1000.0, 1000.0]))))(jnp.arange(len(names)))
+    for name, gradients in zip(names, every, strict=True):
+        assert np.isfinite(gradients).all(), name
