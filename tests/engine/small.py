@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+import optax
 
 import bn_ablate as bn
 from bn_ablate.config import LaneSettings
 from bn_ablate.config.factors import FACTORS
 from bn_ablate.engine.many_lanes import Strategy, each
+from bn_ablate.engine.optimizers import make_tx
 from bn_ablate.engine.program import Program, program_of
 from bn_ablate.engine.train import Batch, TrainState, init_state, train_step
 from bn_ablate.nn import Factors, stack_factors
@@ -54,7 +56,7 @@ def batches(program: Program, n: int) -> list[Batch]:
         draw = np.random.default_rng(step)
         x, y = draw.normal(size=(BATCH, *IMAGE)).astype(np.float32), draw.integers(CLASSES, size=BATCH)
         bits = tuple(draw.integers(0, 65536, shape).astype(np.uint16) for shape in program.noise_shapes)
-        made.append(jax.tree.map(jnp.asarray, Batch(x, y, bits if program.drops else None)))  # type: ignore[arg-type]
+        made.append(Batch(x, y.astype(np.int32), bits if program.drops else None))  # type: ignore[arg-type]
     return made
 
 
@@ -66,20 +68,45 @@ def silence(program: Program) -> tuple[np.ndarray, ...]:
 def train(
     program: Program, factors: Factors, steps: int = 3, strategy: Strategy = "vmap"
 ) -> tuple[TrainState, TrainState]:
-    """The states of all lanes before and after some steps."""
-    start = jax.jit(jax.vmap(lambda lane: init_state(program, 0, lane)))(factors)
+    """The states of all lanes before and after some steps, in NumPy."""
+    given = stacked(batches(program, steps))
+    return jax.tree.map(np.asarray, jax.jit(partial(trained, program, strategy))(factors, given))  # type: ignore[no-any-return]
+
+
+def trained(program: Program, strategy: Strategy, factors: Factors, given: Batch) -> tuple[TrainState, TrainState]:
+    """The same for batches with a leading axis of steps, to be traced as a part of a program."""
+    start = jax.vmap(lambda lane: init_state(program, 0, lane))(factors)
+
+    def step(states: TrainState, batch: Batch) -> tuple[TrainState, None]:
+        return each(strategy, lambda lane, state: train_step(program, lane, state, batch))(factors, states), None
+
+    return start, jax.lax.scan(step, start, given)[0]
+
+
+def stacked(some: list[Batch]) -> Batch:
+    """Batches with a leading axis of steps."""
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *some)  # type: ignore[no-any-return]
+
+
+def optimized(settings: LaneSettings, steps: int = 3) -> np.ndarray:
+    """A kernel and a bias as these settings' optimizer moves them along the same gradients, without a network."""
+    program = program_of([settings], IMAGE, CLASSES)
+    factors = jax.tree.map(lambda leaf: np.asarray(leaf)[0], stack_factors([settings], program.structure))
+    draw = np.random.default_rng(0)
+    gradients = {name: draw.normal(size=(steps, 3)).astype(np.float32) for name in ("kernel", "bias")}
 
     @jax.jit
-    def step(states: TrainState, batch: Batch) -> TrainState:
-        stepped: TrainState = each(strategy, lambda lane, state: train_step(program, lane, state, batch))(
-            factors, states
-        )
-        return stepped
+    def end(lane: Factors) -> Any:
+        tx, start = make_tx(program, lane), {name: np.ones(3, np.float32) for name in gradients}
 
-    states = start
-    for batch in batches(program, steps):
-        states = step(states, batch)
-    return start, states
+        def step(carry: Any, gradient: Any) -> tuple[Any, None]:
+            updates, state = tx.update(gradient, carry[1], carry[0])
+            return (optax.apply_updates(carry[0], updates), state), None
+
+        given = {name: some[: program.steps] for name, some in gradients.items()}
+        return jax.lax.scan(step, (start, tx.init(start)), given)[0][0]
+
+    return np.concatenate([*end(factors).values()])
 
 
 def lane(tree: Any, i: int) -> dict[str, np.ndarray]:

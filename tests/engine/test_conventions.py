@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,8 @@ def test_decay_is_on_kernels_only(name: str) -> None:
 def rates(**train: Any) -> list[float]:
     """Our learning rate at each step."""
     program = program_of([LaneSettings(train=Train(**{"steps": STEPS} | train))], (4, 4, 1), 3)
-    return [PEAK * float(rate_shape(program, jnp.int32(t))) for t in range(STEPS)]
+    shape = jax.jit(jax.vmap(partial(rate_shape, program)))
+    return [PEAK * float(share) for share in shape(jnp.arange(STEPS))]
 
 
 @pytest.mark.parametrize("case", TORCH["schedules"], ids=lambda case: "-".join(map(str, case["train"].values())))
@@ -148,26 +150,31 @@ def test_schedules_follow_the_formulas_of_the_page_and_optax() -> None:
 @pytest.mark.parametrize("name", names.ACTIVATIONS)
 def test_activations_and_their_slopes_are_pytorchs_also_at_the_kinks(name: str) -> None:
     z = jnp.array(TORCH["points"])
-    y, pull_back = jax.vjp(lambda z: activate((name,), 0, z), z)
+
+    @jax.jit
+    def both(z: jax.Array) -> tuple[jax.Array, jax.Array]:
+        y, pull_back = jax.vjp(lambda z: activate((name,), 0, z), z)
+        return y, pull_back(jnp.ones_like(z))[0]
+
+    y, slope = both(z)
     np.testing.assert_allclose(y, TORCH["activations"][name]["y"], rtol=2e-6, atol=1e-12)
-    np.testing.assert_allclose(
-        pull_back(jnp.ones_like(z))[0], TORCH["activations"][name]["slope"], rtol=2e-5, atol=1e-12
-    )
+    np.testing.assert_allclose(slope, TORCH["activations"][name]["slope"], rtol=2e-5, atol=1e-12)
 
 
 @pytest.mark.parametrize("case", TORCH["convolutions"], ids=lambda case: f"stride={case['stride']}")
 def test_convolutions_and_pooling_are_pytorchs(case: dict[str, Any]) -> None:
     x, kernel = jnp.array(case["x"]), jnp.array(case["kernel"])
     for convolve in (native_conv3x3, matmul_conv3x3):
-        np.testing.assert_allclose(convolve(x, kernel, case["stride"]), case["y"], atol=1e-5)
-    np.testing.assert_allclose(max_pool(x), case["pooled"], atol=1e-6)
+        y = jax.jit(convolve, static_argnums=2)(x, kernel, case["stride"])
+        np.testing.assert_allclose(y, case["y"], atol=1e-5)
+    np.testing.assert_allclose(jax.jit(max_pool)(x), case["pooled"], atol=1e-6)
 
 
 def test_the_loss_is_pytorchs() -> None:
     case = TORCH["loss"]
-    loss, gradient = jax.value_and_grad(lambda logits: jnp.mean(cross_entropy(logits, jnp.array(case["labels"]))))(
-        jnp.array(case["logits"])
-    )
+    labels = np.array(case["labels"])
+    mean = jax.jit(jax.value_and_grad(lambda logits: jnp.mean(cross_entropy(logits, labels))))
+    loss, gradient = mean(jnp.array(case["logits"]))
     assert float(loss) == pytest.approx(case["loss"], rel=1e-6)
     np.testing.assert_allclose(gradient, case["gradient"], atol=1e-7)
 
@@ -237,11 +244,12 @@ def test_networks_are_laid_out_as_the_page_says(architecture: str, depth: int, p
         norm=Norm(placement=placement),
     )
     program = program_of([settings], (4, 4, 1), 3)
-    lane = jax.tree.map(lambda leaf: leaf[0], stack_factors([settings], program.structure))
-    keys = iter(jax.random.split(jax.random.key(0), 200))
-    x = jax.random.normal(next(keys), (6, 4, 4, 1))
-    state = init_state(program, 0, lane)
-    params = jax.tree.map(lambda leaf: leaf + 0.1 * jax.random.normal(next(keys), leaf.shape), state.params)
+    lane = jax.tree.map(lambda leaf: np.asarray(leaf)[0], stack_factors([settings], program.structure))
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(6, 4, 4, 1)).astype(np.float32)
+    state = jax.eval_shape(partial(init_state, program), 0)
+    params = jax.tree.map(lambda leaf: draw.normal(0.2, 0.5, leaf.shape).astype(np.float32), state.params)
+    stats = jax.tree.map(lambda leaf: draw.uniform(0.5, 2.0, leaf.shape).astype(np.float32), state.batch_stats)
     theirs: dict[str, Any] = {"params": {}, "batch_stats": {}}
     linear = {"mlp": ["Dense"] * 2, "cnn": ["Conv"] * 3 + ["Dense"], "resnet": ["Conv"] * 5}[architecture]
     counts = {"Dense": 0, "Conv": 0}
@@ -255,14 +263,21 @@ def test_networks_are_laid_out_as_the_page_says(architecture: str, depth: int, p
         theirs["params"][name] = block["linear"] | ({} if placement == "pre" else {"bias": block["bias"]})
         if placement != "none":
             theirs["params"][f"BatchNorm_{i}"] = block["norm"]
-            theirs["batch_stats"][f"BatchNorm_{i}"] = state.batch_stats[f"block_{i}"]["norm"]
-    ours = {"params": params, "batch_stats": state.batch_stats}
-    for train in (True, False):
-        plain = Plain(settings, train)
-        got, changed = jax.jit(
-            lambda v, train=train: program.network.apply(v, x, lane, train=train, mutable=["batch_stats"])
-        )(ours)
-        want, expected = jax.jit(lambda v, plain=plain: plain.apply(v, x, mutable=["batch_stats"]))(theirs)
+            theirs["batch_stats"][f"BatchNorm_{i}"] = stats[f"block_{i}"]["norm"]
+
+    @jax.jit
+    def both(ours: Any, theirs: Any) -> Any:
+        keep = ["batch_stats"]
+        return [
+            (
+                program.network.apply(ours, x, lane, train=train, mutable=keep),
+                Plain(settings, train).apply(theirs, x, mutable=keep),
+            )
+            for train in (True, False)
+        ]
+
+    found = both({"params": params, "batch_stats": stats}, theirs)
+    for train, ((got, changed), (want, expected)) in zip((True, False), found, strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-4, atol=2e-5)
         if train and placement != "none":
             for i in range(depth):
@@ -274,8 +289,9 @@ def test_networks_are_laid_out_as_the_page_says(architecture: str, depth: int, p
 @pytest.mark.parametrize("name", names.INITIALIZERS)
 def test_initializers_have_the_variances_and_the_ends_of_the_page(name: str) -> None:
     """A Dense kernel and a convolution's; truncated normals end at 2/.87962566 standard deviations."""
+    initialize = jax.jit(INITIALIZERS[name](), static_argnums=(1, 2))
     for shape, fan_in, fan_out in (((100, 400), 100, 400), ((3, 3, 16, 128), 144, 1152)):
-        kernel = np.asarray(INITIALIZERS[name]()(jax.random.key(0), shape, jnp.float32))
+        kernel = np.asarray(initialize(jax.random.key(0), shape, jnp.float32))
         if name == "orthogonal":
             matrix = kernel.reshape(-1, shape[-1])
             identity = matrix @ matrix.T if matrix.shape[0] < matrix.shape[1] else matrix.T @ matrix
@@ -291,7 +307,7 @@ def test_initializers_have_the_variances_and_the_ends_of_the_page(name: str) -> 
 
 def test_what_starts_at_zero_and_what_at_one() -> None:
     settings = LaneSettings(model=Model(depth=2, width=4))
-    state = init_state(program_of([settings], (4, 4, 1), 3), 0)
+    state = jax.jit(partial(init_state, program_of([settings], (4, 4, 1), 3)))(0)
     for path, leaf in jax.tree.leaves_with_path(state.params):
         if path[-1].key != "kernel":
             np.testing.assert_array_equal(leaf, 1.0 if role(path) == "scale" else 0.0)

@@ -58,8 +58,19 @@ ALONE: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"dropout_site": "ic", "dropout_rate": 0.0, "norm_batch_size": 2}, {"input_normed": "all", "drop_sites": ()}),
 ]
 
+ASKED_ELSEWHERE = (3, 5, 6)
+"""Lanes without BN or without one on the input: above and in tests/nn/test_seams.py, among others."""
 
-@pytest.mark.parametrize(("levels", "known"), ALONE, ids=["-".join(map(str, levels.values())) for levels, _ in ALONE])
+
+@pytest.mark.parametrize(
+    ("levels", "known"),
+    [
+        pytest.param(
+            *case, marks=pytest.mark.slow if i in ASKED_ELSEWHERE else [], id="-".join(map(str, case[0].values()))
+        )
+        for i, case in enumerate(ALONE)
+    ],
+)
 def test_a_lane_alone_against_numpy(levels: dict[str, Any], known: dict[str, Any]) -> None:
     """Where there is nothing to choose from, the program is another one: what is known before is not asked again."""
     structure = hold_to_numpy([small.BASE.at({"dropout_rate": 0.3} | levels)]).structure

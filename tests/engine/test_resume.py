@@ -21,7 +21,7 @@ TABLE: dict[str, Any] = {
     "name": "resumed",
     "seeds": 2,
     "data": {"n_train": 60, "n_validation": 60, "n_test": 60},
-    "model": {"depth": 2, "width": 8},
+    "model": {"depth": 1, "width": 8},
     "train": {"steps": 23, "batch_size": 16, "optimizer": "adam"},
     "measure": {"every": 10},
     "axes": {"placement": ["none", "pre"], "dropout_rate": [0.0, 0.4], "learning_rate": [0.01, 1e30]},
