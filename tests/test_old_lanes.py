@@ -63,6 +63,7 @@ def test_old_lanes_are_refused_then_kept_then_trained_anew(tmp_path: Path, monke
     assert (seen[0].lanes, seen[-1].lanes) == (2, 6)
     assert origins(anew) == [(6, False, OTHER)]
     assert anew.lanes.equals(kept.lanes.drop("origin"))  # the code was the same, after all
+    write_report(anew.path)
     assert verify(anew.path) == []
 
     loaded = data.load("digits")

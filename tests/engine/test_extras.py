@@ -24,6 +24,8 @@ from bn_ablate.plan import make_plan
 from bn_ablate.results.recording.columns import AFFINE, EVALUATED, LANDSCAPE, OFF, PERCENTILES, SHIFTED
 from bn_ablate.results.recording.frames import tables_of
 
+pytestmark = pytest.mark.xdist_group("extras")  # they share what a fixture trains
+
 Tree = dict[str, Any]
 DEPTH, WIDTH, CLASSES = 2, 5, 3
 N_TRAIN, N_VALIDATION, N_TEST = 23, 6, 11

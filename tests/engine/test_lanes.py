@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial, partialmethod
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +14,14 @@ import pytest
 
 import bn_ablate as bn
 from bn_ablate.data import load
-from bn_ablate.engine import Engine, Outcome, many_lanes, shards_of
+from bn_ablate.engine import Engine, Outcome, execute, many_lanes, shards_of
 from bn_ablate.engine.shards import Shard
 from bn_ablate.engine.train import init_state, loss_fn
 from bn_ablate.nn import Factors, stack_factors
 from bn_ablate.plan import make_plan
 from tests.engine import small
+
+pytestmark = pytest.mark.xdist_group("lanes")  # they share what a fixture trains
 
 # smooth activations: in a ReLU network an input that rounds to the other side of zero is no rounding error any more
 TABLE: dict[str, Any] = {
@@ -46,15 +46,6 @@ STEP = 1e-2
 def only_shard(table: dict[str, Any]) -> Shard:
     (shard,) = shards_of(make_plan(bn.build_study(table)))
     return shard
-
-
-@contextmanager
-def as_users_compile() -> Iterator[None]:
-    """XLA's older emitters, which are faster to compile with, round a loop of one seed and one of two differently."""
-    options = {"xla_cpu_use_fusion_emitters": True}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jax.stages.Lowered, "compile", partialmethod(jax.stages.Lowered.compile, options))
-        yield
 
 
 def outcome_of(table: dict[str, Any], strategy: Any) -> Outcome:
@@ -171,36 +162,38 @@ def test_one_trace_and_one_program_for_every_traced_factor(monkeypatch: pytest.M
     assert engine.timing.lane_steps == plan.n_lanes * 2
 
 
-def test_a_lane_is_the_same_to_the_bit_however_seeds_and_devices_divide_the_work() -> None:
-    """Five seeds at once, or two, two and one, which is filled up: three shards a cell, and one program for them."""
+def test_a_lane_is_the_same_to_the_bit_however_seeds_and_devices_divide_the_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Five seeds on a device; or on two, in shards of two, two and one, which is filled up, and one program for them.
+
+    As users compile: XLA's older emitters round a loop of one seed and a loop of several differently.
+    """
+    monkeypatch.setattr(execute, "compiler_options", lambda device: {"xla_cpu_use_fusion_emitters": True})
     axes = {"placement": ["none", "pre"], "dropout_rate": [0.4]}
     changes = {"model": {"depth": 1, "width": 8}, "train": TABLE["train"] | {"steps": 4}, "measure": {"every": 2}}
     plan = make_plan(bn.build_study(TABLE | {"axes": axes, "seeds": 5} | changes))
-    pair, single = (Engine(load("digits"), "map", jax.local_devices()[:n]) for n in (2, 1))
     seen = []
-    for engine, most in ((pair, 256), (pair, 2), (single, 256)):
+    for devices, most in ((1, 256), (2, 2)):
+        engine = Engine(load("digits"), "map", jax.local_devices()[:devices])
         shards = shards_of(plan, max_lanes=most)
-        assert (
-            most > 2
-            or [(len(some.cells), len(some.seeds), some.seed_room) for some in shards]
-            == [(1, n, 2) for n in (2, 2, 1)] * 2
-        )
         lanes_seen: dict[str, list[np.ndarray]] = {}
         for shard in shards:
-            with as_users_compile():
-                found = engine.run(shard, keep_states=True)
+            found = engine.run(shard, keep_states=True)
             for i, lane in enumerate(shard.lane_ids):
                 at = divmod(i, len(shard.cells))
                 states = [np.asarray(leaf[at]) for leaf in jax.tree.leaves(found.states)]
                 lanes_seen[lane] = states + [leaf[:, *at] for leaf in jax.tree.leaves(found.observations)]
+        assert engine.timing.programs == 1
         seen.append(lanes_seen)
-    assert (pair.timing.programs, single.timing.programs) == (2, 1)
-    whole, *others = seen
-    for other in others:
-        assert whole.keys() == other.keys() == {lane.id for lane in plan.lanes}
-        for lane in whole:
-            for a, b in zip(whole[lane], other[lane], strict=True):
-                np.testing.assert_array_equal(a, b)
+    assert [(len(shard.cells), len(shard.seeds), shard.seed_room) for shard in shards] == [
+        (1, n, 2) for n in (2, 2, 1)
+    ] * 2
+    whole, divided = seen
+    assert whole.keys() == divided.keys() == {lane.id for lane in plan.lanes}
+    for lane in whole:
+        for a, b in zip(whole[lane], divided[lane], strict=True):
+            np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.slow  # tests/engine/test_edges.py asks the same of a smaller program
