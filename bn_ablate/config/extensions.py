@@ -7,8 +7,9 @@ import sys
 import traceback
 from collections.abc import Iterable
 from contextlib import suppress
+from importlib.abc import SourceLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
@@ -162,15 +163,29 @@ def fault_in(error: BaseException) -> str | None:
     return printable(f"{frames[first].filename}: fails\n{shown}\n{what}", keep="\n")
 
 
+class _Source(SourceLoader):
+    """Gives Python the very bytes that were hashed."""
+
+    def __init__(self, path: Path, content: bytes) -> None:
+        self._path = str(path)
+        self._content = content
+
+    def get_filename(self, fullname: str) -> str:
+        return self._path
+
+    def get_data(self, path: str) -> bytes:
+        return self._content
+
+
 def _run(path: Path, content: bytes, origin: Origin) -> None:
-    module = ModuleType(f"bn_ablate_extension_{path.stem}")
-    module.__file__ = str(path)
+    loader = _Source(path, content)
+    module = module_from_spec(spec_from_loader(f"bn_ablate_extension_{path.stem}", loader))  # type: ignore[arg-type]
     before = sys.modules.get(module.__name__)
     sys.modules[module.__name__] = module  # classes look their module up
     LOADED[path] = origin.sha256
     try:
         with loading(origin):
-            exec(compile(content, str(path), "exec"), module.__dict__)
+            loader.exec_module(module)
     except Exception as error:
         said = fault_in(error) or printable(f"{path}: {type(error).__name__}: {error}", keep="\n")
         del LOADED[path], sys.modules[module.__name__]
