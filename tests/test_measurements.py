@@ -1,67 +1,85 @@
-"""Every column is defined in docs/measurements.md, and every metric of a hypothesis is a column with a label."""
+"""Each metric and measure is declared once: columns, page, names in studies, labels and needs follow from that."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
+import measurements_page
 import pytest
 
-from bn_ablate.analysis.judge.metrics import metric
 from bn_ablate.config import ConfigError, build_study
-from bn_ablate.config.names import MEASURES, METRICS, measure_needed
-from bn_ablate.results.recording.columns import (
-    AFFINE,
-    EVALUATED,
-    LANDSCAPE,
-    LANE_METRICS,
-    OFF,
-    PAIRED_METRICS,
-    SHIFTED,
-    table_schemas,
-)
-
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "measurements.md"
+from bn_ablate.config.metrics import metrics
+from bn_ablate.config.quantity import REQUESTS, TABLES, Quantity, declare, quantity
+from bn_ablate.results.recording.columns import PAIRED, table_schemas
 
 
-def described(table: str) -> list[str]:
-    """The columns in the first cells of the tables under the heading of `table`, in the page's order."""
-    (section,) = re.findall(rf"^## .*`{table}\.parquet`$(.*?)(?=^## |\Z)", PAGE.read_text(), re.MULTILINE | re.DOTALL)
-    cells = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
-    return [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
+def test_the_page_is_up_to_date() -> None:
+    """If not: .venv/bin/python scripts/measurements_page.py."""
+    text = measurements_page.PAGE.read_text(encoding="utf-8")
+    assert text == measurements_page.page(text)
 
 
-@pytest.mark.parametrize("table", ["lanes", "history", "layers", "histograms"])
+@pytest.mark.parametrize("table", TABLES)
 def test_the_page_defines_the_columns_that_there_are_and_no_others(table: str) -> None:
-    columns = [*table_schemas()[table], *(PAIRED_METRICS if table == "lanes" else ())]
-    names = described(table)
-    assert sorted(names) == sorted(columns)
-    assert len(set(names)) == len(names)
+    text = measurements_page.PAGE.read_text(encoding="utf-8")
+    (section,) = re.findall(rf"^## `{table}\.parquet`$(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    cells = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
+    names = [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
+    assert sorted(names) == sorted([*table_schemas()[table], *(PAIRED if table == "lanes" else ())])
 
 
-def test_hypotheses_may_be_about_every_metric_of_a_lane() -> None:
-    assert {*METRICS} == {*LANE_METRICS, *PAIRED_METRICS} - {"best_step"}
+def test_hypotheses_may_be_about_every_number_of_a_lane() -> None:
+    assert len(metrics()) == 95
+    assert not {"lane_id", "seed", "status", "diverged_at", "best_step"} & {*metrics()}
+    assert {"final_test_loss", "underfitting", "first_dead_train_start", "variance_shift_max"} <= {*metrics()}
 
 
 def test_every_metric_has_a_label_of_its_own() -> None:
-    labels = [metric(name).label for name in METRICS]
+    labels = [of.label for of in metrics().values()]
     assert len(set(labels)) == len(labels)
+    assert all(labels)
     assert not any("_" in label for label in labels)
 
 
-def test_what_a_metric_needs_is_what_measures_it() -> None:
-    needed = {
-        "evaluations": {*EVALUATED, "recovered_train_loss", "recovered_test_loss", "recalibrated_gap"}
-        | {"recalibrated_underfitting"},
-        "variance_shift": {*SHIFTED, "variance_shift_max"},
-        "dead": {form for name in OFF for form in (name, f"{name}_start", f"first_{name}", f"first_{name}_start")},
-        "affine": {*AFFINE},
-        "landscape": {*LANDSCAPE},
-        "percentiles": {"unit_drift"},
-    }
-    assert needed.keys() == {*MEASURES}
-    for name in METRICS:
-        assert measure_needed(name) == next((by for by, metrics in needed.items() if name in metrics), None), name
+def test_what_is_better() -> None:
+    for name, of in metrics().items():
+        expected = (
+            "lower" if name.endswith(("loss", "underfitting")) else "higher" if name.endswith("accuracy") else None
+        )
+        if name in ("trained", "reached_loss"):
+            expected = "higher"
+        assert of.better == (None if name.startswith("recovered") else expected), name
+
+
+@pytest.mark.parametrize(
+    ("name", "request_", "with_bn"),
+    [
+        ("final_test_loss", None, False),
+        ("best_validation_accuracy", None, False),
+        ("recalibrated_test_loss", "evaluations", False),
+        ("batch_train_accuracy", "evaluations", False),
+        ("recovered_test_loss", "evaluations", False),
+        ("recalibrated_gap", "evaluations", False),
+        ("recalibrated_underfitting", "evaluations", False),
+        ("variance_shift_max", "variance_shift", True),
+        ("first_dead_train_start", "dead", False),
+        ("first_dead_start", None, False),
+        ("beta_over_gamma", "affine", True),
+        ("smoothness", "landscape", False),
+        ("unit_drift", "percentiles", False),
+        ("gap", None, False),
+    ],
+)
+def test_what_a_metric_needs(name: str, request_: str | None, with_bn: bool) -> None:
+    settings = build_study({"name": "x"})
+    lacking = [need.null for need in quantity(name).needs if need.problem and not need.holds(settings)]  # type: ignore[arg-type]
+    assert lacking == ([f"without `{request_}`"] if request_ else [])
+    assert any(need.by_layer for need in quantity(name).needs) == with_bn
+
+
+def test_a_column_is_declared_once() -> None:
+    with pytest.raises(ValueError, match="'std' is a column of layers already"):
+        declare("layers", Quantity("std", "twice"))
 
 
 def study_about(name: str, **measure: object) -> None:
@@ -69,6 +87,22 @@ def study_about(name: str, **measure: object) -> None:
     hypothesis = {"id": "h", "kind": "contrast", "statement": "s", "metric": name, **sides}
     axes = {"placement": ["none", "pre"]}
     build_study({"name": "x", "axes": axes, "measure": measure, "hypotheses": [hypothesis]})
+
+
+def test_a_metric_that_is_declared_later_is_one_that_studies_may_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match=r"hypotheses\[0\]\.metric: 'kurtosis' is none of the 95 metrics"):
+        study_about("kurtosis")
+    monkeypatch.setitem(TABLES, "lanes", dict(TABLES["lanes"]))
+    declare("lanes", Quantity("kurtosis", "fourth moment of z", "kurtosis", better="lower"))
+    study_about("kurtosis")
+    with pytest.raises(ConfigError, match=r"'kurtosi' is none of the 96 metrics .*; did you mean 'kurtosis'"):
+        study_about("kurtosi")
+
+
+@pytest.mark.parametrize("value", [3, None, ["gap"], "", True])
+def test_what_is_no_name_is_no_metric(value: object) -> None:
+    with pytest.raises(ConfigError, match=r"hypotheses\[0\]\.metric: .* is none of the 95 metrics that docs/meas"):
+        study_about(value)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -94,3 +128,4 @@ def test_the_order_of_what_is_asked_for_does_not_matter() -> None:
     assert said[0] == build_study({"name": "x", "measure": {"also": ["affine", "dead"]}}).measure
     with pytest.raises(ConfigError, match=r"measure.also\[0\]: 'ded' is none of .*; did you mean 'dead'\?"):
         build_study({"name": "x", "measure": {"also": ["ded"]}})
+    assert list(REQUESTS) == ["evaluations", "variance_shift", "dead", "affine", "landscape", "percentiles"]

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from bn_ablate.config import LaneSettings, build_study
 from bn_ablate.config.factors import FACTORS, SECTIONS
-from bn_ablate.config.names import MEASURES
+from bn_ablate.config.quantity import REQUESTS
 from bn_ablate.config.registry import REGISTRIES
 from bn_ablate.engine.shards import shards_of
 from bn_ablate.plan import Plan, cells_of, lane_id, make_plan
@@ -117,7 +117,7 @@ def other_values(section: BaseModel, field: str) -> Iterator[Any]:
     elif default is None:
         yield from (50, 51)
     elif isinstance(default, tuple):
-        yield from ((measure,) for measure in MEASURES)
+        yield from ((measure,) for measure in REQUESTS)
     elif isinstance(default, bool):
         yield not default
     elif isinstance(default, str):

@@ -71,8 +71,7 @@ def show_verdicts(console: Console, claims: list[dict[str, Any]]) -> None:
     if not claims:
         return
     from bn_ablate.analysis.judge.groups import groups
-    from bn_ablate.analysis.judge.metrics import p_text
-    from bn_ablate.analysis.judge.shown import interval_text, scale_of, texts
+    from bn_ablate.analysis.judge.shown import interval_text, p_text, scale_of, texts
     from bn_ablate.analysis.judge.verdicts import floor_notes
 
     console.print("Hypotheses", style="table.title")

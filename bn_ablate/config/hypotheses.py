@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from bn_ablate.config.errors import Problem, one_of
-from bn_ablate.config.names import METRICS, NAME
+from bn_ablate.config.errors import Problem
+from bn_ablate.config.metrics import SelectingMetric
+from bn_ablate.config.names import NAME
 from bn_ablate.config.text import Text
 
 Cells = Annotated[
@@ -34,25 +35,6 @@ SIGNS = {"a": 1.0, "b": -1.0, "c": -1.0, "d": 1.0}
 """Sides -> how they count in what is estimated, `(a - b) - (c - d)`."""
 
 SIDES = tuple(SIGNS)
-
-SELECTING: tuple[str, ...] = tuple(name for name in METRICS if "_validation_" in name)
-"""Metrics that may choose a level: those of validation data."""
-
-
-def higher_is_better(metric: str) -> bool:
-    """Whether the best level of an axis is where `metric`, one of `SELECTING`, is highest: accuracies, not losses."""
-    return metric.endswith("accuracy")
-
-
-def _selecting(metric: str) -> str:
-    if metric in METRICS and metric not in SELECTING:
-        raise ValueError(f"{metric!r} cannot choose a level: only validation data may ({', '.join(SELECTING)})")
-    if metric not in SELECTING:
-        raise ValueError(one_of(metric, SELECTING))
-    return metric
-
-
-SelectingMetric = Annotated[str, AfterValidator(_selecting)]
 
 
 class _Frozen(BaseModel):

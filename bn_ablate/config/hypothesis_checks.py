@@ -11,7 +11,8 @@ from typing import Any
 from bn_ablate.config.errors import Problem, one_of
 from bn_ablate.config.hints import axis_hint
 from bn_ablate.config.hypotheses import Hypothesis, levels_in, same_level
-from bn_ablate.config.names import measure_needed
+from bn_ablate.config.lane import base_settings
+from bn_ablate.config.quantity import quantity
 from bn_ablate.config.schema import Study
 
 
@@ -74,12 +75,10 @@ def _check(study: Study, hypothesis: Hypothesis) -> Iterator[Problem]:
 
 def _check_metric(study: Study, hypothesis: Hypothesis, key: str) -> Iterator[Problem]:
     """The lanes must have what the hypothesis is about."""
-    metric = hypothesis.metric
-    needed = measure_needed(metric)
-    if needed and needed not in study.measure.also:
-        yield Problem(key, f"{metric!r} is only measured where measure.also lists {needed!r}")
-    if metric in ("steps_to_loss", "reached_loss") and study.measure.loss_threshold is None:
-        yield Problem(key, f"{metric!r} needs a measure.loss_threshold, the loss to be reached")
+    settings = base_settings(study)
+    for need in quantity(hypothesis.metric).needs:
+        if need.problem and not need.holds(settings):
+            yield Problem(key, f"{hypothesis.metric!r} {need.problem}")
 
 
 def _check_each(study: Study, hypothesis: Hypothesis, where: str) -> Iterator[Problem]:

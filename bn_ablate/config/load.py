@@ -28,8 +28,6 @@ from bn_ablate.config.schema import Study
 
 MAX_LANES = 1_000_000
 MAX_FILE_BYTES = 1_000_000
-OF_METRICS = " metrics that docs/measurements.md defines"
-"""Where so many names are listed: no other key has as many."""
 BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "UTF-8", codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
 EMPTY = '""'
 """A key that has no character, as TOML writes it."""
@@ -189,7 +187,7 @@ def _explain(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
             case "missing":
                 message = "is missing"
             case "literal_error":
-                message = one_of(item["input"], _literals(item["ctx"]["expected"]), OF_METRICS)
+                message = one_of(item["input"], _literals(item["ctx"]["expected"]))
             case "value_error":
                 message = str(item["ctx"]["error"])
             case "union_tag_not_found":

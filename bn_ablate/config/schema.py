@@ -44,8 +44,8 @@ from bn_ablate.config.claims import CLAIMS, Claim
 from bn_ablate.config.extensions import Extension
 from bn_ablate.config.factor import Factor
 from bn_ablate.config.kinds import AnyHypothesis
+from bn_ablate.config.metrics import MeasureName
 from bn_ablate.config.names import (
-    MEASURES,
     NAME,
     ActivationName,
     Affine,
@@ -54,7 +54,6 @@ from bn_ablate.config.names import (
     DropoutKind,
     DropoutSite,
     InitializerName,
-    MeasureName,
     OptimizerName,
     Placement,
     Precision,
@@ -63,6 +62,7 @@ from bn_ablate.config.names import (
     Trainable,
 )
 from bn_ablate.config.precision import Float32, Rate16, Share32
+from bn_ablate.config.quantity import REQUESTS
 from bn_ablate.config.text import Text
 
 Name = Annotated[str, StringConstraints(pattern=f"^{NAME}$")]
@@ -239,7 +239,7 @@ class Measure(Section):
     @field_validator("also", mode="after")
     @classmethod
     def _also_in_order(cls, also: tuple[MeasureName, ...]) -> tuple[str, ...]:
-        return tuple(name for name in MEASURES if name in also)
+        return tuple(name for name in REQUESTS if name in also)
 
 
 class Study(Section):

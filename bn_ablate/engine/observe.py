@@ -15,7 +15,7 @@ from bn_ablate.engine.examples import Examples, SeedExamples
 from bn_ablate.engine.extras import Extras, take_extras
 from bn_ablate.engine.program import Program, at_precision
 from bn_ablate.engine.train import Batch, TrainState, loss_fn
-from bn_ablate.measure import LayerMeasures, gradient_norms, histogram, measure_layer
+from bn_ablate.measure import ON_PROBE, gradient_norms, histogram
 from bn_ablate.nn import Factors, slope
 
 
@@ -25,8 +25,7 @@ class Observation(NamedTuple):
     Attributes:
         loss_sum: sum of the training batch losses since the last measurement.
         loss, accuracy: eval mode (moving statistics, no dropout) on train, validation and test.
-        layers: measures by hidden block, on the probe with batch statistics and no dropout.
-        gradient_norm: L2 norm, for the kernel of each hidden block, of the loss gradient on that same probe.
+        layers: measures by hidden block, on the probe with batch statistics and no dropout, by their names.
         histograms: counts, by block, of what Dense gives and of what the activation gets; zeros unless thorough.
         extras: what the study asked for besides.
     """
@@ -34,10 +33,9 @@ class Observation(NamedTuple):
     loss_sum: Float[Array, ""]
     loss: Float[Array, " 3"]
     accuracy: Float[Array, " 3"]
-    layers: LayerMeasures
-    gradient_norm: Float[Array, " depth"]
+    layers: dict[str, Float[Array, " depth"]]
     histograms: Int[Array, "depth 2 102"]
-    extras: Extras = Extras()
+    extras: Extras
 
 
 @at_precision
@@ -61,8 +59,10 @@ def observe(
         [block[name][0] for block in blocks] for name in ("linear_output", "activation_input", "activation_output")
     )
 
-    def measure(z: Array, a: Array) -> LayerMeasures:
-        return measure_layer(z, a, slope(program.structure.activations, factors.activation, z))
+    def measure(z: Array, a: Array) -> dict[str, Array]:
+        layer = (z, a, slope(program.structure.activations, factors.activation, z))
+        taken = [measure(*layer) for asked, measure in ON_PROBE.items() if not asked or asked in program.also]
+        return {name: value for found in taken for name, value in found.items()}
 
     def count() -> Array:
         return by_layer(lambda *sites: jnp.stack([histogram(site) for site in sites]), before, z)  # type: ignore[no-any-return]
@@ -72,10 +72,9 @@ def observe(
         loss_sum=state.loss_sum,
         loss=loss,
         accuracy=accuracy,
-        layers=by_layer(measure, z, a),
-        gradient_norm=gradient_norms(gradients, program.depth),
+        layers=by_layer(measure, z, a) | {"gradient_norm": gradient_norms(gradients, program.depth)},
         histograms=lax.cond(thorough, count, lambda: jnp.zeros(empty.shape, empty.dtype)),
-        extras=take_extras(program, factors, state, examples, seed, z, thorough),
+        extras=take_extras(program, factors, state, examples, seed, thorough),
     )
 
 

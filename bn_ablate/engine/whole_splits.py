@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool
 from bn_ablate.engine.examples import Examples, SeedExamples
 from bn_ablate.engine.program import Program
 from bn_ablate.engine.train import TrainState
-from bn_ablate.measure import Moments, UnitsOff, moments, pooled, units_off, zeros
+from bn_ablate.measure import Moments, moments, pooled, units_off, zeros
 from bn_ablate.nn import Factors
 
 
@@ -75,7 +75,7 @@ def recalibrate(
 
 def units_off_on_training_set(
     program: Program, factors: Factors, state: TrainState, examples: Examples, seed: SeedExamples
-) -> UnitsOff:
+) -> dict[str, Array]:
     """The dead and the inactive units of each hidden block, in evaluation with the moving statistics of `state`."""
 
     def look(seen: Any, counted: Array) -> Any:

@@ -1,15 +1,13 @@
 """Measurements: pure reductions over activations, gradients and logits, each defined in one docstring."""
 
-from bn_ablate.measure.affine import AffineMeasures, measure_affine
+from bn_ablate.measure.affine import measure_affine
 from bn_ablate.measure.gradients import gradient_norms
 from bn_ablate.measure.histograms import HIGH, LOW, histogram
-from bn_ablate.measure.landscape import Landscape, landscape
-from bn_ablate.measure.layers import LayerMeasures, measure_layer, unit_percentiles
+from bn_ablate.measure.landscape import landscape
+from bn_ablate.measure.layers import ON_PROBE, measure_layer, unit_percentiles
 from bn_ablate.measure.losses import correct, cross_entropy
 from bn_ablate.measure.population import (
     Moments,
-    UnitsOff,
-    VarianceShift,
     moments,
     pooled,
     units_off,
@@ -20,12 +18,8 @@ from bn_ablate.measure.population import (
 __all__ = [
     "HIGH",
     "LOW",
-    "AffineMeasures",
-    "Landscape",
-    "LayerMeasures",
+    "ON_PROBE",
     "Moments",
-    "UnitsOff",
-    "VarianceShift",
     "correct",
     "cross_entropy",
     "gradient_norms",

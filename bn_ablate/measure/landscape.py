@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,26 +14,12 @@ STEP_SIZES = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
 """Step sizes to look at, as multiples of the lane's learning rate."""
 
 
-class Landscape(NamedTuple):
-    """The loss L and its gradient g along one gradient step (Santurkar et al. 2018, arXiv 1805.11604).
-
-    With θₖ = θ − ηₖ·g(θ), for all parameters θ, at the step sizes ηₖ:
-
-    Attributes:
-        loss_range: maxₖ L(θₖ) − minₖ L(θₖ), in nats.
-        gradient_change: maxₖ ‖g(θₖ) − g(θ)‖ (L2): how badly the gradient predicts itself.
-        smoothness: maxₖ ‖g(θₖ) − g(θ)‖ / (ηₖ ‖g(θ)‖), the effective β-smoothness; small is smooth.
-    """
-
-    loss_range: Float[Array, ""]
-    gradient_change: Float[Array, ""]
-    smoothness: Float[Array, ""]
-
-
 def landscape(
     loss_and_gradient: Callable[[Any], tuple[Array, Any]], params: Any, learning_rate: float | Float[Array, ""]
-) -> Landscape:
-    """Look along the gradient at `params`, at `STEP_SIZES` times `learning_rate`.
+) -> dict[str, Float[Array, ""]]:
+    """The loss L and its gradient g along one gradient step (Santurkar et al. 2018, arXiv 1805.11604).
+
+    With θₖ = θ − ηₖ·g(θ), for all parameters θ, at the step sizes ηₖ, `STEP_SIZES` times `learning_rate`.
 
     Args:
         loss_and_gradient: of the parameters, on one fixed batch.
@@ -51,11 +37,11 @@ def landscape(
 
     _, (losses, changes, norms) = lax.scan(look, jax.tree.map(jnp.zeros_like, params), sizes)
     losses, changes = losses[1:], changes[1:]
-    return Landscape(
-        loss_range=jnp.max(losses) - jnp.min(losses),
-        gradient_change=jnp.max(changes),
-        smoothness=jnp.max(changes / (sizes[1:] * norms[1:])),
-    )
+    return {
+        "loss_range": jnp.max(losses) - jnp.min(losses),
+        "gradient_change": jnp.max(changes),
+        "smoothness": jnp.max(changes / (sizes[1:] * norms[1:])),
+    }
 
 
 def _norm(tree: Any) -> Float[Array, ""]:

@@ -35,28 +35,12 @@ def pooled(passes: Moments) -> Moments:
     return Moments(n, mean, jnp.sum(share * (passes.var + jnp.square(passes.mean - mean)), 0))
 
 
-class VarianceShift(NamedTuple):
-    """How the variance that reaches a BN differs from the one that it divides by, in evaluation.
-
-    With r the variance over the training set of what arrives, m the moving variance and ε that of the BN, for each
-    unit ρ = (r + ε) / (m + ε): the factor by which the normalized variance is off.
-
-    Attributes:
-        shift: geometric mean over units of max(ρ, 1/ρ) (Li et al. 2018, arXiv 1801.05134), 1 or more. Not the
-            arithmetic one: a unit that hardly varies, and so matters to nothing, would make up all of it.
-        ratio: geometric mean over units of ρ: below 1 where less arrives than in training, as after dropout.
-    """
-
-    shift: Float[Array, ""]
-    ratio: Float[Array, ""]
-
-
 def variance_shift(
     real: Float[Array, " units"], moving: Float[Array, " units"], epsilon: float | Float[Array, ""]
-) -> VarianceShift:
-    """Compare the `real` variance of what arrives at a BN with its `moving` variance."""
+) -> dict[str, Float[Array, ""]]:
+    """Compare the `real` variance of what arrives at a BN with the `moving` variance, which evaluation divides by."""
     ratio = jnp.log((real + epsilon) / (moving + epsilon))
-    return VarianceShift(jnp.exp(jnp.mean(jnp.abs(ratio))), jnp.exp(jnp.mean(ratio)))
+    return {"variance_shift": jnp.exp(jnp.mean(jnp.abs(ratio))), "variance_ratio": jnp.exp(jnp.mean(ratio))}
 
 
 class Zeros(NamedTuple):
@@ -82,23 +66,11 @@ def zeros(a: Float[Array, "batch *places units"], counted: Bool[Array, " batch"]
     return Zeros(n, jnp.all(zero | ~mask, 0), jnp.where(jnp.all(jnp.isfinite(rows) | ~mask), share, jnp.nan))
 
 
-class UnitsOff(NamedTuple):
-    """Units that are off, kept apart by whether they ever are on.
-
-    Attributes:
-        dead: share of units with |a| < 1e-12 on every example (Mehta et al. 2018, arXiv 1811.12495).
-        inactive: share of unit × example with |a| < 1e-12, those of dead units included.
-    """
-
-    dead: Float[Array, ""]
-    inactive: Float[Array, ""]
-
-
-def units_off(passes: Zeros) -> UnitsOff:
-    """The units that are off over all passes together; NaN where some activation was not finite."""
+def units_off(passes: Zeros) -> dict[str, Float[Array, ""]]:
+    """The dead units, and the inactive ones, over all passes together; NaN where some activation was not finite."""
     inactive = jnp.sum(passes.share * passes.n) / jnp.sum(passes.n)
     dead = jnp.mean(jnp.all(passes.always, 0).astype(jnp.float32))
-    return UnitsOff(jnp.where(jnp.isfinite(inactive), dead, jnp.nan), inactive)
+    return {"dead_train": jnp.where(jnp.isfinite(inactive), dead, jnp.nan), "inactive_train": inactive}
 
 
 def _rows(x: Array, counted: Array) -> tuple[Array, Array]:

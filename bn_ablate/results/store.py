@@ -25,7 +25,7 @@ from bn_ablate.results.lock import LOCK
 from bn_ablate.results.manifest import MANIFEST, MANIFEST_FORMAT, read_manifest
 from bn_ablate.results.origins import Held, Old, Record, holders, origins_of, said_of, usable
 from bn_ablate.results.provenance import Provenance
-from bn_ablate.results.recording.columns import ORIGIN, PAIRED_METRICS, table_schemas
+from bn_ablate.results.recording.columns import ORIGIN, PAIRED, table_schemas
 from bn_ablate.results.seal import refuse_links, seal
 
 if TYPE_CHECKING:
@@ -236,15 +236,15 @@ def with_underfitting(lanes: pl.DataFrame, axes: list[str]) -> pl.DataFrame:
     import polars as pl
 
     if "dropout_rate" not in axes:
-        return lanes.with_columns(pl.lit(None, dtype=pl.Float64).alias(name) for name in PAIRED_METRICS)
+        return lanes.with_columns(pl.lit(None, dtype=pl.Float64).alias(name) for name in PAIRED)
     keys = [axis for axis in axes if axis != "dropout_rate"] + ["seed"]
     without = lanes.filter(pl.col("dropout_rate") == 0).select(
-        *keys, *(pl.col(loss).alias(f"_{loss}") for loss in PAIRED_METRICS.values())
+        *keys, *(pl.col(loss).alias(f"_{loss}") for loss in PAIRED.values())
     )
     joined = lanes.join(without, on=keys, how="left", maintain_order="left", nulls_equal=True)
-    return joined.with_columns(
-        (pl.col(loss) - pl.col(f"_{loss}")).alias(name) for name, loss in PAIRED_METRICS.items()
-    ).drop(f"_{loss}" for loss in PAIRED_METRICS.values())
+    return joined.with_columns((pl.col(loss) - pl.col(f"_{loss}")).alias(name) for name, loss in PAIRED.items()).drop(
+        f"_{loss}" for loss in PAIRED.values()
+    )
 
 
 def came_with(results: Results) -> list[Path]:

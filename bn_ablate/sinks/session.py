@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
+from bn_ablate.config.quantity import quantity
 from bn_ablate.sinks.content import Artifact, RunContent
 from bn_ablate.sinks.setup import environment, own_project, refuse_sweep, run_settings
 from bn_ablate.sinks.sink_error import SinkError, calling_wandb, failure
@@ -213,9 +214,9 @@ def summary_of(metric: str) -> Literal["min", "max", "none"]:
 
     Nothing for test data, which only report: a minimum would select by them.
     """
-    if "test" in metric:
-        return "none"
-    return "min" if metric.endswith("loss") else "max" if metric.endswith("accuracy") else "none"
+    of = quantity(metric.rpartition("/")[2])
+    best = {"lower": "min", "higher": "max", None: "none"}
+    return "none" if of.part == "test" else best[of.better]  # type: ignore[return-value]
 
 
 def _artifact(artifact: Artifact) -> wandb.Artifact:

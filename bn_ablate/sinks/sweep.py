@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bn_ablate.config.quantity import quantity
 from bn_ablate.plan import Plan
 from bn_ablate.results import Results, open_results
 from bn_ablate.sinks import run_names
@@ -48,7 +49,7 @@ def sweep_config(plan: Plan, config: Path, options: Sequence[str] = (), project:
         "method: grid",
         "metric:",
         f"  name: {METRIC}",
-        "  goal: maximize",
+        f"  goal: {'maximize' if quantity(METRIC).better == 'higher' else 'minimize'}",
         "parameters:",
     ]
     for name, values in parameters.items():

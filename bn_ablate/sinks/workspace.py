@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
+from bn_ablate.config.measures import CURVES, LOSS
 from bn_ablate.results import Results, open_results
 from bn_ablate.sinks import run_names
 from bn_ablate.sinks.fetch import API_TIMEOUT
@@ -19,7 +20,6 @@ Kind = Literal["report", "view"]
 GROUP_AXES = ("placement", "dropout_rate")
 """Runs are grouped by these, where a study has them, and else by its first two axes."""
 
-CURVES = ("train_loss", "validation_loss", "test_loss", "train_accuracy", "validation_accuracy", "test_accuracy")
 ENDS = ("final_test_accuracy", "final_test_loss", "final_train_loss", "gap", "underfitting")
 LAYER_MEASURES = ("saturated", "in_band", "zero_share", "gradient_norm")
 """What is charted, as far as the study has it."""
@@ -103,7 +103,8 @@ def _panels(wr: ModuleType, results: Results) -> dict[str, list[Any]]:
     """The panels by section: results at the end over the axes, learning curves, layers, and the study's own run."""
     lanes, axes = results.lanes, group_axes(results)
     ends = [name for name in ENDS if name in lanes.columns and not lanes[name].is_null().all()]
-    curves = [name for name in CURVES if name in results.scan("history").collect_schema()]
+    losses_first = sorted(CURVES, key=lambda of: of.unit is not LOSS)
+    curves = [of for of in losses_first if of.name in results.scan("history").collect_schema()]
     measures = [name for name in LAYER_MEASURES if name in results.scan("layers").collect_schema()]
     depth = max(results.axes.get("depth", (results.study.model.depth,)))
     shown = sorted({0, depth // 2, depth - 1})
@@ -121,8 +122,8 @@ def _panels(wr: ModuleType, results: Results) -> dict[str, list[Any]]:
             ),
         ],
         "Curves": [
-            wr.LinePlot(title=name, x="step", y=[name], log_y=name.endswith("loss"), groupby_aggfunc="mean")
-            for name in curves
+            wr.LinePlot(title=of.name, x="step", y=[of.name], log_y=of.unit is LOSS, groupby_aggfunc="mean")
+            for of in curves
         ],
         "Layers": [
             wr.LinePlot(

@@ -14,11 +14,11 @@ import pytest
 
 from bn_ablate.analysis import write_report
 from bn_ablate.analysis.figures import charts
-from bn_ablate.analysis.judge.metrics import metric, p_text
-from bn_ablate.analysis.judge.shown import estimate_text
+from bn_ablate.analysis.judge.shown import estimate_text, p_text
 from bn_ablate.analysis.pages import report
 from bn_ablate.analysis.pages.report import html_page
 from bn_ablate.analysis.pages.tables import tex
+from bn_ablate.config.quantity import quantity
 from bn_ablate.results import ResultsError, open_results, verify
 from tests.synthetic import write_results
 
@@ -243,7 +243,7 @@ def test_tex_escapes() -> None:
 
 
 def test_numbers_as_people_read_them() -> None:
-    accuracy, loss = metric("final_test_accuracy"), metric("gap")
+    accuracy, loss = quantity("final_test_accuracy").unit, quantity("gap").unit
     assert accuracy.value(0.98765) == "98.77"
     assert accuracy.difference(-0.0123) == "−1.23 pp"
     assert loss.difference(0.12345) == "+0.123 nats"

@@ -12,8 +12,9 @@ from bn_ablate.config.errors import MOST_NAMED
 from bn_ablate.config.factors import FACTORS
 from bn_ablate.config.kinds import KINDS
 from bn_ablate.config.lane import SECTIONS
-from bn_ablate.config.names import METRICS
+from bn_ablate.config.metrics import metrics
 from bn_ablate.config.only import check_only
+from bn_ablate.config.quantity import REQUESTS
 from bn_ablate.config.registry import REGISTRIES
 from bn_ablate.config.schema import Data, Study
 from bn_ablate.config.synonyms import ELSEWHERE, KEYS, NOTES, VALUES, spelled
@@ -145,7 +146,7 @@ def test_another_thing_is_not_offered(table: dict[str, Any]) -> None:
 
 
 def test_no_message_lists_more_names_than_can_be_read() -> None:
-    assert len(METRICS) > MOST_NAMED
+    assert len(metrics()) > MOST_NAMED
     near = hint(asked(metric="xyzzy"))
     assert re.fullmatch(r"near it are (\w+, ){4}\w+", near)
     many = {"axes": {"width": list(range(8, 80))}, "exclude": [{"width": 999}]}
@@ -167,6 +168,8 @@ WORDS = {
     *(name for registry in REGISTRIES.values() for name in registry.own),
     *(word for name in ("split", "standardize") for word in get_args(Data.model_fields[name].annotation)),
     *names.COVERAGES,
+    *metrics(),
+    *REQUESTS,
     *KINDS,
     *BUILT_IN,
     *("linear", "log10", "rank", "mean", "spread"),

@@ -9,7 +9,8 @@ import pytest
 
 from bn_ablate.config import ConfigError, load_study
 from bn_ablate.config.factors import FACTORS
-from bn_ablate.config.names import ACTIVATIONS, COVERAGES, METRICS, OPTIMIZERS
+from bn_ablate.config.metrics import metrics
+from bn_ablate.config.names import ACTIVATIONS, COVERAGES, OPTIMIZERS
 
 AXES = """
     [axes]
@@ -204,7 +205,7 @@ MALFORMED = {
     "hypothesis on an unknown metric": (
         contrast(metric="'gpa'"),
         "hypotheses[0].metric",
-        [f"none of the {len(METRICS)} metrics that docs/measurements.md defines; did you mean 'gap'?"],
+        [f"none of the {len(metrics())} metrics that docs/measurements.md defines; did you mean 'gap'?"],
     ),
     "hypothesis on no axis": (contrast(a="{ width = 3 }"), "hypotheses.h.a.width", ["is not an axis of this study"]),
     "hypothesis on an unknown level": (

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import bn_ablate as bn
-from bn_ablate.config.names import MEASURES, PLACEMENTS
+from bn_ablate.config.names import PLACEMENTS
+from bn_ablate.config.quantity import REQUESTS, TABLES
 from bn_ablate.data import load
 from bn_ablate.engine import Engine, shards_of
 from bn_ablate.engine.examples import Examples, SeedExamples
@@ -21,7 +22,6 @@ from bn_ablate.engine.program import Program, program_of
 from bn_ablate.engine.train import Batch, TrainState, init_state, loss_fn
 from bn_ablate.nn import Factors, stack_factors
 from bn_ablate.plan import make_plan
-from bn_ablate.results.recording.columns import AFFINE, EVALUATED, LANDSCAPE, OFF, PERCENTILES, SHIFTED
 from bn_ablate.results.recording.frames import tables_of
 
 pytestmark = pytest.mark.xdist_group("extras")  # they share what a fixture trains
@@ -34,7 +34,7 @@ TABLE: dict[str, Any] = {
     "name": "extras",
     "model": {"depth": DEPTH, "width": WIDTH},
     "train": {"batch_size": BATCH, "steps": 10},
-    "measure": {"eval_batch": PASS, "also": list(MEASURES)},
+    "measure": {"eval_batch": PASS, "also": list(REQUESTS)},
     "axes": {"placement": list(PLACEMENTS)},
 }
 
@@ -50,9 +50,9 @@ class Setting(NamedTuple):
     look: Callable[..., Extras]
 
     def taken(self, placement: str, thorough: bool = True, **changes: Any) -> Extras:
-        """The extras in NumPy; the probe is made up."""
+        """The extras in NumPy."""
         state = self.state.replace(**changes)
-        found = self.look(self.factors[placement], state, self.examples, self.seed, probe(), jnp.bool_(thorough))
+        found = self.look(self.factors[placement], state, self.examples, self.seed, jnp.bool_(thorough))
         return jax.tree.map(np.asarray, found)  # type: ignore[no-any-return]
 
     def part(self, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -60,10 +60,6 @@ class Setting(NamedTuple):
         chosen = np.asarray(getattr(self.seed, name))
         x, y = self.examples.take(chosen, self.seed)  # type: ignore[arg-type]
         return np.asarray(x, float).reshape(len(chosen), -1), np.asarray(y)
-
-
-def probe() -> list[jax.Array]:
-    return [jnp.arange(30.0).reshape(6, WIDTH) * (i + 1) for i in range(DEPTH)]
 
 
 @pytest.fixture(scope="module")
@@ -163,14 +159,13 @@ def test_without_bn_it_does_not_matter_which_statistics_it_would_have(setting: S
 
 @pytest.mark.parametrize("placement", ["pre", "post"])
 def test_the_variance_shift_is_that_of_what_arrives_in_evaluation(setting: Setting, placement: str) -> None:
-    found = setting.taken(placement).variance_shift
-    assert found is not None
+    found = setting.taken(placement).layers
     moving = setting.state.batch_stats
     _, seen = forward(setting.state.params, setting.part("train")[0], placement, moving)
     for i, (name, block) in enumerate(seen.items()):
         log_ratio = np.log((block["arriving"]["var"] + 1e-5) / (np.asarray(moving[name]["norm"]["var"]) + 1e-5))
-        np.testing.assert_allclose(found.shift[i], np.exp(np.abs(log_ratio).mean()), rtol=1e-3)
-        np.testing.assert_allclose(found.ratio[i], np.exp(log_ratio.mean()), rtol=1e-3)
+        np.testing.assert_allclose(found["variance_shift"][i], np.exp(np.abs(log_ratio).mean()), rtol=1e-3)
+        np.testing.assert_allclose(found["variance_ratio"][i], np.exp(log_ratio.mean()), rtol=1e-3)
 
 
 def test_a_shift_that_was_planted_is_found_and_recalibration_takes_it_away(setting: Setting) -> None:
@@ -179,9 +174,8 @@ def test_a_shift_that_was_planted_is_found_and_recalibration_takes_it_away(setti
     wrong = {name: {"norm": dict(block["norm"])} for name, block in right.items()}
     wrong["block_1"]["norm"]["var"] = wrong["block_1"]["norm"]["var"] / 4
     found = setting.taken("pre", batch_stats=wrong)
-    assert found.variance_shift is not None
-    np.testing.assert_allclose(found.variance_shift.shift, [1.0, 4.0], rtol=1e-2)
-    np.testing.assert_allclose(found.variance_shift.ratio, [1.0, 4.0], rtol=1e-2)
+    np.testing.assert_allclose(found.layers["variance_shift"], [1.0, 4.0], rtol=1e-2)
+    np.testing.assert_allclose(found.layers["variance_ratio"], [1.0, 4.0], rtol=1e-2)
     np.testing.assert_allclose(found.recalibrated.loss, setting.taken("pre", batch_stats=right).recalibrated.loss)  # type: ignore[union-attr]
 
 
@@ -191,34 +185,30 @@ def test_units_that_were_switched_off_are_dead(setting: Setting, placement: str)
     params = jax.tree.map(lambda leaf: leaf, setting.state.params)
     where = params["block_0"]["norm"] if placement == "pre" else params["block_0"]
     where["bias"] = where["bias"].at[jnp.array([1, 3])].set(-100.0)
-    found = setting.taken(placement, params=params).units_off
-    assert found is not None
+    found = setting.taken(placement, params=params).layers
     _, seen = forward(params, setting.part("train")[0], placement)
     for i in range(DEPTH):
         zero = seen[f"block_{i}"]["output"] == 0
-        np.testing.assert_allclose(found.dead[i], zero.all(0).mean(), rtol=1e-6)
-        np.testing.assert_allclose(found.inactive[i], zero.mean(), rtol=1e-6)
-    assert found.dead[0] >= 2 / WIDTH
+        np.testing.assert_allclose(found["dead_train"][i], zero.all(0).mean(), rtol=1e-6)
+        np.testing.assert_allclose(found["inactive_train"][i], zero.mean(), rtol=1e-6)
+    assert found["dead_train"][0] >= 2 / WIDTH
 
 
 def test_gamma_and_beta_of_the_lane(setting: Setting) -> None:
-    found = setting.taken("post").affine
-    assert found is not None
+    found = setting.taken("post").layers
     for i in range(DEPTH):
         norm = setting.state.params[f"block_{i}"]["norm"]
-        np.testing.assert_allclose(found.gamma_max[i], norm["scale"].max(), rtol=1e-6)
-        np.testing.assert_allclose(found.beta_negative[i], (np.asarray(norm["bias"]) < 0).mean(), rtol=1e-6)
+        np.testing.assert_allclose(found["gamma_max"][i], norm["scale"].max(), rtol=1e-6)
+        np.testing.assert_allclose(found["beta_negative"][i], (np.asarray(norm["bias"]) < 0).mean(), rtol=1e-6)
     without = setting.factors["post"]._replace(use_scale=jnp.bool_(False), use_bias=jnp.bool_(False))
-    bare = setting.look(without, setting.state, setting.examples, setting.seed, probe(), jnp.bool_(True)).affine
-    assert bare is not None
-    np.testing.assert_array_equal(bare.gamma_min, 1.0)
-    np.testing.assert_array_equal(bare.beta_max, 0.0)
+    bare = setting.look(without, setting.state, setting.examples, setting.seed, jnp.bool_(True)).layers
+    np.testing.assert_array_equal(bare["gamma_min"], 1.0)
+    np.testing.assert_array_equal(bare["beta_max"], 0.0)
 
 
 def test_the_landscape_is_that_of_the_first_batch(setting: Setting) -> None:
     """At the smallest and the largest step size, by way of the loss function alone."""
-    found = setting.taken("pre").landscape
-    assert found is not None
+    found = setting.taken("pre").history
     factors = setting.factors["pre"]
     batch = Batch(*setting.examples.take(setting.seed.train[:BATCH], setting.seed), None)
     state = setting.state
@@ -237,29 +227,26 @@ def test_the_landscape_is_that_of_the_first_batch(setting: Setting) -> None:
         losses.append(float(loss))
         changes.append(np.sqrt(sum(apart)))
         smoothness.append(changes[-1] / (size * length))
-    np.testing.assert_allclose(found.loss_range, np.ptp(losses), rtol=1e-3, atol=1e-6)
-    np.testing.assert_allclose(found.gradient_change, max(changes), rtol=1e-3)
-    np.testing.assert_allclose(found.smoothness, max(smoothness), rtol=1e-3)
-
-
-def test_percentiles_are_those_of_the_probe(setting: Setting) -> None:
-    found = setting.taken("none").percentiles
-    np.testing.assert_allclose(found, [np.percentile(z[:, 0], [15, 50, 85]) for z in map(np.asarray, probe())])
+    np.testing.assert_allclose(found["loss_range"], np.ptp(losses), rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(found["gradient_change"], max(changes), rtol=1e-3)
+    np.testing.assert_allclose(found["smoothness"], max(smoothness), rtol=1e-3)
 
 
 def test_between_the_first_and_the_last_measurement_the_dear_ones_are_not_taken(setting: Setting) -> None:
     found = setting.taken("pre", thorough=False)
-    for leaf in jax.tree.leaves((found.recalibrated, found.batch, found.variance_shift, found.units_off)):
+    dear = {name: value for name, value in found.layers.items() if TABLES["layers"][name].ends}
+    assert len(dear) == 4
+    for leaf in jax.tree.leaves((found.recalibrated, found.batch, dear)):
         assert not leaf.any()
-    assert found.landscape is not None
-    assert found.landscape.smoothness > 0
+    assert found.history["smoothness"] > 0
 
 
 def test_a_lane_that_is_not_finite_measures_nothing(setting: Setting) -> None:
     params = jax.tree.map(lambda leaf: leaf, setting.state.params)
     params["block_0"]["linear"]["kernel"] = params["block_0"]["linear"]["kernel"].at[0, 0].set(jnp.nan)
     found = setting.taken("pre", params=params)
-    numbers = (found.recalibrated.loss, found.batch.loss, found.variance_shift, found.units_off, found.landscape)  # type: ignore[union-attr]
+    dear = [value for name, value in found.layers.items() if TABLES["layers"][name].ends]
+    numbers = (found.recalibrated.loss, found.batch.loss, dear, found.history)  # type: ignore[union-attr]
     assert all(np.isnan(leaf).all() for leaf in jax.tree.leaves(numbers))
     assert np.all(found.recalibrated.accuracy == 0)  # type: ignore[union-attr]
 
@@ -294,9 +281,9 @@ def test_dropout_before_bn_shifts_its_variance_by_the_share_it_keeps() -> None:
 
     stats = jax.jit(jax.vmap(trained))(jnp.asarray(rng.integers(0, 2**16, (400, 2, n, 4)), jnp.uint16))
     state = state.replace(batch_stats=jax.tree.map(lambda leaf: leaf.mean(0), stats))
-    found = jax.jit(lambda state: take_extras(program, factors, state, examples, seed, [], jnp.bool_(True)))(state)
-    np.testing.assert_allclose(found.variance_shift.ratio, [1.0, keep], rtol=0.01)
-    np.testing.assert_allclose(found.variance_shift.shift, [1.0, 1 / keep], rtol=0.01)
+    found = jax.jit(lambda state: take_extras(program, factors, state, examples, seed, jnp.bool_(True)))(state)
+    np.testing.assert_allclose(found.layers["variance_ratio"], [1.0, keep], rtol=0.01)
+    np.testing.assert_allclose(found.layers["variance_shift"], [1.0, 1 / keep], rtol=0.01)
 
 
 def test_asking_for_more_changes_no_lane_and_fills_the_columns() -> None:
@@ -310,27 +297,24 @@ def test_asking_for_more_changes_no_lane_and_fills_the_columns() -> None:
         "axes": {"placement": ["none", "pre"]},
     }
     outcomes = []
-    for also in ([], list(MEASURES)):
+    for also in ([], list(REQUESTS)):
         (shard,) = shards_of(make_plan(bn.build_study(table | {"measure": {"every": 2, "also": also}})))
         outcomes.append(Engine(load("digits"), "map").run(shard, keep_states=True))
     plain, more = outcomes
     for a, b in zip(jax.tree.leaves(plain.states), jax.tree.leaves(more.states), strict=True):
         np.testing.assert_array_equal(a, b)
     little, much = tables_of(plain), tables_of(more)
-    dear, every = (*OFF, *SHIFTED), (*AFFINE, *PERCENTILES)
-    assert all(little["layers"][name].is_null().all() for name in (*dear, *every))
-    assert all(little["history"][name].is_null().all() for name in (*EVALUATED, *LANDSCAPE))
-    history, layers = much["history"], much["layers"]
-    assert all(history[name].is_null().to_list() == [False, True, False] * 2 for name in EVALUATED)
-    assert all(history[name].null_count() == 0 for name in LANDSCAPE)
-    assert all(layers[name].null_count() == 0 for name in PERCENTILES)
-    assert all(layers[name].is_null().to_list() == [False, True, False] * 2 for name in OFF)
-    ids = {cell.levels["placement"]: cell.lane_id(0) for cell in more.shard.cells}
-    none, pre = (layers.filter(lane_id=ids[placement]) for placement in ("none", "pre"))
-    bare = history.filter(lane_id=ids["none"])
-    assert all(none[name].is_null().all() for name in (*SHIFTED, *AFFINE))
-    assert all(pre[name].is_null().to_list() == [False, True, False] for name in SHIFTED)
-    assert all(pre[name].null_count() == 0 for name in AFFINE)
+    for table in ("history", "layers"):
+        for cell in more.shard.cells:
+            rows = {
+                name: tables[table].filter(lane_id=cell.lane_id(0)) for name, tables in (("", little), ("all", much))
+            }
+            for name, of in TABLES[table].items():
+                asked = not any(need.problem for need in of.needs)
+                assert rows[""][name].is_not_null().all() == asked, name
+                taken = [of.possible(cell.settings) and (end or not of.ends) for end in (True, False, True)]
+                assert rows["all"][name].is_not_null().to_list() == taken, name
+    bare = much["history"].filter(lane_id=more.shard.cells[0].lane_id(0))
     np.testing.assert_allclose(
         bare["recalibrated_test_loss"].to_numpy()[::2], bare["test_loss"].to_numpy()[::2], rtol=1e-5
     )
@@ -346,7 +330,7 @@ def test_both_strategies_measure_the_same(model: Tree) -> None:
         "data": {"n_train": 50, "n_validation": 20, "n_test": 30},
         "model": {"depth": 3, "activation": "tanh", **model},
         "train": {"steps": 4, "batch_size": 16, "learning_rate": 0.01},
-        "measure": {"every": 2, "eval_batch": 20, "also": list(MEASURES)},
+        "measure": {"every": 2, "eval_batch": 20, "also": list(REQUESTS)},
         "axes": {"placement": ["none", "pre", "post"]},
     }
     (shard,) = shards_of(make_plan(bn.build_study(table)))

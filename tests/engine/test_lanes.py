@@ -273,5 +273,5 @@ def test_convolutional_networks_train_alike_by_either_strategy_and_either_convol
     agree(mapped.observations.loss, outcome_of(table, "vmap").observations.loss, 1e-4)
     native = outcome_of(table | {"model": table["model"] | {"convolution": "native"}}, "vmap")
     agree(mapped.observations.loss, native.observations.loss, 1e-4)
-    assert mapped.observations.gradient_norm.shape == (3, 1, 6, depth)
-    assert np.all(mapped.observations.gradient_norm > 0)
+    assert mapped.observations.layers["gradient_norm"].shape == (3, 1, 6, depth)
+    assert np.all(mapped.observations.layers["gradient_norm"] > 0)

@@ -112,7 +112,7 @@ def test_gelu_is_off_where_it_is_off_and_nowhere_else() -> None:
     z = np.random.default_rng(0).normal(-4.2, 0.8, (500, 40)).astype(np.float32)
     exact = z * special.ndtr(z.astype(np.float64))
     measured = jax.jit(lambda z: measure_layer(z, activate(("gelu",), 0, z), slope(("gelu",), 0, z)))(z)
-    assert float(measured.zero_share) == pytest.approx(np.mean(np.abs(exact) < 1e-12), abs=1e-6)
+    assert float(measured["zero_share"]) == pytest.approx(np.mean(np.abs(exact) < 1e-12), abs=1e-6)
     assert np.mean(np.float32(1) + special.erf(z / np.float32(2) ** 0.5) == 0) > 0.03
 
 

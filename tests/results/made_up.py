@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,13 @@ import numpy as np
 import polars as pl
 
 from bn_ablate.config import build_study
+from bn_ablate.config.measures import SITES
+from bn_ablate.config.quantity import TABLES
 from bn_ablate.data import load
 from bn_ablate.plan import Lane, Plan, make_plan
 from bn_ablate.results import Provenance, Record, Store
 from bn_ablate.results.files import sha256_of
 from bn_ablate.results.provenance import source_hash
-from bn_ablate.results.recording.columns import HISTORY_MEASURES, LANE_METRICS, LAYER_MEASURES, SITES
 
 TABLE: dict[str, Any] = {
     "name": "made-up",
@@ -59,20 +60,23 @@ def record(**changes: Any) -> Record:
     return Record(provenance(**changes), {"devices": 2, "room": 4, "seed_room": 2}, {"git": git, "python": "3.11"})
 
 
+def numbers(table: str, draw: Callable[[], float]) -> dict[str, float]:
+    """A number for each column of a shard's `table` that holds one."""
+    return {name: draw() for name, of in TABLES[table].items() if of.kind == "number" and not of.paired}
+
+
 def tables_of(lanes: Iterable[Lane]) -> dict[str, pl.DataFrame]:
     """Tables of `lanes`; the numbers of a lane follow from its id."""
     rows: dict[str, list[dict[str, Any]]] = {"lanes": [], "history": [], "layers": [], "histograms": []}
     for lane in lanes:
         draw = np.random.default_rng(int(lane.id, 16)).random
         row = {"lane_id": lane.id, "seed": lane.seed, "status": "ok", "diverged_at": None, "best_step": 50}
-        rows["lanes"].append({metric: draw() for metric in LANE_METRICS} | row)
+        rows["lanes"].append(numbers("lanes", draw) | row)
         for step in STEPS:
-            rows["history"].append(
-                {"lane_id": lane.id, "step": step, "batch_loss": draw()} | {c: draw() for c in HISTORY_MEASURES}
-            )
+            rows["history"].append({"lane_id": lane.id, "step": step} | numbers("history", draw))
             for layer in range(2):
                 key = {"lane_id": lane.id, "step": step, "layer": layer}
-                rows["layers"].append(key | {measure: draw() for measure in LAYER_MEASURES})
+                rows["layers"].append(key | numbers("layers", draw))
                 if step != 50:
                     counts = [int(100 * draw()) for _ in range(102)]
                     rows["histograms"] += [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,14 @@ import numpy as np
 import polars as pl
 import pytest
 
+from bn_ablate.config.measures import ALONG, OF_AFFINE, OFF, PROBED, SHIFTED, UNIT
+from bn_ablate.config.quantity import REQUESTS, TABLES, Quantity
 from bn_ablate.engine import Outcome, Shard
 from bn_ablate.engine.evaluate import Evaluation
 from bn_ablate.engine.extras import Extras
 from bn_ablate.engine.observe import Observation
-from bn_ablate.measure import AffineMeasures, Landscape, LayerMeasures, UnitsOff, VarianceShift
 from bn_ablate.results.provenance import environment, git_state, lock
-from bn_ablate.results.recording.columns import EVALUATED, LANDSCAPE, OF_BN, OFF, PERCENTILES, table_schemas
+from bn_ablate.results.recording.columns import table_schemas
 from bn_ablate.results.recording.frames import tables_of
 from bn_ablate.results.recording.lane_rows import slope
 from tests.results.made_up import plan_of
@@ -38,18 +40,20 @@ def extras_of() -> Extras:
     lane, layer = digits(TIMES, SEEDS, CELLS), digits(TIMES, SEEDS, CELLS, DEPTH)
     parts = digits(TIMES, SEEDS, CELLS, 3)
 
-    def filled(kind: Any, values: np.ndarray) -> Any:
-        return kind(*(values + 100_000 * (i + 1) for i in range(len(kind._fields))))
-
     return Extras(
         recalibrated=Evaluation(parts + 0.25, parts / 20_000),
         batch=Evaluation(parts + 0.5, parts / 40_000),
-        variance_shift=filled(VarianceShift, layer),
-        units_off=filled(UnitsOff, layer),
-        affine=filled(AffineMeasures, layer),
-        landscape=filled(Landscape, lane),
-        percentiles=layer[..., None] ** 2 + np.arange(3),
+        history=filled(ALONG, lane),
+        layers=filled(SHIFTED, layer)
+        | filled(OFF, layer)
+        | filled(OF_AFFINE, layer)
+        | {of.name: layer**2 + i for i, of in enumerate(UNIT)},
     )
+
+
+def filled(measures: Iterable[Quantity], values: np.ndarray, step: int = 100_000) -> dict[str, np.ndarray]:
+    """`values` for each of the measures, and its place among them."""
+    return {of.name: values + step * (i + 1) for i, of in enumerate(measures)}
 
 
 def outcome_of(
@@ -59,17 +63,16 @@ def outcome_of(
     **changes: Any,
 ) -> Outcome:
     """An outcome in which every number tells where it belongs."""
-    cells = plan_of(**changes).cells
+    asked = {"measure": {"also": list(REQUESTS)}} if extras else {}
+    cells = plan_of(**asked | changes).cells
     by_layer = digits(TIMES, SEEDS, CELLS, DEPTH)
-    measures = LayerMeasures(*(by_layer + 10_000 * (i + 1) for i in range(len(LayerMeasures._fields))))
     observations = Observation(
         loss_sum=digits(TIMES, SEEDS, CELLS),
         loss=digits(TIMES, SEEDS, CELLS, 3) if loss is None else loss,
         accuracy=digits(TIMES, SEEDS, CELLS, 3) / 10_000,
-        layers=measures,
-        gradient_norm=by_layer + 1,
+        layers=filled(PROBED, by_layer, 10_000) | {"gradient_norm": by_layer + 1},
         histograms=digits(TIMES, SEEDS, CELLS, DEPTH, 2)[..., None] + np.zeros(102),
-        extras=extras or Extras(),
+        extras=extras or Extras(None, None, {}, {}),
     )
     never = np.full((SEEDS, CELLS), -1)
     shard = Shard(cells, cells, (7, 3), CELLS)
@@ -157,12 +160,10 @@ def test_a_lane_diverged_when_it_was_seen_to_or_when_its_last_loss_is_not_finite
 
 
 def test_what_was_not_asked_for_is_null(tables: dict[str, pl.DataFrame]) -> None:
-    for name in (*OFF, *OF_BN, *PERCENTILES):
-        assert tables["layers"][name].is_null().all(), name
-    for name in (*EVALUATED, *LANDSCAPE):
-        assert tables["history"][name].is_null().all(), name
-    for name in (*EVALUATED, *OFF, *OF_BN, *LANDSCAPE, "recovered_test_loss", "steps_to_loss", "unit_drift"):
-        assert tables["lanes"][name].is_null().all(), name
+    for table in ("layers", "history", "lanes"):
+        for name, of in TABLES[table].items():
+            if any(need.problem for need in of.needs) and not of.paired:
+                assert tables[table][name].is_null().all(), name
 
 
 def test_what_was_asked_for_is_in_its_row() -> None:
@@ -206,13 +207,10 @@ def test_a_bn_that_the_coverage_leaves_out_counts_in_no_mean() -> None:
 def test_what_is_not_finite_is_not_null() -> None:
     extras = extras_of()
     assert extras.recalibrated is not None
-    assert extras.units_off is not None
-    assert extras.landscape is not None
-    assert extras.variance_shift is not None
-    extras.variance_shift.shift[-1, 1, 2, 0] = np.nan
-    extras.landscape.smoothness[1, 0, 0] = np.inf
+    extras.layers["variance_shift"][-1, 1, 2, 0] = np.nan
+    extras.history["smoothness"][1, 0, 0] = np.inf
     extras.recalibrated.loss[-1, 0, 0] = np.nan
-    extras.units_off.dead[-1, 0, 0, 1] = np.nan
+    extras.layers["dead_train"][-1, 0, 0, 1] = np.nan
     lanes = tables_of(outcome_of(extras=extras))["lanes"]
     for name in ("recalibrated_train_loss", "recovered_test_loss", "recalibrated_gap", "dead_train"):
         assert lanes[name].null_count() == 0

@@ -21,9 +21,8 @@ from bn_ablate.analysis.figures.style import (
     spans_decades,
     styled,
 )
-from bn_ablate.analysis.judge.metrics import MINUS
-from bn_ablate.analysis.judge.metrics import metric as describe
 from bn_ablate.analysis.judge.selection import axis_label, hold, levels_of, summarize
+from bn_ablate.config.quantity import MINUS, quantity
 from bn_ablate.results import Results
 
 
@@ -127,7 +126,7 @@ def _lines(lanes: pl.DataFrame, axis: str, metric: str) -> pl.DataFrame:
     """Mean and interval of `metric` in the units shown, and the diverged lanes, by activation, placement and level."""
     keys = ["activation", "placement", axis]
     diverged = lanes.group_by(keys).agg((pl.col("status") == "diverged").sum().alias("diverged"))
-    means = summarize(lanes, keys, metric).with_columns(pl.col("mean", "low", "high") * describe(metric).scale)
+    means = summarize(lanes, keys, metric).with_columns(pl.col("mean", "low", "high") * quantity(metric).unit.scale)
     return means.join(diverged, on=keys).sort(axis)
 
 

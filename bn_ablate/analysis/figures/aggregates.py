@@ -16,9 +16,9 @@ from bn_ablate.analysis.judge.descriptive import (
     performance_profile,
     probability_of_improvement,
 )
-from bn_ablate.analysis.judge.metrics import metric as describe
 from bn_ablate.analysis.judge.selection import PLACEMENT_LABELS
 from bn_ablate.analysis.judge.stats import Vector
+from bn_ablate.config.quantity import quantity
 from bn_ablate.results import Results
 
 METRIC = "final_test_accuracy"
@@ -32,16 +32,16 @@ def aggregates(results: Results) -> Chart | None:
     scores = by_placement(results, METRIC)
     if len(scores) < 2 or next(iter(scores.values())).shape[1] < 2:
         return None
-    metric = describe(METRIC)
+    metric = quantity(METRIC)
     figure = Figure(figsize=(PAGE, 2.0))
     profile, middle, better = figure.subplots(1, 3, width_ratios=(1.5, 1, 1))
     said = _profiles(profile, scores)
     profile.set_title("performance profile")
     profile.set_xlabel("networks that do better (%)")
-    profile.set_ylabel(f"{metric.label} ({metric.shown})".capitalize())
+    profile.set_ylabel(f"{metric.label} ({metric.unit.shown})".capitalize())
     _rows(middle, {name: described(iqm, values, resamples=RESAMPLES) for name, values in scores.items()}, 1)
     middle.set_title("interquartile mean")
-    middle.set_xlabel(f"{metric.label} ({metric.shown})")
+    middle.set_xlabel(f"{metric.label} ({metric.unit.shown})")
     first, *others = scores
     against = {
         name: described(probability_of_improvement, scores[name], scores[first], resamples=RESAMPLES) for name in others
@@ -59,7 +59,7 @@ def aggregates(results: Results) -> Chart | None:
         "grid, and no verdict rests on them."
     )
     alt = "; ".join(
-        f"{PLACEMENT_LABELS[name]}: interquartile mean {metric.value(iqm(values))} {metric.shown}"
+        f"{PLACEMENT_LABELS[name]}: interquartile mean {metric.unit.value(iqm(values))} {metric.unit.shown}"
         for name, values in scores.items()
     )
     return Chart("aggregates", "Placements over all cells", caption, f"{alt}.", figure)

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from bn_ablate.analysis.figures.style import GRID, MUTED, PAGE, VERDICT_COLORS, Chart, styled
 from bn_ablate.analysis.judge.groups import Group, groups
 from bn_ablate.analysis.judge.kinds import kind_of
-from bn_ablate.analysis.judge.metrics import MINUS
 from bn_ablate.analysis.judge.shown import interval_text, scale_of, texts
+from bn_ablate.config.quantity import MINUS
 from bn_ablate.results import Results
 
 ICONS = {"supported": "✓", "contradicted": "✕", "equivalent": "≈", "inconclusive": "?"}

@@ -16,11 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bn_ablate.analysis.judge import stats
-from bn_ablate.analysis.judge.metrics import Metric
-from bn_ablate.analysis.judge.metrics import metric as describe
 from bn_ablate.analysis.judge.scores import Scores
 from bn_ablate.analysis.judge.stats import ALPHA, Interval, Vector
 from bn_ablate.config.hypotheses import SIGNS, Axes, Hypothesis
+from bn_ablate.config.quantity import Unit, quantity
 from bn_ablate.plan import Cell
 
 H = TypeVar("H", bound=Hypothesis)
@@ -159,10 +158,10 @@ class Kind(Generic[H]):
         """What a report shows of the record that only this kind has, as names and texts."""
         return []
 
-    def scale(self, record: Record) -> Metric:
+    def scale(self, record: Record) -> Unit:
         """How what is estimated is shown: as a difference of the metric."""
-        metric = describe(record["metric"])
-        return metric._replace(shown=metric.unit_of_differences)
+        unit = quantity(record["metric"]).unit
+        return unit._replace(shown=unit.of_differences)
 
     def estimand(self, hypothesis: H, label: str, sides: Sequence[str]) -> str:
         """What is estimated of the metric called `label`; `sides` names the cells of each."""
@@ -191,10 +190,10 @@ def added(about: Imagining) -> NDArray[np.bool_]:
 
 def reach(hypothesis: Hypothesis, width: float = 1.0) -> tuple[float, float]:
     """The least and the greatest value of the metric, or such that lie further apart than the margin over `width`."""
-    metric = describe(hypothesis.metric)
+    unit = quantity(hypothesis.metric).unit
     far = (2 * getattr(hypothesis, "margin", 0.0) + 1) * width
-    low = metric.low if math.isfinite(metric.low) else -far
-    return low, metric.high if math.isfinite(metric.high) else low + 2 * far
+    low = unit.low if math.isfinite(unit.low) else -far
+    return low, unit.high if math.isfinite(unit.high) else low + 2 * far
 
 
 def networks(hypothesis: Hypothesis, cells: Sequence[Cell]) -> tuple[int, ...]:

@@ -100,7 +100,7 @@ def record_of(
         "divergence_rule": divergence_rule(hypothesis),
         **estimated.notes,
     }
-    record["unit"], record["lies"] = kind.scale(record).unit, lies(interval, kind.bounds(record))
+    record["unit"], record["lies"] = kind.scale(record).name, lies(interval, kind.bounds(record))
     record = kind.recorded(record)
     verdict = decide(record, p_adjusted)
     wanted = None

@@ -20,8 +20,8 @@ from bn_ablate.analysis.judge.kinds import KINDS
 from bn_ablate.analysis.judge.scores import Scores
 from bn_ablate.analysis.judge.stats import Vector
 from bn_ablate.config.hypotheses import SIDES, Hypothesis
+from bn_ablate.config.quantity import Quantity, quantity
 from bn_ablate.plan import Cell, Plan
-from bn_ablate.results.recording.columns import OF_BN, PAIRED_METRICS
 
 MOST_SEEDS = 40
 """More seeds than these, whose signs are drawn at random, give no smaller p: so many are imagined at most."""
@@ -181,9 +181,10 @@ class _Asked:
         self.hypothesis, self.kind = hypothesis, KINDS[hypothesis.kind]
         self.cells = tuple(cell for cell in plan.cells if any(map(cell.matches, hypothesis.sides.values())))
         sides = {side: np.array([cell.matches(rule) for cell in self.cells]) for side, rule in hypothesis.sides.items()}
-        paired = hypothesis.metric in PAIRED_METRICS
+        metric = quantity(hypothesis.metric)
+        paired = bool(metric.paired)
         others = {tuple(cell.levels.items()) for cell in plan.cells} if paired else set()
-        lacking = np.array([_lacks(hypothesis.metric, cell, others) for cell in self.cells])
+        lacking = np.array([_lacks(metric, cell, others) for cell in self.cells])
         itself = np.array([paired and cell.levels.get("dropout_rate") == 0 for cell in self.cells])
         self.outcomes = [
             np.where(lacking, np.nan, np.where(itself, 0.0, values))
@@ -199,11 +200,7 @@ class _Asked:
         )
 
 
-def _lacks(metric: str, cell: Cell, others: set[tuple[Any, ...]]) -> bool:
+def _lacks(metric: Quantity, cell: Cell, others: set[tuple[Any, ...]]) -> bool:
     """Whether a lane of this cell cannot have the metric: it has no BN, one layer, or no partner at dropout 0."""
-    settings = cell.settings
-    if metric in PAIRED_METRICS:
-        return tuple((cell.levels | {"dropout_rate": 0.0}).items()) not in others
-    if metric in OF_BN or metric == "variance_shift_max":
-        return not any(settings.normed_blocks)
-    return metric.startswith("gradient_slope") and settings.model.depth == 1
+    alone = bool(metric.paired) and tuple((cell.levels | {"dropout_rate": 0.0}).items()) not in others
+    return alone or not metric.possible(cell.settings)

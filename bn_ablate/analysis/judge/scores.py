@@ -10,7 +10,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from bn_ablate.analysis.judge.stats import Vector
-from bn_ablate.config.hypotheses import Select, higher_is_better
+from bn_ablate.config.hypotheses import Select
+from bn_ablate.config.quantity import quantity
 from bn_ablate.config.schema import Study
 from bn_ablate.plan import Cell, cells_of
 
@@ -52,7 +53,7 @@ class Scores:
 
     def quality(self, metric: str) -> Vector:
         """A metric that selects, turned so that more is better; −∞ where a diverged lane has none, NaN if missing."""
-        values = self.of(metric) if higher_is_better(metric) else -self.of(metric)
+        values = self.of(metric) if quantity(metric).better == "higher" else -self.of(metric)
         return np.where(self.diverged & ~np.isfinite(values), -np.inf, values)
 
     def places(self, rule: dict[str, Any]) -> list[int]:

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from bn_ablate.analysis.judge.metrics import metric
 from bn_ablate.analysis.judge.stats import t_quantile
 from bn_ablate.config import LaneSettings, base_settings
 from bn_ablate.config.factors import FACTORS
 from bn_ablate.config.names import PLACEMENTS
+from bn_ablate.config.quantity import quantity
 from bn_ablate.config.schema import Study
 from bn_ablate.results import Results
 
@@ -128,7 +128,7 @@ def summarize(table: pl.DataFrame, by: Sequence[str], value: str, log: bool = Fa
     if log:
         groups = groups.with_columns(low=10**low, high=10**high, mean=10 ** pl.col("mean"))
     else:
-        limits = metric(value)
+        limits = quantity(value).unit
         groups = groups.with_columns(low=low.clip(limits.low, limits.high), high=high.clip(limits.low, limits.high))
     return groups.select(*keys, "mean", "low", "high", "n")
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from bn_ablate.analysis.judge.kinds import kind_of
-from bn_ablate.analysis.judge.metrics import Metric
+from bn_ablate.config.quantity import Unit
 
 _MOST_DIGITS = 8
 
@@ -21,7 +21,7 @@ class Shown(NamedTuple):
     unit: str
 
 
-def scale_of(record: Mapping[str, Any]) -> Metric:
+def scale_of(record: Mapping[str, Any]) -> Unit:
     """How to show what the record estimates: a difference of a metric, a slope of it, or a place on an axis."""
     return kind_of(record).scale(record)
 
@@ -49,7 +49,7 @@ def interval_text(shown: Shown) -> str:
     return "–" if shown.low == "–" else f"[{shown.low}, {shown.high}]"
 
 
-def _digits(scale: Metric, low: float | None, high: float | None) -> int | None:
+def _digits(scale: Unit, low: float | None, high: float | None) -> int | None:
     """Digits after the point for an interval; the metric's usual way of writing where it has no width."""
     if low is None or high is None or not 0 < (half := (high - low) * scale.scale / 2) < math.inf:
         return None
@@ -60,3 +60,10 @@ def estimate_text(record: Mapping[str, Any]) -> str:
     """The estimate with its unit."""
     shown = texts(record)
     return f"{shown.estimate} {shown.unit}".strip()
+
+
+def p_text(p: float | None) -> str:
+    """A p value as text: three decimals, or below .001."""
+    if p is None:
+        return "–"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"

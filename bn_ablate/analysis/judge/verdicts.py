@@ -25,7 +25,7 @@ from typing import Any
 
 from bn_ablate.analysis.judge.estimands import Verdict
 from bn_ablate.analysis.judge.kinds import kind_of
-from bn_ablate.analysis.judge.metrics import p_text
+from bn_ablate.analysis.judge.shown import p_text
 from bn_ablate.analysis.judge.stats import ALPHA, FEWEST_SEEDS, Interval
 
 MOST_EXCLUDED = 0.2

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bn_ablate.analysis.judge.metrics import p_text
-from bn_ablate.analysis.judge.shown import interval_text, texts
+from bn_ablate.analysis.judge.shown import interval_text, p_text, texts
 from bn_ablate.results import Results, ResultsError, compare, open_results
 
 WATCHED = ("git", "lock", "packages", "python", "system", "device", "strategy", "data", "seeds", "status")

@@ -17,17 +17,16 @@ from bn_ablate.analysis.figures.style import LOOKS, THEME
 from bn_ablate.analysis.judge.cells import cell_table
 from bn_ablate.analysis.judge.judging import analyze, claims_text
 from bn_ablate.analysis.judge.kinds import kind_of
-from bn_ablate.analysis.judge.metrics import metric as describe
-from bn_ablate.analysis.judge.metrics import p_text
 from bn_ablate.analysis.judge.selection import PLACEMENT_LABELS, axes_in_order, axis_label, level_label, levels_of
-from bn_ablate.analysis.judge.shown import texts
+from bn_ablate.analysis.judge.shown import p_text, texts
 from bn_ablate.analysis.judge.verdicts import floor_notes
 from bn_ablate.analysis.pages.tables import tables
+from bn_ablate.config.measures import PARTS
 from bn_ablate.config.notes import notes_of
+from bn_ablate.config.quantity import quantity
 from bn_ablate.plan import cells_of
 from bn_ablate.results import Results, locked, open_results, seal
 from bn_ablate.results.files import write_bytes, write_text
-from bn_ablate.results.recording.columns import PARTS
 from bn_ablate.results.standing import QUICK
 
 MOST_LANES = 10_000
@@ -269,9 +268,9 @@ def _cells(results: Results) -> dict[str, Any]:
 
 
 def _with_interval(name: str, cell: dict[str, Any]) -> str:
-    metric, low, high = describe(name), cell[f"{name}_low"], cell[f"{name}_high"]
-    mean = metric.value(cell[name])
-    return mean if low is None else f"{mean} [{metric.value(low)}, {metric.value(high)}]"
+    unit, low, high = quantity(name).unit, cell[f"{name}_low"], cell[f"{name}_high"]
+    mean = unit.value(cell[name])
+    return mean if low is None else f"{mean} [{unit.value(low)}, {unit.value(high)}]"
 
 
 def _lanes(results: Results) -> dict[str, Any]:
@@ -285,7 +284,7 @@ def _lanes(results: Results) -> dict[str, Any]:
                 *(level_label(lane[axis]) for axis in axes),
                 str(lane["seed"]),
                 lane["status"] if lane["diverged_at"] is None else f"{lane['status']} at {lane['diverged_at']}",
-                *(describe(name).value(lane[name]) for name in LANE_COLUMNS),
+                *(quantity(name).unit.value(lane[name]) for name in LANE_COLUMNS),
             ],
         }
         for lane in results.lanes.iter_rows(named=True)
@@ -298,5 +297,5 @@ def _lanes(results: Results) -> dict[str, Any]:
 
 
 def _head(name: str) -> str:
-    unit = describe(name).shown
+    unit = quantity(name).unit.shown
     return name.removeprefix("final_").replace("_", " ") + (f", {unit}" if unit else "")

@@ -10,9 +10,8 @@ import polars as pl
 
 from bn_ablate.analysis.judge.cells import cell_table
 from bn_ablate.analysis.judge.groups import groups
-from bn_ablate.analysis.judge.metrics import p_text
 from bn_ablate.analysis.judge.selection import PLACEMENT_LABELS, axes_in_order, axis_label, level_label, levels_of
-from bn_ablate.analysis.judge.shown import interval_text, scale_of, texts
+from bn_ablate.analysis.judge.shown import interval_text, p_text, scale_of, texts
 from bn_ablate.results import Results
 from bn_ablate.results.standing import caveats
 

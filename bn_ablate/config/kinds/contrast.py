@@ -7,7 +7,7 @@ from typing import Literal
 
 from bn_ablate.config.errors import Problem
 from bn_ablate.config.hypotheses import Alternative, Cells, Hypothesis, Levels, Margin, Summary, networks_in
-from bn_ablate.config.names import Metric
+from bn_ablate.config.metrics import Metric
 
 
 class Contrast(Hypothesis):

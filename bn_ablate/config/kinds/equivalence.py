@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from bn_ablate.config.hypotheses import Cells, Hypothesis
-from bn_ablate.config.names import Metric
+from bn_ablate.config.metrics import Metric
 
 
 class Equivalence(Hypothesis):

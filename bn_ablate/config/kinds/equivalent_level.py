@@ -9,7 +9,7 @@ from pydantic import Field
 
 from bn_ablate.config.errors import Problem
 from bn_ablate.config.hypotheses import AlongAxis, Alternative, Axes, Cells, listed
-from bn_ablate.config.names import Metric
+from bn_ablate.config.metrics import Metric
 
 
 class EquivalentLevel(AlongAxis):

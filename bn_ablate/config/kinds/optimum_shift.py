@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from bn_ablate.config.errors import Problem
-from bn_ablate.config.hypotheses import AlongAxis, Alternative, Cells, Levels, SelectingMetric
+from bn_ablate.config.hypotheses import AlongAxis, Alternative, Cells, Levels
+from bn_ablate.config.metrics import SelectingMetric
 
 
 class OptimumShift(AlongAxis):

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bn_ablate.results.recording.columns import SITES
+from bn_ablate.config.measures import SITES
 from bn_ablate.results.recording.lane_rows import lane_columns
-from bn_ablate.results.recording.measured import measured
+from bn_ablate.results.recording.measured import by_lane, measured
 
 if TYPE_CHECKING:
     import polars as pl
@@ -23,9 +23,7 @@ def tables_of(outcome: Outcome) -> dict[str, pl.DataFrame]:
 
     found, steps, lane_ids = measured(outcome), np.asarray(outcome.steps), np.asarray(outcome.shard.lane_ids)
     lanes, times, depth = found.layers["gradient_norm"].shape
-    with np.errstate(invalid="ignore", divide="ignore"):
-        batch_loss = _by_lane(outcome.observations.loss_sum) / np.diff(steps, prepend=0)
-    history = {"lane_id": np.repeat(lane_ids, times), "step": np.tile(steps, lanes), "batch_loss": batch_loss}
+    history = {"lane_id": np.repeat(lane_ids, times), "step": np.tile(steps, lanes)}
     layers = {
         "lane_id": np.repeat(lane_ids, times * depth),
         "step": np.tile(np.repeat(steps, depth), lanes),
@@ -35,14 +33,8 @@ def tables_of(outcome: Outcome) -> dict[str, pl.DataFrame]:
         "lanes": pl.DataFrame(_columns(lane_columns(outcome, found))),
         "history": pl.DataFrame(_columns(history | found.history)),
         "layers": pl.DataFrame(_columns(layers | found.layers)),
-        "histograms": _histograms(_by_lane(outcome.observations.histograms), lane_ids, steps),
+        "histograms": _histograms(by_lane(outcome.observations.histograms), lane_ids, steps),
     }
-
-
-def _by_lane(leaf: Any) -> np.ndarray:
-    """(times, seeds, cells, …) as (lanes, times, …)."""
-    times, n_seeds, n_cells, *rest = leaf.shape
-    return np.moveaxis(np.asarray(leaf).reshape(times, n_seeds * n_cells, *rest), 0, 1)
 
 
 def _columns(arrays: dict[str, Any]) -> dict[str, pl.Series]:

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cache, reduce
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from bn_ablate.results.recording.columns import (
-    AFFINE,
-    CURVES,
-    EVALUATED,
-    LANDSCAPE,
-    OF_BN,
-    OFF,
-    PARTS,
-    PERCENTILES,
-    PROBED,
-    SHIFTED,
-)
+from bn_ablate.config.measures import PARTS
+from bn_ablate.config.quantity import TABLES, Need
 
 if TYPE_CHECKING:
     from bn_ablate.engine import Outcome
+    from bn_ablate.plan import Cell
 
 
 Masked = np.ma.MaskedArray[Any, np.dtype[np.float64]]
@@ -43,50 +36,54 @@ class Measured(NamedTuple):
 
 def measured(outcome: Outcome) -> Measured:
     """Sort what was observed of a shard by lane and by column."""
-    seen, extras = outcome.observations, outcome.observations.extras
-    times, n_seeds, n_cells, depth = seen.gradient_norm.shape
-    lanes = n_seeds * n_cells
-
-    def by_lane(leaf: Any) -> Masked:
-        """(times, seeds, cells, …) as (lanes, times, …)."""
-        leaf = np.asarray(leaf, float)
-        return np.ma.asarray(np.moveaxis(leaf.reshape(times, lanes, *leaf.shape[3:]), 0, 1))
-
-    def of_parts(evaluation: Any) -> list[Masked]:
-        """Loss and accuracy, part by part."""
-        loss, accuracy = by_lane(evaluation.loss), by_lane(evaluation.accuracy)
-        return [curve[:, :, i] for i in range(len(PARTS)) for curve in (loss, accuracy)]
-
-    history = dict.fromkeys((*EVALUATED, *LANDSCAPE), nothing(lanes, times))
+    seen, extras, cells = outcome.observations, outcome.observations.extras, outcome.shard.cells
+    steps = np.diff(outcome.steps, prepend=0)[:, None, None]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found: dict[str, Any] = {"batch_loss": np.asarray(seen.loss_sum) / steps}
     for how, evaluation in (("", seen), ("recalibrated_", extras.recalibrated), ("batch_", extras.batch)):
         if evaluation is not None:
-            history |= zip([how + curve for curve in CURVES], of_parts(evaluation), strict=True)
-    if extras.landscape is not None:
-        history |= zip(LANDSCAPE, map(by_lane, extras.landscape), strict=True)
+            for i, part in enumerate(PARTS):
+                found[f"{how}{part}_loss"] = evaluation.loss[..., i]
+                found[f"{how}{part}_accuracy"] = evaluation.accuracy[..., i]
+    return Measured(
+        _columns("history", found | extras.history, cells), _columns("layers", seen.layers | extras.layers, cells)
+    )
 
-    layers = dict.fromkeys((*OFF, *OF_BN, *PERCENTILES), nothing(lanes, times, depth))
-    layers |= zip(PROBED, map(by_lane, seen.layers), strict=True)
-    layers["gradient_norm"] = by_lane(seen.gradient_norm)
-    for names, leaves in ((OFF, extras.units_off), (SHIFTED, extras.variance_shift), (AFFINE, extras.affine)):
-        if leaves is not None:
-            layers |= zip(names, map(by_lane, leaves), strict=True)
-    if extras.percentiles is not None:
-        layers |= zip(PERCENTILES, np.ma.asarray(np.moveaxis(by_lane(extras.percentiles), -1, 0)), strict=True)
 
-    between = np.ones((times, 1), bool)
+def _columns(table: str, found: Mapping[str, Any], cells: tuple[Cell, ...]) -> dict[str, Masked]:
+    """The columns of numbers in `table`, of which `found` has some by name, as (times, seeds, cells, …)."""
+    taken = {name: np.asarray(by_lane(values), float) for name, values in found.items()}
+    lanes, times, *layers = shape = next(iter(taken.values())).shape
+    between = np.ones((times, *(1 for _ in layers)), bool)
     between[[0, -1]] = False
-    bare = ~np.asarray([cell.settings.normed_blocks for cell in outcome.shard.cells] * n_seeds)[:, None]
-    history |= {name: without(history[name], between[:, 0]) for name in EVALUATED}
-    layers |= {name: without(layers[name], between) for name in (*OFF, *SHIFTED)}
-    layers |= {name: without(layers[name], bare) for name in OF_BN}
-    return Measured(history, layers)
+
+    @cache
+    def lacking(need: Need) -> np.ndarray:
+        has = need.by_layer if layers and need.by_layer else need.holds
+        return ~np.asarray([has(cell.settings) for cell in cells] * (lanes // len(cells))).reshape(
+            lanes, 1, *layers and [-1]
+        )
+
+    columns = {name: column for name, column in TABLES[table].items() if column.kind == "number"}
+    return {
+        name: np.ma.array(
+            taken.get(name, np.zeros(shape)),
+            mask=reduce(
+                np.logical_or,
+                [*map(lacking, column.needs), between & column.ends],
+                np.full(shape, name not in taken),
+            ),
+        )
+        for name, column in columns.items()
+    }
 
 
-def nothing(*shape: int) -> Masked:
-    """An array with nothing in it."""
-    return np.ma.array(np.zeros(shape), mask=True)
+def by_lane(leaf: Any) -> np.ndarray:
+    """(times, seeds, cells, …) as (lanes, times, …)."""
+    times, n_seeds, n_cells, *rest = leaf.shape
+    return np.moveaxis(np.asarray(leaf).reshape(times, n_seeds * n_cells, *rest), 0, 1)
 
 
-def without(values: Masked, where: np.ndarray) -> Masked:
-    """`values` with those masked too that stand where `where`, which is broadcast, is true."""
-    return np.ma.array(values.data, mask=np.broadcast_to(values.mask | where, values.shape))
+def nothing(lanes: int) -> Masked:
+    """A column with nothing in it."""
+    return np.ma.array(np.zeros(lanes), mask=True)

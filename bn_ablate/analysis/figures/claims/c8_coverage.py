@@ -8,8 +8,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from bn_ablate.analysis.figures.claims.drawing import flat_dots, means, of_axes, plain
 from bn_ablate.analysis.figures.style import GRID, MUTED, Chart, label_ends, small_multiples, styled
-from bn_ablate.analysis.judge.metrics import MINUS
 from bn_ablate.analysis.judge.selection import hold, level_label, levels_of, tuned
+from bn_ablate.config.quantity import MINUS
 from bn_ablate.results import Results
 
 METRIC = "final_test_accuracy"

@@ -10,9 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from bn_ablate.analysis.figures.style import INK, LOOKS, PAPER, Chart, Look
-from bn_ablate.analysis.judge.metrics import MINUS
-from bn_ablate.analysis.judge.metrics import metric as describe
 from bn_ablate.analysis.judge.selection import summarize
+from bn_ablate.config.quantity import MINUS, quantity
 from bn_ablate.results import Results
 
 Draw = Callable[[Results], Chart | None]
@@ -35,7 +34,7 @@ def of_axes(*axes: str) -> Callable[[Draw], ClaimFigure]:
 
 def means(lanes: pl.DataFrame, by: Sequence[str], metric: str) -> pl.DataFrame:
     """Mean and interval over seeds of `metric`, in the unit that people are shown."""
-    return summarize(lanes, by, metric).with_columns(pl.col("mean", "low", "high") * describe(metric).scale)
+    return summarize(lanes, by, metric).with_columns(pl.col("mean", "low", "high") * quantity(metric).unit.scale)
 
 
 def dots(

@@ -10,11 +10,11 @@ import numpy as np
 from bn_ablate.analysis.judge import level_curves, stats
 from bn_ablate.analysis.judge.along_axis import KindAlongAxis
 from bn_ablate.analysis.judge.estimands import Estimated, Imagining, Record, selected
-from bn_ablate.analysis.judge.metrics import Metric
 from bn_ablate.analysis.judge.scores import Scores
 from bn_ablate.analysis.judge.stats import Vector
 from bn_ablate.config.hypotheses import Axes
 from bn_ablate.config.kinds.equivalent_level import EquivalentLevel
+from bn_ablate.config.quantity import Unit
 
 
 class EquivalentLevels(KindAlongAxis[EquivalentLevel]):
@@ -89,10 +89,10 @@ class EquivalentLevels(KindAlongAxis[EquivalentLevel]):
         """The stated level."""
         return self.scale(record).value(record["bound"])
 
-    def scale(self, record: Record) -> Metric:
+    def scale(self, record: Record) -> Unit:
         """A level of the axis."""
         axis = record["axis"].replace("_", " ")
-        return Metric(axis, axis, shown=axis)
+        return Unit(axis, shown=axis)
 
     def estimand(self, hypothesis: EquivalentLevel, label: str, sides: Sequence[str]) -> str:
         """The level, and what it is matched to."""

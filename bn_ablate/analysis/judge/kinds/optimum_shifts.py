@@ -9,11 +9,11 @@ import numpy as np
 from bn_ablate.analysis.judge import level_curves, stats
 from bn_ablate.analysis.judge.along_axis import KindAlongAxis
 from bn_ablate.analysis.judge.estimands import Estimated, Imagining, Record, selected
-from bn_ablate.analysis.judge.metrics import Metric
 from bn_ablate.analysis.judge.scores import Scores
 from bn_ablate.analysis.judge.stats import Vector
 from bn_ablate.config.hypotheses import Axes
 from bn_ablate.config.kinds.optimum_shift import OptimumShift
+from bn_ablate.config.quantity import Unit
 
 _STEPS = {"linear": "{axis}", "log10": "decades of {axis}", "rank": "levels of {axis}"}
 
@@ -77,10 +77,10 @@ class OptimumShifts(KindAlongAxis[OptimumShift]):
         )
         return [("Optima", optima)]
 
-    def scale(self, record: Record) -> Metric:
+    def scale(self, record: Record) -> Unit:
         """Steps of the axis."""
         unit = _STEPS[record["scale"]].format(axis=record["axis"].replace("_", " "))
-        return Metric(record["axis"].replace("_", " "), unit, shown=unit)
+        return Unit(unit, shown=unit)
 
     def estimand(self, hypothesis: OptimumShift, label: str, sides: Sequence[str]) -> str:
         """The two optima."""

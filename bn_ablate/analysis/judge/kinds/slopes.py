@@ -9,11 +9,11 @@ import numpy as np
 from bn_ablate.analysis.judge import level_curves
 from bn_ablate.analysis.judge.along_axis import KindAlongAxis
 from bn_ablate.analysis.judge.estimands import Chosen, Imagining, Record
-from bn_ablate.analysis.judge.metrics import Metric
 from bn_ablate.analysis.judge.scores import Scores
 from bn_ablate.analysis.judge.stats import Vector
 from bn_ablate.config.hypotheses import Axes
 from bn_ablate.config.kinds.slope import Slope
+from bn_ablate.config.quantity import Unit
 
 _PER_STEP = {"linear": "per unit of {axis}", "log10": "per decade of {axis}", "rank": "per level of {axis}"}
 
@@ -40,11 +40,11 @@ class Slopes(KindAlongAxis[Slope]):
         upper = x > np.where(a, middle["a"], middle.get("b", 0.0))
         return np.where(upper == (a == (to > 0)), ends[1], ends[0])
 
-    def scale(self, record: Record) -> Metric:
+    def scale(self, record: Record) -> Unit:
         """The metric's unit per step of the axis."""
-        metric, axis = super().scale(record), record["axis"].replace("_", " ")
+        unit, axis = super().scale(record), record["axis"].replace("_", " ")
         per = _PER_STEP[record["scale"]].format(axis=axis)
-        return metric._replace(unit=f"{metric.unit} {per}", shown=f"{metric.shown} {per}".strip())
+        return unit._replace(name=f"{unit.name} {per}", shown=f"{unit.shown} {per}".strip())
 
     def estimand(self, hypothesis: Slope, label: str, sides: Sequence[str]) -> str:
         """The slope on the axis."""

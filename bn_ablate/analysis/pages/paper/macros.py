@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from bn_ablate.analysis.judge.metrics import p_text
-from bn_ablate.analysis.judge.shown import interval_text, texts
+from bn_ablate.analysis.judge.shown import interval_text, p_text, texts
 from bn_ablate.analysis.pages.tables import tex
 from bn_ablate.results import Results
 
