@@ -30,7 +30,7 @@ def evaluate(
     splits = (seed.train, seed.validation, seed.test)
     sizes = jnp.asarray([split.shape[0] for split in splits], jnp.float32)
     n = sum(split.shape[0] for split in splits)
-    passes = -(-n // program.eval_batch)
+    passes = -(-n // program.measure.eval_batch)
     size = -(-n // passes)
     nowhere = len(splits)
     indices = jnp.pad(jnp.concatenate(splits), (0, passes * size - n)).reshape(passes, size)
@@ -61,10 +61,10 @@ def evaluate_by_batch(
     with examples of the same part, which join in the statistics, but are counted only once.
     """
     splits = (seed.train, seed.validation, seed.test)
-    batches = [-(-split.shape[0] // program.batch_size) for split in splits]
+    batches = [-(-split.shape[0] // program.train.batch_size) for split in splits]
 
     def dealt(split: Array, k: int) -> tuple[Array, Array]:
-        places = jnp.arange(k)[:, None] + k * jnp.arange(program.batch_size)
+        places = jnp.arange(k)[:, None] + k * jnp.arange(program.train.batch_size)
         return jnp.take(split, places % split.shape[0], mode="clip"), places < split.shape[0]
 
     indices, counted = (jnp.concatenate(some) for some in zip(*map(dealt, splits, batches), strict=True))

@@ -153,7 +153,7 @@ class Engine:
         seed_numbers = _fill(list(shard.seeds), layout.seeds)
         factors = stack_factors(_fill(settings, layout.cells), program.structure)
         seeds = self._seed_examples(shard, seed_numbers)
-        steps = measured_steps(program.steps, settings[0].measure.every)
+        steps = measured_steps(program.train.steps, settings[0].measure.every)
         room = self._room(program, settings[0].measure.every)
         whole = (slice(len(shard.seeds)), slice(len(shard.cells)))
 
@@ -252,8 +252,8 @@ class Engine:
     def _room(self, program: Program, every: int) -> int:
         """How many steps a call may take, at most: what is made ahead for them must stay small."""
         noise = 2 * sum(math.prod(shape) for shape in program.noise_shapes)
-        images = 4 * program.batch_size * math.prod(program.image_shape)
-        return max(1, min(every, program.steps, BLOCK_BYTES // (noise + images)))
+        images = 4 * program.train.batch_size * math.prod(program.image_shape)
+        return max(1, min(every, program.train.steps, BLOCK_BYTES // (noise + images)))
 
     def _compiled(
         self,
@@ -287,7 +287,7 @@ class Engine:
 
 def _positions(program: Program, seeds: list[int], n_train: int, start: int, room: int) -> Any:
     """(seeds, room, batch): for each seed the batches of `room` steps from `start` on."""
-    return np.stack([batch_indices(n_train, program.batch_size, seed, start, room) for seed in seeds])
+    return np.stack([batch_indices(n_train, program.train.batch_size, seed, start, room) for seed in seeds])
 
 
 def _commonest(labels: np.ndarray) -> np.ndarray:

@@ -45,13 +45,13 @@ def take_extras(
     seed: SeedExamples,
     thorough: Bool[Array, ""],
 ) -> Extras:
-    """Measure what `program.also` names; `thorough` is the first or the last measurement, which takes more."""
+    """Measure what `program.measure.also` names; `thorough` is the first or the last measurement, which takes more."""
     found = Extras(None, None, {}, {})
-    if {"evaluations", "variance_shift", "dead"} & set(program.also):
+    if {"evaluations", "variance_shift", "dead"} & set(program.measure.also):
         look = partial(_thoroughly, program, factors, state, examples, seed)
         nothing = jax.eval_shape(look)
         found = lax.cond(thorough, look, lambda: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), nothing))
-    if "affine" in program.also:
+    if "affine" in program.measure.also:
         norms = [state.params[name]["norm"] for name in _blocks(program)]
         found.layers.update(
             _stacked(
@@ -61,8 +61,8 @@ def take_extras(
                 for norm in norms
             )
         )
-    if "landscape" in program.also:
-        batch = Batch(*examples.take(seed.train[: program.batch_size], seed), None)
+    if "landscape" in program.measure.also:
+        batch = Batch(*examples.take(seed.train[: program.train.batch_size], seed), None)
 
         def loss_and_gradient(params: Any) -> tuple[Array, Any]:
             return jax.value_and_grad(lambda params: loss_fn(program, factors, params, state.batch_stats, batch)[0])(
@@ -77,25 +77,25 @@ def _thoroughly(
     program: Program, factors: Factors, state: TrainState, examples: Examples, seed: SeedExamples
 ) -> Extras:
     """What needs passes over the whole data."""
-    settles = {"evaluations", "dead"} & set(program.also)
+    settles = {"evaluations", "dead"} & set(program.measure.also)
     recalibrated, real = recalibrate(program, factors, state, examples, seed, None if settles else 1)
     settled = state.replace(batch_stats=recalibrated)
     found = Extras(None, None, {}, {})
-    if "evaluations" in program.also:
+    if "evaluations" in program.measure.also:
         found = found._replace(
             recalibrated=evaluate(program, factors, settled, examples, seed),
             batch=evaluate_by_batch(program, factors, state, examples, seed),
         )
-    if "variance_shift" in program.also:
+    if "variance_shift" in program.measure.also:
         both = [(real[name]["norm"]["var"], state.batch_stats[name]["norm"]["var"]) for name in _blocks(program)]
         found.layers.update(_stacked(variance_shift(arriving, moving, factors.bn_epsilon) for arriving, moving in both))
-    if "dead" in program.also:
+    if "dead" in program.measure.also:
         found.layers.update(units_off_on_training_set(program, factors, settled, examples, seed))
     return found
 
 
 def _blocks(program: Program) -> list[str]:
-    return [f"block_{i}" for i in range(program.depth)]
+    return [f"block_{i}" for i in range(program.model.depth)]
 
 
 def _stacked(blocks: Any) -> Any:

@@ -49,19 +49,19 @@ def observe(
 ) -> Observation:
     """Measure one lane as it stands; `thorough` is the first or the last measurement, which takes more."""
     loss, accuracy = evaluate(program, factors, state, examples, seed)
-    x, y = examples.take(seed.train[: program.probe], seed)
+    x, y = examples.take(seed.train[: program.measure.probe], seed)
     (_, seen), gradients = jax.value_and_grad(
         lambda params: loss_fn(program, factors, params, state.batch_stats, Batch(x, y, None), ("intermediates",)),
         has_aux=True,
     )(state.params)
-    blocks = [seen["intermediates"][f"block_{i}"] for i in range(program.depth)]
+    blocks = [seen["intermediates"][f"block_{i}"] for i in range(program.model.depth)]
     before, z, a = (
         [block[name][0] for block in blocks] for name in ("linear_output", "activation_input", "activation_output")
     )
 
     def measure(z: Array, a: Array) -> dict[str, Array]:
         layer = (z, a, slope(program.structure.activations, factors.activation, z))
-        taken = [measure(*layer) for asked, measure in ON_PROBE.items() if not asked or asked in program.also]
+        taken = [measure(*layer) for asked, measure in ON_PROBE.items() if not asked or asked in program.measure.also]
         return {name: value for found in taken for name, value in found.items()}
 
     def count() -> Array:
@@ -72,7 +72,7 @@ def observe(
         loss_sum=state.loss_sum,
         loss=loss,
         accuracy=accuracy,
-        layers=by_layer(measure, z, a) | {"gradient_norm": gradient_norms(gradients, program.depth)},
+        layers=by_layer(measure, z, a) | {"gradient_norm": gradient_norms(gradients, program.model.depth)},
         histograms=lax.cond(thorough, count, lambda: jnp.zeros(empty.shape, empty.dtype)),
         extras=take_extras(program, factors, state, examples, seed, thorough),
     )

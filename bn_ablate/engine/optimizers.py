@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int
 
 from bn_ablate.config import names as known
 from bn_ablate.config.registry import Registry
+from bn_ablate.config.schema import Train
 from bn_ablate.engine.program import Program
 from bn_ablate.nn import Factors
 
@@ -29,9 +30,10 @@ def make_tx(program: Program, factors: Factors) -> optax.GradientTransformation:
     after them, scaled by the learning rate, for adamw (Loshchilov & Hutter 2019).
     """
     decay = optax.add_decayed_weights(factors.weight_decay, mask=_is_kernel) if program.decays else optax.identity()
-    momentum = optax.trace(program.momentum, program.nesterov) if program.momentum else optax.identity()
-    rule = OPTIMIZERS[program.optimizer](decay, momentum)
-    return optax.chain(rule, _scale_by_rate(program, factors.learning_rate))
+    train = program.train
+    momentum = optax.trace(train.momentum, train.nesterov) if train.momentum else optax.identity()
+    rule = OPTIMIZERS[train.optimizer](decay, momentum)
+    return optax.chain(rule, _scale_by_rate(train, factors.learning_rate))
 
 
 def optimizer(name: str) -> Callable[[Rule], Rule]:
@@ -71,20 +73,20 @@ def _rmsprop(decay: Step, momentum: Step) -> Step:
     return optax.chain(decay, optax.scale_by_rms(), momentum)
 
 
-def rate_shape(program: Program, step: Int[Array, ""]) -> Float[Array, ""]:
+def rate_shape(train: Train, step: Int[Array, ""]) -> Float[Array, ""]:
     """The share of the peak rate at `step`: linear warm-up, then constant, cosine or linear decay to 0."""
     step = jnp.asarray(step, jnp.float32)
-    warmup = program.warmup_steps
+    warmup = train.warmup_steps
     rising = (step + 1.0) / max(warmup, 1)
-    done = jnp.clip((step - warmup) / max(program.steps - warmup, 1), 0.0, 1.0)
+    done = jnp.clip((step - warmup) / max(train.steps - warmup, 1), 0.0, 1.0)
     falling = {"constant": jnp.ones_like(done), "cosine": 0.5 * (1.0 + jnp.cos(jnp.pi * done)), "linear": 1.0 - done}
-    return jnp.where(step < warmup, rising, falling[program.schedule])
+    return jnp.where(step < warmup, rising, falling[train.schedule])
 
 
-def _scale_by_rate(program: Program, peak: Float[Array, ""]) -> optax.GradientTransformation:
-    if program.schedule == "constant" and not program.warmup_steps:
+def _scale_by_rate(train: Train, peak: Float[Array, ""]) -> optax.GradientTransformation:
+    if train.schedule == "constant" and not train.warmup_steps:
         return optax.scale(-peak)
-    return optax.scale_by_schedule(lambda count: -peak * rate_shape(program, count))
+    return optax.scale_by_schedule(lambda count: -peak * rate_shape(train, count))
 
 
 def _is_kernel(params: Any) -> Any:

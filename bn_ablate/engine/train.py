@@ -53,7 +53,7 @@ def init_state(program: Program, seed: Int[Array, ""] | int, lane: Factors | Non
 
     Without a `lane`, γ is 1 and β is 0.
     """
-    factors = blank_factors(program.depth) if lane is None else lane
+    factors = blank_factors(program.model.depth) if lane is None else lane
     x = jnp.zeros((1, *program.image_shape), jnp.float32)
     variables = program.network.init(key_of(seed, "params"), x, factors, train=False)
     params = variables["params"] if lane is None else with_initial_affine(variables["params"], lane)

@@ -79,7 +79,7 @@ def units_off_on_training_set(
     """The dead and the inactive units of each hidden block, in evaluation with the moving statistics of `state`."""
 
     def look(seen: Any, counted: Array) -> Any:
-        return [zeros(seen[f"block_{i}"]["activation_output"][0], counted) for i in range(program.depth)]
+        return [zeros(seen[f"block_{i}"]["activation_output"][0], counted) for i in range(program.model.depth)]
 
     passes = _on_training_set(program, factors, state, examples, seed, look)
     return jax.tree.map(lambda *blocks: jnp.stack(blocks), *map(units_off, passes))  # type: ignore[no-any-return]
@@ -95,7 +95,7 @@ def _on_training_set(
 ) -> Any:
     """`look(intermediates, counted)` of each pass over the training set, stacked; not `counted` is what fills it up."""
     n = seed.train.shape[0]
-    passes = -(-n // program.eval_batch)
+    passes = -(-n // program.measure.eval_batch)
     size = -(-n // passes)
     indices = jnp.pad(seed.train, (0, passes * size - n)).reshape(passes, size)
     counted = (jnp.arange(passes * size) < n).reshape(passes, size)

@@ -115,7 +115,7 @@ class TrainedLane:
 
         from bn_ablate.engine.randomness import dropout_bits
 
-        shapes = self.program.network.noise_shapes(self.program.batch_size, self.program.image_shape)
+        shapes = self.program.network.noise_shapes(self.program.train.batch_size, self.program.image_shape)
         return tuple(np.asarray(bits) for bits in dropout_bits(self.seed, step, shapes))
 
 
@@ -170,7 +170,7 @@ def train_lane(
         split=split,
         mean=mean,
         std=std,
-        batch_indices=batch_indices(len(split.train), program.batch_size, seed, 0, program.steps),
+        batch_indices=batch_indices(len(split.train), program.train.batch_size, seed, 0, program.train.steps),
         tables=tables_of(outcome),
         program=program,
     )

@@ -133,7 +133,7 @@ def _in_float64(grid: Grid) -> Any:
         return jax.tree.map(lambda leaf: leaf.astype(float) if leaf.dtype == np.float32 else leaf, tree)
 
     with jax.enable_x64(True), patch.object(jnp, "float32", jnp.float64):
-        program = replace(grid.program, precision="float64")
+        program = replace(grid.program, train=grid.program.train.model_copy(update={"precision": "float64"}))
         wider = Grid(program, Arrays(*map(wide, grid.arrays)), wide(grid.states))
         job = Job(wider, segment(program, "vmap"), jax.devices("cpu")[0])
         job.compile(job.lower())

@@ -63,7 +63,8 @@ class Grid:
 
     def at(self, precision: str) -> Grid:
         """The same lanes, trained at another precision."""
-        return replace(self, program=replace(self.program, precision=precision))
+        train = self.program.train.model_copy(update={"precision": precision})
+        return replace(self, program=replace(self.program, train=train))
 
 
 def make_grid(
@@ -80,8 +81,8 @@ def make_grid(
     chosen = list(itertools.islice(itertools.cycle(settings), cells))
     factors = stack_factors(chosen, program.structure)
     rng = np.random.default_rng(0)
-    x = rng.standard_normal((seeds, room, program.batch_size, *image), np.float32)
-    y = rng.integers(0, CLASSES, (seeds, room, program.batch_size)).astype(np.int32)
+    x = rng.standard_normal((seeds, room, program.train.batch_size, *image), np.float32)
+    y = rng.integers(0, CLASSES, (seeds, room, program.train.batch_size)).astype(np.int32)
     numbers = np.arange(seeds, dtype=np.int32)
     of_seeds = [initial(replace(program, native=True), min(int(seed), 1)) for seed in numbers]
     states = jax.tree.map(lambda *leaves: np.repeat(np.stack(leaves)[:, None], cells, 1), *of_seeds)

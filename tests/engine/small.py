@@ -103,7 +103,7 @@ def optimized(settings: LaneSettings, steps: int = 3) -> np.ndarray:
             updates, state = tx.update(gradient, carry[1], carry[0])
             return (optax.apply_updates(carry[0], updates), state), None
 
-        given = {name: some[: program.steps] for name, some in gradients.items()}
+        given = {name: some[: program.train.steps] for name, some in gradients.items()}
         return jax.lax.scan(step, (start, tx.init(start)), given)[0][0]
 
     return np.concatenate([*end(factors).values()])

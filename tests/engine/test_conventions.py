@@ -122,7 +122,7 @@ def test_decay_is_on_kernels_only(name: str) -> None:
 def rates(**train: Any) -> list[float]:
     """Our learning rate at each step."""
     program = program_of([LaneSettings(train=Train(**{"steps": STEPS} | train))], (4, 4, 1), 3)
-    shape = jax.jit(jax.vmap(partial(rate_shape, program)))
+    shape = jax.jit(jax.vmap(partial(rate_shape, program.train)))
     return [PEAK * float(share) for share in shape(jnp.arange(STEPS))]
 
 

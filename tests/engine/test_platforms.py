@@ -68,7 +68,8 @@ def test_on_a_cpu_tensorfloat32_is_float32_to_the_bit() -> None:
     program = program_of(lanes, small.IMAGE, small.CLASSES)
     factors = stack_factors(lanes, program.structure)
     _, exact = small.train(program, factors, 2)
-    _, coarse = small.train(replace(program, precision="tensorfloat32"), factors, 2)
+    rounded = program.train.model_copy(update={"precision": "tensorfloat32"})
+    _, coarse = small.train(replace(program, train=rounded), factors, 2)
     jax.tree.map(np.testing.assert_array_equal, exact, coarse)
 
 
@@ -103,7 +104,7 @@ def lowered(
     begin = jax.jit(many_lanes.initial_on_mesh(program, layout))
     states = jax.eval_shape(begin, seeds.seed, factors)
     scalars = np.int32(0), np.int32(1), np.bool_(True), np.bool_(True)
-    segment = Segment(np.zeros((1, 2, program.batch_size), np.int32), *scalars)  # type: ignore[arg-type]
+    segment = Segment(np.zeros((1, 2, program.train.batch_size), np.int32), *scalars)  # type: ignore[arg-type]
     train = jax.jit(many_lanes.on_mesh(program, strategy, layout))
     examples = Examples(*engine._examples)
     with jax.default_matmul_precision(default):

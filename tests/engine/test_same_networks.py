@@ -36,7 +36,7 @@ LEVELS: dict[str, tuple[Any, ...]] = {
 def outcomes(lanes: list[LaneSettings]) -> np.ndarray:
     """(lanes, numbers): what can be seen of each lane after a few steps, all of them trained in one program."""
     program = program_of(lanes, small.IMAGE, small.CLASSES)
-    given = small.stacked(small.batches(program, min(program.steps, 3)))
+    given = small.stacked(small.batches(program, min(program.train.steps, 3)))
 
     @jax.jit
     def seen(factors: Any) -> Any:
