@@ -1,7 +1,8 @@
 """Batch Normalization ablations in JAX: whole grids of networks trained at once, measured, tested and reported.
 
 `load_study`, `make_plan`, `run`, `rerun`, `train_lane`, `open_results`, `write_report` and `publish` are what scripts
-and notebooks need; they are imported when they are first asked for, so that `import bn_ablate` costs nothing.
+and notebooks need, and decorators like `network` add parts of their own; they are imported when they are first asked
+for, so that `import bn_ablate` costs nothing.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _WHERE = {
+    "BlockSpec": "config.architectures",
     "BnAblateError": "config",
     "ConfigError": "config",
     "Dataset": "data",
     "ExtensionError": "config",
+    "NetworkSpec": "config.architectures",
     "Results": "results",
     "ResultsError": "results",
     "RunProgress": "plan",
@@ -27,6 +30,7 @@ _WHERE = {
     "load_extension": "config",
     "load_study": "config",
     "make_plan": "plan",
+    "network": "config.architectures",
     "open_results": "results",
     "optimizer": "engine.optimizers",
     "publish": "sinks",
@@ -48,6 +52,7 @@ if TYPE_CHECKING:
         load_extension,
         load_study,
     )
+    from bn_ablate.config.architectures import BlockSpec, NetworkSpec, network
     from bn_ablate.data import Dataset
     from bn_ablate.engine.optimizers import optimizer
     from bn_ablate.nn.activations import activation
@@ -60,10 +65,12 @@ if TYPE_CHECKING:
     from bn_ablate.sinks import publish
 
 __all__ = [
+    "BlockSpec",
     "BnAblateError",
     "ConfigError",
     "Dataset",
     "ExtensionError",
+    "NetworkSpec",
     "Results",
     "ResultsError",
     "RunProgress",
@@ -76,6 +83,7 @@ __all__ = [
     "load_extension",
     "load_study",
     "make_plan",
+    "network",
     "open_results",
     "optimizer",
     "publish",

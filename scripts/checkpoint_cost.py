@@ -54,7 +54,7 @@ def main() -> None:
     plan = make_plan(load_study(args.config, args.overrides))
     engine = Engine(load(plan.study.data.name))
     machine = engine.machine()
-    fitting = partial(lanes_that_fit, seeds=len(plan.seeds), machine=machine, **engine.dataset.extent._asdict())
+    fitting = partial(lanes_that_fit, seeds=len(plan.seeds), machine=machine, extent=engine.dataset.extent)
     shard = shards_of(plan, max_lanes=fitting)[0]
     steps = shard.cells[0].settings.train.steps
     print(f"{args.config}: a shard of {len(shard.lane_ids)} lanes, {steps} steps", flush=True)

@@ -35,7 +35,7 @@ NAMED = re.compile(r'^\s+(?:ROOT )?%?([\w.-]+) = .*?op_name="([^"]*)"', re.MULTI
 PURPOSES = (
     ("products and convolutions", re.compile(r"/(linear|head)/.*(dot|conv)_general|closed_call/dot_general")),
     ("patches", re.compile(r"closed_call/(concatenate|slice|pad|transpose)")),
-    ("pooling", re.compile(r"\(CNN\)+/(jit\(_where\)|[a-z_]+$)")),
+    ("pooling", re.compile(r"\(Described\)+/(jit\(_where\)|[a-z_]+$)")),
     ("transposes and biases of the linear maps", re.compile(r"/(linear|head)/")),
     ("Batch Normalization", re.compile(r"/norm/")),
     ("activation", re.compile(r"/block_\d+/.*cond/")),

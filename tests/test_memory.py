@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bn_ablate.config import LaneSettings, build_study, load_study
+from bn_ablate.config.architectures import Extent, layout_of
 from bn_ablate.data import extent_of
 from bn_ablate.engine import shards_of
 from bn_ablate.plan import Plan, make_plan, restrict
@@ -21,9 +22,9 @@ from bn_ablate.plan.memory import (
     estimate_bytes,
     lane_bytes,
     lanes_that_fit,
-    layers_of,
     shard_bytes,
 )
+from bn_ablate.plan.memory.estimate import DIGITS
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = LaneSettings().at({"depth": 2, "width": 8})
@@ -37,7 +38,7 @@ def test_the_state_of_an_mlp_by_hand() -> None:
     assert lane_bytes(SMALL) == 4 * (2 * parameters + moving)
     assert lane_bytes(SMALL.at({"momentum": 0.0})) == 4 * (parameters + moving)
     assert lane_bytes(SMALL.at({"optimizer": "adam"})) == 4 * (3 * parameters + moving)
-    assert lane_bytes(SMALL, image=(4, 4, 1), classes=3) == 4 * (2 * (parameters - 48 * 8 - 7 * 8 - 7) + moving)
+    assert lane_bytes(SMALL, Extent((4, 4, 1), 3, 100)) == 4 * (2 * (parameters - 48 * 8 - 7 * 8 - 7) + moving)
 
 
 def test_the_state_of_a_cnn_by_hand() -> None:
@@ -53,15 +54,15 @@ def test_the_state_of_a_resnet_by_hand() -> None:
     channels = 4 + 4 + 4 + 8 + 8
     settings = SMALL.at({"architecture": "resnet", "depth": 5, "width": 4, "momentum": 0.0})
     assert lane_bytes(settings) == 4 * (kernels + 8 * 10 + 10 + 3 * channels + 2 * channels)
-    places = [layer.output // layer.channels for layer in layers_of(settings, (8, 8, 1), 10)]
-    assert places == [64, 64, 64, 16, 16, 1]
+    layout = settings.model.layout((8, 8, 1), 10)
+    assert [layer.output for layer in layout.layers] == [(8, 8, 4)] * 3 + [(4, 4, 8)] * 2
 
 
 def test_resnet_20_has_the_parameters_that_are_published() -> None:
     """0.27 M on 32×32×3 images (He et al. 2016, table 6): 267 696 in kernels, 1 376 γ and β, 650 to the logits."""
-    layers = layers_of(LaneSettings().at({"architecture": "resnet", "depth": 19, "width": 16}), (32, 32, 3), 10)
-    assert sum(layer.kernel + 2 * layer.channels for layer in layers[:-1]) == 269_072
-    assert layers[-1].kernel == 640
+    layout = layout_of("resnet", 19, 16, (32, 32, 3), 10)
+    assert sum(layer.kernel + 2 * layer.output[-1] for layer in layout.layers) == 269_072
+    assert layout.head == 650
 
 
 @pytest.mark.parametrize("strategy", ["map", "vmap"])
@@ -71,7 +72,7 @@ def test_more_of_anything_takes_more(strategy: Any) -> None:
     assert shard_bytes(SMALL, 80, 10, machine) > base
     for axis, level in {"depth": 3, "width": 16, "batch_size": 2048}.items():
         assert shard_bytes(SMALL.at({axis: level}), 40, 10, machine) > base, axis
-    assert shard_bytes(SMALL, 40, 10, machine, image=(32, 32, 3)) > base
+    assert shard_bytes(SMALL, 40, 10, machine, DIGITS._replace(image=(32, 32, 3))) > base
     looking = SMALL.model_copy(update={"measure": SMALL.measure.model_copy(update={"also": ("landscape",)})})
     assert shard_bytes(looking, 40, 10, machine) > base
 
@@ -87,14 +88,14 @@ def test_the_peaks_of_a_gpu_are_below_the_estimates_and_not_far_below() -> None:
     cnn = main.at({"architecture": "cnn", "depth": 5, "width": 16, "batch_size": 128})
     cnn = cnn.model_copy(update={"measure": cnn.measure.model_copy(update={"every": 4})})
     peaks = {
-        "study": (main, 720, 10, measured["study"]["float32"], (8, 8, 1)),
-        "CNN": (cnn, 24, 2, measured["memory"]["CNN 5×16 on 32×32×3, 24 lanes"], (32, 32, 3)),
+        "study": (main, 720, 10, measured["study"]["float32"], DIGITS),
+        "CNN": (cnn, 24, 2, measured["memory"]["CNN 5×16 on 32×32×3, 24 lanes"], DIGITS._replace(image=(32, 32, 3))),
     }
-    for name, (settings, lanes, seeds, found, image) in peaks.items():
+    for name, (settings, lanes, seeds, found, extent) in peaks.items():
         machine = Machine("vmap", 1, 100 * GIB, platform="gpu")
-        estimate = shard_bytes(settings, lanes, seeds, machine, image)
+        estimate = shard_bytes(settings, lanes, seeds, machine, extent)
         assert 1.5 < estimate / found["peak_bytes"] < 3, name
-        assert estimate < shard_bytes(settings, lanes, seeds, replace(machine, platform="cpu"), image)
+        assert estimate < shard_bytes(settings, lanes, seeds, replace(machine, platform="cpu"), extent)
 
 
 @given(
@@ -183,6 +184,6 @@ def test_a_part_is_estimated_with_the_shapes_that_it_has() -> None:
 
 def test_the_estimate_is_of_the_data_at_hand() -> None:
     machine, plan = Machine("map", 2, 4 * GIB), plan_of(2)
-    digits, cifar = (estimate_bytes(plan, machine, *extent_of(name)) for name in ("digits", "cifar10"))
+    digits, cifar = (estimate_bytes(plan, machine, extent_of(name)) for name in ("digits", "cifar10"))
     assert digits == estimate_bytes(plan, machine)
     assert cifar - digits > 3 * 60_000 * 32 * 32 * 3  # on the host, and on each of two devices

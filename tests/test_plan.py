@@ -123,7 +123,7 @@ def other_values(section: BaseModel, field: str) -> Iterator[Any]:
     elif isinstance(default, str):
         yield from (name for name in names if name != default)
     elif isinstance(default, int):
-        yield default + 1
+        yield default + 2  # a depth that a resnet has, too
     else:
         yield from (default / 2 if default else 0.25, default * 1.0001 if default else 1e-4)
 

@@ -53,13 +53,7 @@ WHERE_RATE_FALLS = When(
 )
 ON_RESIDUALS = When(
     "in a resnet whose residuals end in BN, or have placement post",
-    lambda lane: (
-        (
-            lane.model.architecture == "resnet"
-            and (any(lane.normed_blocks) if lane.norm.placement == "post" else any(lane.normed_blocks[2::2]))
-        )
-        or activates_before_addition(lane)
-    ),
+    lambda lane: activates_before_addition(lane) or _ends_in_bn(lane),
 )
 
 
@@ -139,5 +133,11 @@ def same_optimizers(lane: LaneSettings) -> tuple[str, ...]:
 
 def activates_before_addition(lane: LaneSettings) -> bool:
     """Whether a residual's activation comes before the shortcut is added."""
-    resnet = lane.model.architecture == "resnet"
-    return resnet and lane.norm.placement == "post" and lane.norm.residual == "before_add"
+    before = lane.norm.placement == "post" and lane.norm.residual == "before_add"
+    return before and bool(lane.model.layout().residuals)
+
+
+def _ends_in_bn(lane: LaneSettings) -> bool:
+    """Whether the side of an addition matters to BN: of the block that ends a residual, or, after `post`, of any."""
+    ends = lane.model.layout().residuals
+    return any(lane.normed_blocks[i] or lane.norm.placement == "post" for i in ends) and any(lane.normed_blocks)

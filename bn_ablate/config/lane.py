@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from bn_ablate.config.acting import ALWAYS
 from bn_ablate.config.errors import Problem
 from bn_ablate.config.factors import FACTORS, SECTIONS
-from bn_ablate.config.names import coverage_mask, residual_blocks
+from bn_ablate.config.names import coverage_mask
 from bn_ablate.config.notes import idle, notes
 from bn_ablate.config.precision import bfloat16
 from bn_ablate.config.registry import REGISTRIES
@@ -110,11 +110,10 @@ class LaneSettings(Section):
             coverage_mask(self.norm.coverage, self.model.depth)
         except ValueError as error:
             found.append(Problem("norm.coverage", str(error)))
-        if self.model.architecture == "resnet":
-            try:
-                residual_blocks(self.model.depth)
-            except ValueError as error:
-                found.append(Problem("model.depth", str(error)))
+        try:
+            self.model.layout()
+        except ValueError as error:
+            found.append(Problem("model.depth", str(error)))
         if self.train.precision == "bfloat16":
             said = {"scale_init": self.norm.scale_init, "bias_init": self.norm.bias_init}
             beyond = [name for name, value in said.items() if math.isinf(bfloat16(value))]

@@ -15,8 +15,6 @@ from pydantic import AfterValidator
 from bn_ablate.config.errors import one_of
 from bn_ablate.config.registry import Registry
 
-Architecture = Literal["mlp", "cnn", "resnet"]
-ARCHITECTURES: tuple[str, ...] = get_args(Architecture)
 Placement = Literal["none", "pre", "post"]
 PLACEMENTS: tuple[str, ...] = get_args(Placement)
 ResidualNorm = Literal["before_add", "after_add"]
@@ -80,24 +78,6 @@ def coverage_mask(coverage: str, depth: int) -> tuple[bool, ...]:
         "input": range(0),
     }[coverage]
     return tuple(i in covered for i in range(depth))
-
-
-def residual_blocks(depth: int) -> list[tuple[int, int]]:
-    """The stage (0, 1, 2) and the stride of each convolution of a resnet: a stem, then two per residual.
-
-    Raises:
-        ValueError: the depth is not odd, or leaves no residual.
-    """
-    residuals, odd = divmod(depth - 1, 2)
-    if odd or not residuals:
-        fitting = " or ".join(str(n) for n in (depth - 1, depth + 1) if n >= 3) if odd else "3"
-        raise ValueError(f"= {depth} does not fit a resnet: a stem and two blocks per residual make {fitting}")
-    each, more = divmod(residuals, 3)
-    blocks = [(0, 1)]
-    for stage in range(3):
-        for i in range(each + (stage < more)):
-            blocks += [(stage, 2 if stage and not i else 1), (stage, 1)]
-    return blocks
 
 
 def _known_coverage(value: str) -> str:

@@ -85,7 +85,7 @@ def _of_statistics(lane: LaneSettings) -> Iterator[Problem]:
     norm, steps = lane.norm, lane.train.steps
     size = norm.batch_size or lane.train.batch_size
     key = "norm.batch_size" if norm.batch_size else "train.batch_size"
-    if size == 1 and lane.model.architecture == "mlp":
+    if size == 1 and lane.model.layout().flat:
         yield Problem(
             key, "= 1: an example is its own mean, so that in training BN gives β and no kernel before it learns"
         )
@@ -93,7 +93,7 @@ def _of_statistics(lane: LaneSettings) -> Iterator[Problem]:
         yield Problem(
             key, "= 1: each image is normalized by its own pixels, and BN gives β in training where one pixel is left"
         )
-    elif size == 2 and lane.model.architecture == "mlp":
+    elif size == 2 and lane.model.layout().flat:
         yield Problem(key, "= 2: in training BN turns each pair of values into ±1, and only their order is left")
     if norm.momentum == 1:
         yield Problem(
@@ -117,7 +117,7 @@ def _of_scale(lane: LaneSettings) -> Iterator[Problem]:
     scale, bias = norm.scale_init if lane.has_scale else 1.0, norm.bias_init if lane.has_bias else 0.0
     off = lane.model.activation == "relu" and pre
     if scale == 0:
-        in_a_row = sum(lane.normed_blocks) + lane.input_normed > 1 and lane.model.architecture != "resnet"
+        in_a_row = sum(lane.normed_blocks) + lane.input_normed > 1 and not lane.model.layout().residuals
         stays = lane.train.trainable == "all_but_scale"
         stuck = in_a_row or stays or (off and bias <= 0)
         yield Problem(
@@ -147,9 +147,10 @@ def _of_training(lane: LaneSettings) -> Iterator[Problem]:
 
 def _of_dropout(lane: LaneSettings) -> Iterator[Problem]:
     """A rate at which now and then nothing is left of a layer."""
-    rate, width = lane.dropout.rate, lane.model.width
-    if lane.dropout.kind != "bernoulli" or lane.model.architecture != "mlp":
+    layout, rate = lane.model.layout(), lane.dropout.rate
+    if lane.dropout.kind != "bernoulli" or not layout.flat:
         return
+    width = min(math.prod(layer.output) for layer in layout.layers)
     if (emptied := rate**width) > EMPTIED:
         yield Problem(
             "dropout.rate",

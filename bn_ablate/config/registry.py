@@ -59,6 +59,10 @@ class Registry(Generic[T]):
     def __getitem__(self, name: str) -> T:
         return self._values[name]
 
+    def get(self, name: str) -> T | None:
+        """What stands behind `name`; None where its file was not loaded, as when results are read."""
+        return self._values.get(name)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)
 

@@ -40,6 +40,7 @@ from bn_ablate.config.acting import (
     same_trainables,
     same_warmups,
 )
+from bn_ablate.config.architectures import TYPICAL, ArchitectureName, Layout, Shape, layout_of
 from bn_ablate.config.claims import CLAIMS, Claim
 from bn_ablate.config.extensions import Extension
 from bn_ablate.config.factor import Factor
@@ -49,7 +50,6 @@ from bn_ablate.config.names import (
     NAME,
     ActivationName,
     Affine,
-    Architecture,
     Coverage,
     DropoutKind,
     DropoutSite,
@@ -105,7 +105,7 @@ class Data(Section):
 class Model(Section):
     """The network. A block is Dense or Conv -> [BN] -> activation -> [BN] -> [dropout]."""
 
-    architecture: Annotated[Architecture, Factor(traced=False, prefix="")] = Field("mlp", description="the network")
+    architecture: Annotated[ArchitectureName, Factor(traced=False, prefix="")] = Field("mlp", description="the network")
     depth: Annotated[int, Field(ge=1, le=256), Factor(traced=False, prefix="d")] = Field(
         3, description="hidden blocks; for the resnet 3×3 convolutions, an odd number"
     )
@@ -124,6 +124,14 @@ class Model(Section):
         "and those in the form that suits them; native: XLA's own; "
         "auto: matmul on CPU, else native",
     )
+
+    def layout(self, image: Shape = TYPICAL.image, classes: int = TYPICAL.classes) -> Layout:
+        """The network's shapes.
+
+        Raises:
+            ValueError: it has no such depth, or does not take such images.
+        """
+        return layout_of(self.architecture, self.depth, self.width, image, classes)
 
 
 class Norm(Section):

@@ -2,7 +2,7 @@
 
 from bn_ablate.data.batches import batch_indices
 from bn_ablate.data.catalog import available, damage, extent_of, load, prepare, prepared
-from bn_ablate.data.dataset import DataError, Dataset, DataSettingError, Extent
+from bn_ablate.data.dataset import DataError, Dataset, DataSettingError
 from bn_ablate.data.splits import Split, draw_split, draw_splits
 from bn_ablate.data.standardize import moments
 
@@ -10,7 +10,6 @@ __all__ = [
     "DataError",
     "DataSettingError",
     "Dataset",
-    "Extent",
     "Split",
     "available",
     "batch_indices",

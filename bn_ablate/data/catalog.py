@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 
 import platformdirs
 
+from bn_ablate.config.architectures import Extent
 from bn_ablate.config.errors import nearest
 from bn_ablate.config.given import place
 from bn_ablate.config.names import NAME
-from bn_ablate.data.dataset import DataError, Dataset, DataSettingError, Extent
+from bn_ablate.data.dataset import DataError, Dataset, DataSettingError
 from bn_ablate.data.records import extent, open_arrays, unfit
 
 if TYPE_CHECKING:

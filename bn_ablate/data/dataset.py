@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Int32, UInt8
 
+from bn_ablate.config.architectures import Extent
 from bn_ablate.config.errors import BnAblateError
 from bn_ablate.config.names import NAME
 
@@ -27,14 +28,6 @@ class DataSettingError(DataError):
     def __init__(self, message: str, key: str = "data") -> None:
         super().__init__(message)
         self.key = key
-
-
-class Extent(NamedTuple):
-    """How large a data set is: `(height, width, channels)` of an image, classes, and examples."""
-
-    image: tuple[int, ...]
-    classes: int
-    examples: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,11 +50,6 @@ class Dataset:
     def extent(self) -> Extent:
         """How large it is."""
         return Extent(self.images.shape[1:], self.n_classes, len(self.labels))
-
-    @property
-    def holds_vectors(self) -> bool:
-        """Whether its examples are vectors, kept as images of one pixel."""
-        return self.images.shape[1:3] == (1, 1)
 
     @classmethod
     def from_arrays(

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bn_ablate.config.architectures import Extent
 from bn_ablate.config.version import WRITTEN_BY
-from bn_ablate.data.dataset import DataError, Dataset, Extent, fingerprint
+from bn_ablate.data.dataset import DataError, Dataset, fingerprint
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds

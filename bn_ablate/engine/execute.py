@@ -251,7 +251,7 @@ class Engine:
 
     def _room(self, program: Program, every: int) -> int:
         """How many steps a call may take, at most: what is made ahead for them must stay small."""
-        noise = 2 * sum(math.prod(shape) for shape in program.noise_shapes)
+        noise = 2 * sum(math.prod(shape) for shape in program.noise_shapes) if program.drops else 0
         images = 4 * program.train.batch_size * math.prod(program.image_shape)
         return max(1, min(every, program.train.steps, BLOCK_BYTES // (noise + images)))
 

@@ -10,10 +10,11 @@ from typing import Concatenate, ParamSpec, TypeVar
 import jax
 import jax.numpy as jnp
 
+from bn_ablate.config.architectures import Shape
 from bn_ablate.config.factors import FACTORS
-from bn_ablate.config.lane import LaneSettings
+from bn_ablate.config.lane import LaneSettings, Own
 from bn_ablate.config.schema import Measure, Model, Train
-from bn_ablate.nn import NETWORKS, Network, Structure
+from bn_ablate.nn import Network, Structure, make_network
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -32,6 +33,7 @@ class Program:
         drops: whether any lane drops units; if none does, no random bits are drawn.
         decays: whether any lane has weight decay.
         freezes: whether any lane leaves some parameters as they begin.
+        own: the parts of a user's own that its lanes use.
     """
 
     model: Model
@@ -44,25 +46,20 @@ class Program:
     drops: bool
     decays: bool
     freezes: bool
+    own: tuple[Own, ...] = ()
 
     @property
     def network(self) -> Network:
         """The Flax module."""
-        precision = self.train.precision
-        return NETWORKS[self.model.architecture](
-            depth=self.model.depth,
-            width=self.model.width,
-            classes=self.classes,
-            structure=self.structure,
-            kernel_init=self.model.kernel_init,
-            dtype=jnp.dtype("float32" if precision == "tensorfloat32" else precision),
-            native=self.native,
-        )
+        dtype = jnp.dtype("float32" if self.train.precision == "tensorfloat32" else self.train.precision)
+        return make_network(self.model, self.image_shape, self.classes, self.structure, self.native, dtype)
 
     @property
-    def noise_shapes(self) -> tuple[tuple[int, ...], ...]:
-        """The shapes of one training step's random bits, block by block, then the input; none where no lane drops."""
-        return self.network.noise_shapes(self.train.batch_size, self.image_shape) if self.drops else ()
+    def noise_shapes(self) -> tuple[Shape, ...]:
+        """The shapes of one training step's random bits: block by block, then, where a lane needs them, the input's."""
+        layout = self.model.layout(self.image_shape, self.classes)
+        shapes = [layer.output for layer in layout.layers] + [layout.entry] * ("ic" in self.structure.drop_sites)
+        return tuple((self.train.batch_size, *shape) for shape in shapes)
 
     @property
     def matmul_precision(self) -> str:
@@ -100,4 +97,5 @@ def program_of(
         drops=any(s.dropout.rate > 0 for s in settings),
         decays=any(s.train.weight_decay > 0 for s in settings),
         freezes=any(s.train.trainable != "all" for s in settings),
+        own=tuple(sorted({own for lane in settings for own in lane.own})),
     )

@@ -3,22 +3,23 @@
 from bn_ablate.nn.activations import ACTIVATIONS, activate, slope
 from bn_ablate.nn.choose import choose
 from bn_ablate.nn.dropout import drop
-from bn_ablate.nn.networks import NETWORKS, Network
+from bn_ablate.nn.networks import Network, Noise, make_network
 from bn_ablate.nn.norm import BatchNorm, NormSettings, normalize, normalize_groups
 from bn_ablate.nn.structure import Structure
 from bn_ablate.nn.traced import Factors, stack_factors
 
 __all__ = [
     "ACTIVATIONS",
-    "NETWORKS",
     "BatchNorm",
     "Factors",
     "Network",
+    "Noise",
     "NormSettings",
     "Structure",
     "activate",
     "choose",
     "drop",
+    "make_network",
     "normalize",
     "normalize_groups",
     "slope",

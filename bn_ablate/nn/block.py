@@ -22,7 +22,7 @@ class Block(nn.Module):
     A bias before BN would be taken away again with the batch mean: where BN comes `pre`, it is not added.
 
     Sows, as intermediates: `linear_output` (before BN), `activation_input`, `activation_output` (after the activation,
-    before BN and dropout).
+    before BN and dropout), and `shortcut` where one is added.
 
     Attributes:
         index: which block of the network this is.
@@ -62,6 +62,8 @@ class Block(nn.Module):
         bias = self.param("bias", nn.initializers.zeros_init(), product.shape[-1:], jnp.float32)
         z = product + jnp.where(norm.enabled & (factors.placement == PRE), 0.0, bias).astype(product.dtype)
         self.sow("intermediates", "linear_output", z)
+        if shortcut is not None:
+            self.sow("intermediates", "shortcut", shortcut)
         early_add, late_add = self._shares(shortcut, factors)
         z = z if early_add is None else z + early_add
         early = self._activate(z, factors, post, when=True)

@@ -115,8 +115,7 @@ class TrainedLane:
 
         from bn_ablate.engine.randomness import dropout_bits
 
-        shapes = self.program.network.noise_shapes(self.program.train.batch_size, self.program.image_shape)
-        return tuple(np.asarray(bits) for bits in dropout_bits(self.seed, step, shapes))
+        return tuple(np.asarray(bits) for bits in dropout_bits(self.seed, step, self.program.noise_shapes))
 
 
 def train_lane(

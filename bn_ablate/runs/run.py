@@ -22,6 +22,7 @@ from bn_ablate.runs.statement import beforehand, config_of
 from bn_ablate.runs.training import train
 
 if TYPE_CHECKING:
+    from bn_ablate.config.architectures import Extent
     from bn_ablate.data import Dataset
     from bn_ablate.plan.memory import Machine
     from bn_ablate.results import Held, Results, Store
@@ -100,14 +101,16 @@ def expected_bytes(plan: Plan, machine: Machine, data_dir: Path | None = None) -
     """The memory that a run of `plan` on `machine` is expected to take, with the images and examples of its data set.
 
     Raises:
-        ConfigError: there is no data set of that name.
+        ConfigError: there is no data set of that name, or a network does not take its images.
         DataError: it cannot be had, or is damaged.
     """
     from bn_ablate.data import extent_of
     from bn_ablate.plan.memory import estimate_bytes
 
     with _named(plan):
-        return estimate_bytes(plan, machine, *extent_of(plan.study.data.name, data_dir))
+        extent = extent_of(plan.study.data.name, data_dir)
+        _check_networks(plan, plan.study.data.name, extent)
+        return estimate_bytes(plan, machine, extent)
 
 
 @contextmanager
@@ -144,16 +147,29 @@ def data_of(plan: Plan, data: Dataset | None, data_dir: Path | None) -> Dataset:
         ConfigError: there is none of that name, or it cannot be divided so.
         DataError: it cannot be had, or is damaged.
     """
-    from bn_ablate.data import DataSettingError, draw_split, load
+    from bn_ablate.data import draw_split, load
 
     with _named(plan):
         dataset = data or load(plan.study.data.name, data_dir)
-        if dataset.holds_vectors and (needing := {g.settings.model.architecture for g in plan.groups} - {"mlp"}):
-            said = f"= {min(needing)} takes images, and {dataset.name} holds vectors; an mlp takes them"
-            raise DataSettingError(said, "model.architecture")
+        _check_networks(plan, dataset.name, dataset.extent)
         for settings in dict.fromkeys(group.settings.data for group in plan.groups):
             draw_split(dataset, settings, plan.seeds[0])
     return dataset
+
+
+def _check_networks(plan: Plan, name: str, extent: Extent) -> None:
+    """Refuse networks that do not take such images: vectors are images of one pixel."""
+    from bn_ablate.data import DataSettingError
+
+    for model in dict.fromkeys(group.settings.model for group in plan.groups):
+        try:
+            layout = model.layout(extent.image, extent.classes)
+        except ValueError as error:
+            said = f"= {model.architecture} does not take the images of {name}: {error}"
+            raise DataSettingError(said, "model.architecture") from None
+        if extent.vectors and not layout.flat:
+            said = f"= {model.architecture} takes images, and {name} holds vectors; an mlp takes them"
+            raise DataSettingError(said, "model.architecture")
 
 
 def _published(store: Store, plan: Plan, used: dict[str, Held]) -> Results | None:

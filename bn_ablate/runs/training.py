@@ -136,7 +136,7 @@ def _left(
     n_seeds = len((plan.whole or plan).seeds if machine.together else plan.seeds)
 
     def room(settings: LaneSettings) -> int:
-        return lanes_that_fit(settings, n_seeds, machine, *engine.dataset.extent)
+        return lanes_that_fit(settings, n_seeds, machine, engine.dataset.extent)
 
     shapes = [said for shard in like if (said := shard.described)]
     used = store.usable(plan).keys()

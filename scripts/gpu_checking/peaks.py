@@ -62,7 +62,7 @@ def _peak(section: Section, title: str) -> dict[str, Any]:
     engine.run(shard)
     after = (device.memory_stats() or {}).get("peak_bytes_in_use")
     settings = shard.cells[0].settings
-    estimate = shard_bytes(settings, len(shard.lane_ids), len(shard.seeds), engine.machine(), image, 10)
+    estimate = shard_bytes(settings, len(shard.lane_ids), len(shard.seeds), engine.machine(), engine.dataset.extent)
     _, call = next(iter(engine._programs.values()))
     memory = call.memory_analysis()
     return {

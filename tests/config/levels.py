@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from bn_ablate.config.names import ARCHITECTURES, DROPOUT_KINDS, DROPOUT_SITES, RESIDUAL_NORMS, TRAINABLES
+from bn_ablate.config.names import DROPOUT_KINDS, DROPOUT_SITES, RESIDUAL_NORMS, TRAINABLES
 
 LEVELS: dict[str, tuple[Any, ...]] = {
     "placement": ("none", "pre", "post"),
@@ -24,7 +24,7 @@ LEVELS: dict[str, tuple[Any, ...]] = {
     "learning_rate": (0.01, 0.1, 1.0),
     "weight_decay": (0.0, 1e-4),
     "trainable": TRAINABLES,
-    "architecture": ARCHITECTURES,
+    "architecture": ("mlp", "cnn", "resnet"),
     "depth": (3, 5, 7),
     "width": (8, 16),
     "norm_batch_size": (2, 4),

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from bn_ablate.config import ConfigError, Study, build_study, load_study
 from bn_ablate.config.factors import FACTORS
-from bn_ablate.config.names import coverage_mask, residual_blocks
+from bn_ablate.config.names import coverage_mask
 from bn_ablate.plan import make_plan
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -273,20 +273,6 @@ def test_a_hypothesis_for_each_level_survives_the_manifest() -> None:
 )
 def test_coverage(coverage: str, depth: int, blocks: set[int]) -> None:
     assert {i for i, covered in enumerate(coverage_mask(coverage, depth)) if covered} == blocks
-
-
-def test_the_residuals_of_a_resnet_are_divided_over_its_stages() -> None:
-    """Stage and stride, convolution by convolution; ResNet-20 has three residuals in each stage."""
-    assert residual_blocks(3) == [(0, 1), (0, 1), (0, 1)]
-    assert residual_blocks(5) == [(0, 1), (0, 1), (0, 1), (1, 2), (1, 1)]
-    for depth in (7, 9, 11, 19, 109):
-        stages = [stage for stage, _ in residual_blocks(depth)[1:]]
-        assert len(stages) == depth - 1
-        counts = [stages.count(stage) // 2 for stage in range(3)]
-        assert counts == sorted(counts, reverse=True)
-        assert counts[0] - counts[2] <= 1
-        strided = [block for block in residual_blocks(depth) if block[1] == 2]
-        assert strided == [(1, 2), (2, 2)]
 
 
 def test_every_factor_is_a_setting() -> None:

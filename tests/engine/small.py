@@ -62,7 +62,7 @@ def batches(program: Program, n: int) -> list[Batch]:
 
 def silence(program: Program) -> tuple[np.ndarray, ...]:
     """Random bits for a program that needs none: all zero."""
-    return tuple(np.zeros(shape, np.uint16) for shape in program.network.noise_shapes(BATCH, IMAGE))
+    return tuple(np.zeros(shape, np.uint16) for shape in program.noise_shapes)
 
 
 def train(

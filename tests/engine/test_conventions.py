@@ -16,15 +16,16 @@ import optax
 import pytest
 
 from bn_ablate.config import LaneSettings, names
+from bn_ablate.config.architectures import NETWORKS
 from bn_ablate.config.schema import Model, Norm, Train
 from bn_ablate.engine.optimizers import make_tx, rate_shape
 from bn_ablate.engine.program import program_of
 from bn_ablate.engine.train import init_state
 from bn_ablate.measure import cross_entropy
 from bn_ablate.nn import activate, stack_factors
-from bn_ablate.nn.cnn import max_pool
 from bn_ablate.nn.convolution import matmul_conv3x3, native_conv3x3
 from bn_ablate.nn.initializers import INITIALIZERS
+from bn_ablate.nn.networks import max_pool
 from bn_ablate.nn.parameters import role
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -322,7 +323,7 @@ def test_the_page_speaks_of_every_choice() -> None:
         names.OPTIMIZERS,
         names.INITIALIZERS,
         names.SCHEDULES,
-        names.ARCHITECTURES,
+        NETWORKS,
         names.DROPOUT_KINDS,
     ):
         assert not set(choices) - said

@@ -12,8 +12,8 @@ import pytest
 from jax import lax
 
 from bn_ablate.nn import convolution
-from bn_ablate.nn.cnn import max_pool
 from bn_ablate.nn.convolution import matmul_conv3x3, native_conv3x3
+from bn_ablate.nn.networks import max_pool
 
 
 def pulled(conv: Any, x: Any, kernel: Any, g: Any) -> tuple[Any, ...]:

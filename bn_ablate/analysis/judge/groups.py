@@ -6,12 +6,12 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from bn_ablate.analysis.judge.selection import PLACEMENT_LABELS, axis_label, level_label
+from bn_ablate.config.architectures import title_of
 from bn_ablate.config.factors import FACTORS
 
 _WHOLE = {
     "standardize": {"channel": "standardized inputs", "none": "raw inputs"},
     "placement": PLACEMENT_LABELS,
-    "architecture": {"mlp": "MLP", "cnn": "CNN", "resnet": "ResNet"},
     "optimizer": {"sgd": "SGD", "adam": "Adam"},
 }
 """Levels that say what they are of without their axis."""
@@ -45,6 +45,8 @@ def spoken(words: str) -> str:
     level = words.removeprefix(f"{axis.replace('_', ' ')} ")
     if axis == "activation":
         return level_label(level)
+    if axis == "architecture":
+        return title_of(level)
     return _WHOLE.get(axis, {}).get(level) or f"{axis_label(axis)} {_number(level)}"
 
 

@@ -21,6 +21,7 @@ from bn_ablate.analysis.judge.selection import PLACEMENT_LABELS, axes_in_order, 
 from bn_ablate.analysis.judge.shown import p_text, texts
 from bn_ablate.analysis.judge.verdicts import floor_notes
 from bn_ablate.analysis.pages.tables import tables
+from bn_ablate.config.architectures import title_of
 from bn_ablate.config.measures import PARTS
 from bn_ablate.config.notes import notes_of
 from bn_ablate.config.quantity import quantity
@@ -185,7 +186,7 @@ def _design(results: Results) -> list[tuple[str, str]]:
     data = manifest.get("data", {})
     sizes = data.get("sizes", {})
     network = {
-        "architecture": model.architecture.upper(),
+        "architecture": title_of(model.architecture),
         "depth": f"{model.depth} hidden {'layer' if model.depth == 1 else 'layers'}",
         "width": f"width {model.width}",
         "activation": level_label(model.activation),

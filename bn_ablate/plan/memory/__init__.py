@@ -8,7 +8,6 @@ from bn_ablate.plan.memory.estimate import (
     estimate_bytes,
     lane_bytes,
     lanes_that_fit,
-    layers_of,
     shard_bytes,
     shard_shape,
 )
@@ -21,7 +20,6 @@ __all__ = [
     "estimate_bytes",
     "lane_bytes",
     "lanes_that_fit",
-    "layers_of",
     "shard_bytes",
     "shard_shape",
 ]

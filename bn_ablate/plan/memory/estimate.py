@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from bn_ablate.config.architectures import Extent
 from bn_ablate.config.lane import LaneSettings
-from bn_ablate.config.names import residual_blocks
 from bn_ablate.plan import Plan
 from bn_ablate.plan.memory.host import cores, memory_bytes
 
@@ -42,16 +42,8 @@ SHARE = 0.5
 MOST_LANES = 256
 """Lanes in a shard, at most, lane by lane: more are no faster, and finished work is to be stored every now and then."""
 
-DIGITS = ((8, 8, 1), 10, 1797)
-"""Shape of an image, classes, and examples of the smallest data set."""
-
-
-class Layer(NamedTuple):
-    """One linear map: elements of its kernel, elements of its output for one example, and its channels."""
-
-    kernel: int
-    output: int
-    channels: int
+DIGITS = Extent((8, 8, 1), 10, 1797)
+"""The smallest data set."""
 
 
 class Division(NamedTuple):
@@ -116,54 +108,18 @@ class Machine:
         return min(by_seeds, by_cells, key=lambda division: division.seeds * division.cells)
 
 
-def layers_of(settings: LaneSettings, image: tuple[int, ...], classes: int) -> list[Layer]:
-    """The linear maps of the network, the last being that to the logits."""
-    height, wide, channels = image
-    width, depth = settings.model.width, settings.model.depth
-    layers = []
-    if settings.model.architecture == "cnn":
-        out = width
-        for i in range(depth - 1):
-            places = height * wide
-            layers.append(Layer(9 * channels * out, places * out, out))
-            channels = out
-            if i % 2 == 1 and min(height, wide) >= 2:
-                height, wide, out = height // 2, wide // 2, 2 * out
-        features, widths = height * wide * channels, [4 * width]
-    elif settings.model.architecture == "resnet":
-        for stage, stride in residual_blocks(depth):
-            height, wide, out = -(-height // stride), -(-wide // stride), width * 2**stage
-            layers.append(Layer(9 * channels * out, height * wide * out, out))
-            channels = out
-        features, widths = channels, []
-    else:
-        features, widths = height * wide * channels, [width] * depth
-    for units in [*widths, classes]:
-        layers.append(Layer(features * units, units, units))
-        features = units
-    return layers
-
-
-def lane_bytes(settings: LaneSettings, image: tuple[int, ...] = DIGITS[0], classes: int = DIGITS[1]) -> int:
+def lane_bytes(settings: LaneSettings, extent: Extent = DIGITS) -> int:
     """The state of one lane: parameters, moving statistics, and the optimizer's moments."""
-    *blocks, head = layers_of(settings, image, classes)
-    channels = sum(layer.channels for layer in blocks)
-    parameters = sum(layer.kernel for layer in (*blocks, head)) + 3 * channels + classes
+    layout = settings.model.layout(extent.image, extent.classes)
+    channels = sum(layer.output[-1] for layer in layout.layers)
+    parameters = sum(layer.kernel for layer in layout.layers) + 3 * channels + layout.head
     momentum = bool(settings.train.momentum)
     kept = {"sgd": momentum, "adam": 2, "adamw": 2, "rmsprop": 1 + momentum}
     moments = kept.get(settings.train.optimizer, 2)  # one of a user's own is taken to keep two
     return FLOAT * (parameters * (1 + moments) + 2 * channels)
 
 
-def shard_bytes(
-    settings: LaneSettings,
-    lanes: int,
-    seeds: int,
-    machine: Machine,
-    image: tuple[int, ...] = DIGITS[0],
-    classes: int = DIGITS[1],
-    examples: int = DIGITS[2],
-) -> int:
+def shard_bytes(settings: LaneSettings, lanes: int, seeds: int, machine: Machine, extent: Extent = DIGITS) -> int:
     """The peak of a shard of `lanes` lanes: their states, what those at work at the same time hold, and the data.
 
     A lane at work holds, for every example of the batch or of the probe, some arrays for each block. Every device has
@@ -177,33 +133,27 @@ def shard_bytes(
         seeds_at_work = divided.seeds * (divided.devices if divided.axis == "cells" else 1)
     else:
         at_work, seeds_at_work = divided.devices * divided.at_once, divided.devices
-    blocks = layers_of(settings, image, classes)[:-1]
+    pixels = math.prod(extent.image)
+    outputs = [math.prod(layer.output) for layer in settings.model.layout(extent.image, extent.classes).layers]
     arrays = ARRAYS_HELD_ON_GPU if machine.platform == "gpu" else ARRAYS_HELD
-    held = FLOAT * (arrays * sum(layer.output for layer in blocks) + 2 * math.prod(image))
-    widest = FLOAT * 4 * max(math.prod(image), *(layer.output for layer in blocks))
+    held = FLOAT * (arrays * sum(outputs) + 2 * pixels)
+    widest = FLOAT * 4 * max(pixels, *outputs)
     probe = min(settings.measure.probe, settings.data.n_train or settings.measure.probe)
     batch = max(settings.train.batch_size, probe)
     working = max(batch * held, settings.measure.eval_batch * widest)
-    a_step = settings.train.batch_size * (FLOAT * math.prod(image) + BITS * sum(layer.output for layer in blocks))
+    a_step = settings.train.batch_size * (FLOAT * pixels + BITS * sum(outputs))
     ahead = AHEAD_COPIES[machine.strategy] * min(max(BLOCK_BYTES, a_step), a_step * settings.measure.every)
-    state = lane_bytes(settings, image, classes)
+    state = lane_bytes(settings, extent)
     along = LANDSCAPE_COPIES * state if "landscape" in settings.measure.also else 0
-    data = examples * ((1 + divided.devices) * math.prod(image) + 2 * FLOAT * divided.seeds)
+    data = extent.examples * ((1 + divided.devices) * pixels + 2 * FLOAT * divided.seeds)
     return STATE_COPIES * lanes * state + at_work * (working + along) + seeds_at_work * ahead + data
 
 
-def lanes_that_fit(
-    settings: LaneSettings,
-    seeds: int,
-    machine: Machine,
-    image: tuple[int, ...] = DIGITS[0],
-    classes: int = DIGITS[1],
-    examples: int = DIGITS[2],
-) -> int:
+def lanes_that_fit(settings: LaneSettings, seeds: int, machine: Machine, extent: Extent = DIGITS) -> int:
     """How many lanes a shard may have within the budget: cells at all `seeds`, or one at some, at least one lane."""
 
     def peak(cells: int, seeds: int) -> int:
-        return PROGRAM_BYTES + shard_bytes(settings, cells * seeds, seeds, machine, image, classes, examples)
+        return PROGRAM_BYTES + shard_bytes(settings, cells * seeds, seeds, machine, extent)
 
     most = MOST_LANES if machine.strategy == "map" else 2**20
     if seeds <= most and peak(1, seeds) <= machine.budget:
@@ -230,19 +180,13 @@ def shard_shape(cells: int, seeds: int, most: int) -> tuple[int, int]:
     return -(-cells // blocks), -(-seeds // parts)
 
 
-def estimate_bytes(
-    plan: Plan,
-    machine: Machine,
-    image: tuple[int, ...] = DIGITS[0],
-    classes: int = DIGITS[1],
-    examples: int = DIGITS[2],
-) -> int:
+def estimate_bytes(plan: Plan, machine: Machine, extent: Extent = DIGITS) -> int:
     """The peak of a run of `plan` on such images: the process, and the largest shard."""
     whole = plan.whole if plan.whole and machine.together else plan
     seeds = len(whole.seeds)
     most = 0
     for group in plan.groups:
-        fitting = lanes_that_fit(group.settings, seeds, machine, image, classes, examples)
+        fitting = lanes_that_fit(group.settings, seeds, machine, extent)
         cells, some = shard_shape(len(group.cells if whole is plan else group.kin), seeds, fitting)
-        most = max(most, shard_bytes(group.settings, cells * some, some, machine, image, classes, examples))
+        most = max(most, shard_bytes(group.settings, cells * some, some, machine, extent))
     return PROGRAM_BYTES + most

@@ -104,7 +104,7 @@ class Ours(Peer):
         machine, extent = self._engine.machine(), self._engine.dataset.extent
         shards = self._shards(self._case, self._case.steps)
         needs = [
-            shard_bytes(shard.cells[0].settings, len(shard.lane_ids), len(shard.seeds), machine, *extent)
+            shard_bytes(shard.cells[0].settings, len(shard.lane_ids), len(shard.seeds), machine, extent)
             for shard in shards
         ]
         return PROGRAM_BYTES + max(needs)
@@ -114,7 +114,7 @@ class Ours(Peer):
         plan = make_plan(study_of(case, every, self._precision))
 
         def room(settings: LaneSettings) -> int:
-            return lanes_that_fit(settings, len(plan.seeds), self._engine.machine(), *self._engine.dataset.extent)
+            return lanes_that_fit(settings, len(plan.seeds), self._engine.machine(), self._engine.dataset.extent)
 
         return shards_of(plan, max_lanes=room)
 

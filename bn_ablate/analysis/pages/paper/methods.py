@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bn_ablate.analysis.judge.selection import axes_in_order, axis_label, level_label
+from bn_ablate.config.architectures import title_of
 from bn_ablate.results import Results
 
 STATISTICS = """\
@@ -34,7 +35,7 @@ def _paragraph(results: Results) -> str:
     return (
         f"{results.networks.height:,} networks were trained, each cell of the grid with {len(study.seed_list)} seeds; "
         f"{diverged:,} diverged. Data: {data.get('name', study.data.name)}{f' ({sizes} examples)' if sizes else ''}. "
-        f"Varied: {axes or 'nothing'}. Unless varied: {model.architecture.upper()} of {model.depth} hidden layers, "
+        f"Varied: {axes or 'nothing'}. Unless varied: {title_of(model.architecture)} of {model.depth} hidden layers, "
         f"width {model.width}, {level_label(model.activation)}, initialized by {level_label(model.kernel_init)}; "
         f"{train.optimizer}, learning rate {train.learning_rate:g}, batches of {train.batch_size}, "
         f"{train.steps:,} steps. Trained on {device.get('count', '?')} × {device.get('kind', '?')} in "
