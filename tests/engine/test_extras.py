@@ -304,16 +304,12 @@ def test_asking_for_more_changes_no_lane_and_fills_the_columns() -> None:
     for a, b in zip(jax.tree.leaves(plain.states), jax.tree.leaves(more.states), strict=True):
         np.testing.assert_array_equal(a, b)
     little, much = tables_of(plain), tables_of(more)
-    for table in ("history", "layers"):
-        for cell in more.shard.cells:
-            rows = {
-                name: tables[table].filter(lane_id=cell.lane_id(0)) for name, tables in (("", little), ("all", much))
-            }
-            for name, of in TABLES[table].items():
-                asked = not any(need.problem for need in of.needs)
-                assert rows[""][name].is_not_null().all() == asked, name
+    for part in ("history", "layers"):
+        for name, of in TABLES[part].items():
+            assert little[part][name].is_not_null().all() == all(not need.problem for need in of.needs), name
+            for cell in more.shard.cells:
                 taken = [of.possible(cell.settings) and (end or not of.ends) for end in (True, False, True)]
-                assert rows["all"][name].is_not_null().to_list() == taken, name
+                assert much[part].filter(lane_id=cell.lane_id(0))[name].is_not_null().to_list() == taken, name
     bare = much["history"].filter(lane_id=more.shard.cells[0].lane_id(0))
     np.testing.assert_allclose(
         bare["recalibrated_test_loss"].to_numpy()[::2], bare["test_loss"].to_numpy()[::2], rtol=1e-5
