@@ -14,6 +14,7 @@ import pytest
 
 from bn_ablate.engine import set_up
 from tests.disk import Disk, kinds_of_disk, mounted
+from tests.patches import compiled_as_by_users, few_figures
 
 # one folder for a test run, whether it has one process or several
 SHARED = Path(tempfile.gettempdir()) / f"bn_ablate-tests-{os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())}"
@@ -31,6 +32,18 @@ jax.config.update("jax_default_matmul_precision", "highest")
 os.environ["BN_ABLATE_DATA_DIR"] = str(SHARED / "data")
 hypothesis.settings.register_profile("patient", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("patient")
+
+
+@pytest.fixture
+def as_users_compile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs for whole trainings are compiled as for users."""
+    compiled_as_by_users(monkeypatch)
+
+
+@pytest.fixture
+def draw_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports have one figure, and papers none."""
+    few_figures(monkeypatch)
 
 
 @pytest.fixture(params=kinds_of_disk())

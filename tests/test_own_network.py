@@ -30,6 +30,7 @@ def test_their_shapes_are_known_beforehand() -> None:
     assert funnel.layers == (Layer(64 * 8, (8,), False), Layer(8 * 4, (4,), False))
 
 
+@pytest.mark.usefixtures("draw_little")
 def test_a_module_goes_through_plan_run_and_report(tmp_path: Path) -> None:
     table = {
         "name": "own",

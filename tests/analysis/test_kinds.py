@@ -359,7 +359,7 @@ OF_ONE_SIDE = {
 from __future__ import annotations
 from typing import Literal
 from bn_ablate.config.hypotheses import Alternative, Cells, Hypothesis, Margin
-from bn_ablate.config.names import Metric
+from bn_ablate.config.metrics import Metric
 
 class MeanAlone(Hypothesis):
     kind: Literal["mean_alone"]

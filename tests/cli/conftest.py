@@ -9,12 +9,10 @@ from pathlib import Path
 import pytest
 
 from bn_ablate import engine
-from bn_ablate.analysis import figures
-from bn_ablate.analysis.figures.learning_curves import learning_curves
-from bn_ablate.analysis.pages import paper, report
 from bn_ablate.cli import main as cli
 from bn_ablate.cli.signals import SIGNALS
 from tests.cli.command_line import TINY, Bn, Done
+from tests.patches import compiled_as_by_users, few_figures
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -23,20 +21,11 @@ def _in_this_process() -> Iterator[None]:
     before = {signum: signal.getsignal(signum) for signum in SIGNALS}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "set_up", lambda device: None)
+        compiled_as_by_users(patch)
+        few_figures(patch)
         yield
     for signum, handler in before.items():
         signal.signal(signum, handler)
-
-
-@pytest.fixture(scope="package", autouse=True)
-def _with_few_figures() -> Iterator[None]:
-    """Drawing is most of what a command takes: reports get one figure, papers none; `tests/analysis` asks for all."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(figures, "FORMATS", ("svg",))
-        patch.setattr(report, "charts", lambda results: filter(None, [learning_curves(results)]))
-        for draw in ("claim_figure", "forest", "overview", "aggregates"):
-            patch.setattr(paper, draw, lambda results: None)
-        yield
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ BASE = LaneSettings().at({"depth": 3, "width": 4, "activation": "tanh", "batch_s
 
 def lay_out(axes: dict[str, list[Any]], **sections: Any) -> tuple[tuple[Cell, ...], Program, Factors]:
     """The cells of a grid of traced factors, their program, and their factors, stacked."""
-    table: dict[str, Any] = {"name": "small", **BASE.model_dump(mode="json")}
+    table: dict[str, Any] = {"name": "small", **BASE.model_dump(mode="json", exclude={"own"})}
     for name, section in sections.items():
         table[name] = table[name] | section
     cells = make_plan(bn.build_study(table | {"axes": axes})).cells

@@ -14,7 +14,7 @@ import pytest
 
 import bn_ablate as bn
 from bn_ablate.data import load
-from bn_ablate.engine import Engine, Outcome, execute, many_lanes, shards_of
+from bn_ablate.engine import Engine, Outcome, many_lanes, shards_of
 from bn_ablate.engine.shards import Shard
 from bn_ablate.engine.train import init_state, loss_fn
 from bn_ablate.nn import Factors, stack_factors
@@ -162,14 +162,9 @@ def test_one_trace_and_one_program_for_every_traced_factor(monkeypatch: pytest.M
     assert engine.timing.lane_steps == plan.n_lanes * 2
 
 
-def test_a_lane_is_the_same_to_the_bit_however_seeds_and_devices_divide_the_work(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Five seeds on a device; or on two, in shards of two, two and one, which is filled up, and one program for them.
-
-    As users compile: XLA's older emitters round a loop of one seed and a loop of several differently.
-    """
-    monkeypatch.setattr(execute, "compiler_options", lambda device: {"xla_cpu_use_fusion_emitters": True})
+@pytest.mark.usefixtures("as_users_compile")
+def test_a_lane_is_the_same_to_the_bit_however_seeds_and_devices_divide_the_work() -> None:
+    """Five seeds on a device; or on two, in shards of two, two and one, which is filled up, and one program for them."""
     axes = {"placement": ["none", "pre"], "dropout_rate": [0.4]}
     changes = {"model": {"depth": 1, "width": 8}, "train": TABLE["train"] | {"steps": 4}, "measure": {"every": 2}}
     plan = make_plan(bn.build_study(TABLE | {"axes": axes, "seeds": 5} | changes))

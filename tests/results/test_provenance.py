@@ -77,10 +77,16 @@ def test_the_provenance_of_an_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = Engine(load("digits"), "map", at_once=3)
     here = provenance_of(engine)
     assert (here.jax, here.device, here.strategy, here.at_once) == (jax.__version__, "cpu", "map", 3)
-    assert (here.data, here.code, here.options) == (load("digits").sha256, source_hash(), "")
+    assert (here.data, here.code, here.options) == (
+        load("digits").sha256,
+        source_hash(),
+        "jax_default_matmul_precision=highest",
+    )
     with jax.default_matmul_precision("bfloat16"):
         other = provenance_of(engine)
-    assert other.differences(here, Bearing.CODE) == ["options of JAX jax_default_matmul_precision=bfloat16, now none"]
+    assert other.differences(here, Bearing.CODE) == [
+        "options of JAX jax_default_matmul_precision=bfloat16, now jax_default_matmul_precision=highest"
+    ]
 
 
 def test_what_differs_is_named_by_its_bearing() -> None:
