@@ -149,9 +149,8 @@ def _cells_by_lane(results: Results) -> dict[str, list[str]]:
 
 def settings_of(study: Study, levels: dict[str, Any]) -> dict[str, Any]:
     """The config of the runs of a cell: every setting, nested, and every axis at the top level as `axis/<axis>`."""
-    return base_settings(study).at(levels).model_dump(mode="json", exclude={"own"}) | {
-        f"axis/{axis}": levels[axis] for axis in levels
-    }
+    settings = base_settings(study).at(levels).model_dump(mode="json", exclude={"own"})
+    return settings | {f"axis/{axis}": levels[axis] for axis in levels}
 
 
 def study_content(results: Results) -> RunContent:

@@ -164,7 +164,7 @@ def test_one_trace_and_one_program_for_every_traced_factor(monkeypatch: pytest.M
 
 @pytest.mark.usefixtures("as_users_compile")
 def test_a_lane_is_the_same_to_the_bit_however_seeds_and_devices_divide_the_work() -> None:
-    """Five seeds on a device; or on two, in shards of two, two and one, which is filled up, and one program for them."""
+    """Five seeds on a device; or on two, in shards of two, two and one, which is filled up, by one program."""
     axes = {"placement": ["none", "pre"], "dropout_rate": [0.4]}
     changes = {"model": {"depth": 1, "width": 8}, "train": TABLE["train"] | {"steps": 4}, "measure": {"every": 2}}
     plan = make_plan(bn.build_study(TABLE | {"axes": axes, "seeds": 5} | changes))
