@@ -73,7 +73,10 @@ def test_old_lanes_are_refused_then_kept_then_trained_anew(tmp_path: Path, monke
             bn.run(larger, tmp_path, old=old)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("strategy", "at_once"), [("map", 2), pytest.param("vmap", 1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("strategy", "at_once"),
+    [pytest.param("map", 2, marks=pytest.mark.slow), pytest.param("vmap", 1, marks=pytest.mark.slow)],
+)
 def test_lanes_are_trained_again_in_the_way_they_were_stored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, strategy: Any, at_once: int
 ) -> None:

@@ -21,8 +21,6 @@ from bn_ablate.results import ResultsError
 from bn_ablate.sinks.content import study_content
 from tests.synthetic import write_results
 
-pytestmark = pytest.mark.xdist_group("own_claim")  # they share what a fixture makes
-
 EXAMPLE = Path(__file__).parents[1] / "examples" / "own_claim.toml"
 SAYS = "lets networks train at higher learning rates"
 ENTRY = "@misc{me2026rates,\n  author = {Me},\n  title = {Rates},\n  year = {2026}\n}"

@@ -23,8 +23,6 @@ from bn_ablate.plan import make_plan
 from bn_ablate.runs.one_lane import TrainedLane
 from tests.engine import reference
 
-pytestmark = pytest.mark.xdist_group("study")  # they share what a fixture trains
-
 TABLE: dict[str, Any] = {
     "name": "library",
     "seeds": 3,

@@ -11,8 +11,6 @@ import pytest
 from bn_ablate.analysis import write_board, write_claims, write_combined_claims
 from tests.synthetic import write_results
 
-pytestmark = pytest.mark.xdist_group("board")  # they share what a fixture makes
-
 
 def study(folder: Path, claim: str, gain: float) -> Path:
     def change(levels: dict[str, Any], seed: int, row: dict[str, Any]) -> dict[str, Any]:

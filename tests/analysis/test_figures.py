@@ -18,8 +18,6 @@ from bn_ablate.analysis.judge.descriptive import by_placement
 from bn_ablate.results import Results
 from tests.synthetic import write_results
 
-pytestmark = pytest.mark.xdist_group("figures")  # they share what a fixture makes
-
 ORDINARY: dict[str, Any] = {
     "name": "ordinary",
     "seeds": 3,

@@ -19,8 +19,6 @@ from bn_ablate.results import open_results
 from bn_ablate.results.provenance import PACKAGES
 from tests.analysis.test_board import study
 
-pytestmark = pytest.mark.xdist_group("paper")  # they share what a fixture makes
-
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], Path]:

@@ -22,8 +22,6 @@ from bn_ablate.config.quantity import quantity
 from bn_ablate.results import ResultsError, open_results, verify
 from tests.synthetic import write_results
 
-pytestmark = pytest.mark.xdist_group("report")  # they share what a fixture makes
-
 HOSTILE = '<script>alert("x")</script> & 100% of_$x^2$ \\input{y} </title>'
 
 STUDY: dict[str, Any] = {

@@ -24,8 +24,6 @@ from bn_ablate.nn import Factors, stack_factors
 from bn_ablate.plan import make_plan
 from bn_ablate.results.recording.frames import tables_of
 
-pytestmark = pytest.mark.xdist_group("extras")  # they share what a fixture trains
-
 Tree = dict[str, Any]
 DEPTH, WIDTH, CLASSES = 2, 5, 3
 N_TRAIN, N_VALIDATION, N_TEST = 23, 6, 11
@@ -116,7 +114,7 @@ def population(setting: Setting, placement: str) -> Tree:
     return {name: {"norm": block["arriving"]} for name, block in seen.items()}
 
 
-@pytest.mark.parametrize("placement", ["pre", "post"])
+@pytest.mark.parametrize("placement", ["pre", pytest.param("post", marks=pytest.mark.slow)])
 def test_recalibrated_statistics_are_those_of_the_whole_training_set(setting: Setting, placement: str) -> None:
     found = setting.taken(placement).recalibrated
     assert found is not None

@@ -21,8 +21,6 @@ from bn_ablate.nn import Factors, stack_factors
 from bn_ablate.plan import make_plan
 from tests.engine import small
 
-pytestmark = pytest.mark.xdist_group("lanes")  # they share what a fixture trains
-
 # smooth activations: in a ReLU network an input that rounds to the other side of zero is no rounding error any more
 TABLE: dict[str, Any] = {
     "name": "lanes",
@@ -73,7 +71,7 @@ def few() -> Outcome:
     return outcome_of(FEW, "map")
 
 
-@pytest.mark.parametrize("i", [0, pytest.param(5, marks=pytest.mark.slow), 11])
+@pytest.mark.parametrize("i", [0, *(pytest.param(i, marks=pytest.mark.slow) for i in (5, 11))])
 def test_a_solo_run_agrees(mapped: Outcome, i: int) -> None:
     shard = mapped.shard
     solo = Engine(load("digits")).run(Shard((shard.cells[i],), (shard.cells[i],), (1,), 1), keep_states=True)

@@ -37,8 +37,9 @@ def random_images() -> Dataset:
 @pytest.mark.parametrize(
     ("architecture", "strategy", "convolution"),
     [
-        *((architecture, "vmap", "native") for architecture in NETWORKS),
+        ("cnn", "vmap", "native"),
         ("cnn", "map", "matmul"),
+        *(pytest.param(name, "vmap", "native", marks=pytest.mark.slow) for name in ("mlp", "resnet")),
         *(pytest.param(name, "map", "matmul", marks=pytest.mark.slow) for name in ("mlp", "resnet")),
     ],
 )
@@ -55,7 +56,9 @@ def test_a_device_that_there_is_not_is_answered_with_those_there_are() -> None:
         set_up("gpu")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("precision", "said"), [("tensorfloat32", "HIGH"), ("bfloat16", "DEFAULT")])
+@pytest.mark.parametrize(
+    ("precision", "said"), [("tensorfloat32", "HIGH"), pytest.param("bfloat16", "DEFAULT", marks=pytest.mark.slow)]
+)
 def test_products_and_convolutions_run_at_the_precision_of_the_study(precision: str, said: str) -> None:
     """Whatever JAX's default is where the program is traced."""
     assert precisions(lowered("cnn", "vmap", "native", precision, default="highest")) == {said}

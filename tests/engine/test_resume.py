@@ -17,8 +17,6 @@ from bn_ablate.results.checkpoints import Checkpoint
 from tests.engine.small import leaves
 from tests.results.made_up import flip, provenance
 
-pytestmark = pytest.mark.xdist_group("resume")  # they share what a fixture trains
-
 TABLE: dict[str, Any] = {
     "name": "resumed",
     "seeds": 2,

@@ -26,8 +26,6 @@ from bn_ablate.engine.train import TrainState
 from bn_ablate.runs import run as study
 from tests.cli.command_line import TINY
 
-pytestmark = pytest.mark.xdist_group("selfcheck")  # they share what a fixture trains
-
 Fault = Callable[[TrainState], TrainState]
 
 

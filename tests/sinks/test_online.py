@@ -116,7 +116,7 @@ def test_a_sync_that_broke_off_is_gone_on_with(
             assert points["cut"][run_id] == points["whole"][run_id]
 
 
-@pytest.mark.parametrize("status", [401, 500])
+@pytest.mark.parametrize("status", [401, pytest.param(500, marks=pytest.mark.slow)])
 def test_a_service_that_refuses_is_an_error_that_says_what_to_do(
     results: Results, service: Service, status: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
