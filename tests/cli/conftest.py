@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import jax
 import pytest
 
 from bn_ablate import engine
@@ -17,13 +18,16 @@ from tests.patches import compiled_as_by_users, few_figures
 
 @pytest.fixture(scope="package", autouse=True)
 def _in_this_process() -> Iterator[None]:
-    """JAX is set up already, and what takes the signals now takes them again afterwards."""
+    """JAX is set up already, as commands do; and what takes the signals now takes them again afterwards."""
+    precision = jax.config.jax_default_matmul_precision
+    jax.config.update("jax_default_matmul_precision", None)
     before = {signum: signal.getsignal(signum) for signum in SIGNALS}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "set_up", lambda device: None)
         compiled_as_by_users(patch)
         few_figures(patch)
         yield
+    jax.config.update("jax_default_matmul_precision", precision)
     for signum, handler in before.items():
         signal.signal(signum, handler)
 
