@@ -42,7 +42,7 @@ def run(lanes: list[LaneSettings]) -> tuple[Any, Any, Any, Any]:
         given = {"params": state.params, "batch_stats": state.batch_stats}
         kept = ["batch_stats", "intermediates"]
         logits, changed = program.network.apply(
-            given, batch.x, lane, batch.noise, train=True, mutable=kept, capture_intermediates=True
+            given, jax.numpy.asarray(batch.x), lane, batch.noise, train=True, mutable=kept, capture_intermediates=True
         )
         return state.params, logits, dict(changed)
 
