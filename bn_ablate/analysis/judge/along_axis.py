@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,7 +15,7 @@ from bn_ablate.config.hypotheses import AlongAxis, Axes, levels_in
 A = TypeVar("A", bound=AlongAxis)
 
 
-class KindAlongAxis(Kind[A]):
+class KindAlongAxis(Kind[A], ABC):
     """What they have in common: columns by level, and where levels stand."""
 
     def columns(
@@ -42,12 +43,12 @@ class KindAlongAxis(Kind[A]):
         width = float(np.ptp(spanned))
         return self.outcome(about, x, (x - spanned.min()) / width, reach(hypothesis, 2 * width), to)
 
+    @abstractmethod
     def outcome(self, about: Imagining, x: Vector, along: Vector, ends: tuple[float, float], to: float) -> Vector:
         """Values of cells `(cells,)` between the two `ends`.
 
         `x` are the cells' positions, `along` those from 0 to 1 over what is spanned, both `(cells,)`.
         """
-        raise NotImplementedError
 
     def axis_text(self, hypothesis: A) -> str:
         """The axis, on its scale."""
