@@ -190,6 +190,13 @@ def test_a_manifest_runs_nothing(tmp_path: Path) -> None:
         bn.build_study(TABLE | {"extensions": [str(tmp_path / "mine.py")]}, trusted=False)
 
 
+def test_a_kind_of_part_that_this_version_has_not_is_said() -> None:
+    study = bn.build_study(named())
+    strange = extensions.Extension(file="later.py", sha256="0" * 64, provides={"sampler": ("mine",)})
+    with pytest.raises(bn.ConfigError, match=r"later\.py provides a sampler, which this version does not know"):
+        extensions.require(study.model_copy(update={"extensions": (strange,)}))
+
+
 def test_a_lane_keeps_of_the_users_parts_what_it_uses() -> None:
     study = bn.build_study(TABLE, extensions=[EXAMPLE])
     relu, mish = (cell.settings for cell in bn.make_plan(study).cells)

@@ -125,7 +125,12 @@ def require(study: Study) -> None:
     problems = []
     for extension in study.extensions:
         for kind, names in extension.provides.items():
-            registry = REGISTRIES[kind]
+            if (registry := REGISTRIES.get(kind)) is None:
+                said = (
+                    f"{extension.file} provides a {kind}, which this version does not know: use the one that wrote it"
+                )
+                problems.append(Problem("extensions", said))
+                continue
             for name in sorted(named_in(study, registry.path).intersection(names)):
                 if (origin := registry.origin(name)) and origin.sha256 == extension.sha256:
                     continue

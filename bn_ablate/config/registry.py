@@ -148,7 +148,7 @@ def _origin_of(written: Any) -> Origin:
         source, file = inspect.getsource(written), inspect.getfile(written)
     except (OSError, TypeError):
         raise ValueError(
-            "the source of what is registered cannot be found, and lanes are told apart by it: write it into a file, "
+            "the source of what is registered cannot be found, and the ids of lanes hold it: write it into a file, "
             "or a cell of a notebook"
         ) from None
     return Origin(Path(file).name, hashlib.sha256(source.encode()).hexdigest())
