@@ -30,6 +30,7 @@ _WHERE = {
     "load_extension": "config",
     "load_study": "config",
     "make_plan": "plan",
+    "measured": "measure",
     "network": "config.architectures",
     "open_results": "results",
     "optimizer": "engine.optimizers",
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from bn_ablate.config.architectures import BlockSpec, NetworkSpec, network
     from bn_ablate.data import Dataset
     from bn_ablate.engine.optimizers import optimizer
+    from bn_ablate.measure import measured
     from bn_ablate.nn.activations import activation
     from bn_ablate.nn.initializers import initializer
     from bn_ablate.plan import RunProgress, make_plan
@@ -83,6 +85,7 @@ __all__ = [
     "load_extension",
     "load_study",
     "make_plan",
+    "measured",
     "network",
     "open_results",
     "optimizer",

@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from importlib.abc import SourceLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from bn_ablate.config.errors import BnAblateError, ConfigError, Problem, printable
+from bn_ablate.config.measures import MEASURES
+from bn_ablate.config.own_measures import OwnMeasure, check_name
 from bn_ablate.config.registry import REGISTRIES, Origin, loading
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ class Extension(BaseModel):
         file: as the study names it; where Python code registered the names, that of the code.
         sha256: of its bytes; where Python code registered the names, of their sources.
         provides: kind of part -> names.
+        measures: the declarations of the measures among them.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
@@ -43,6 +46,21 @@ class Extension(BaseModel):
     file: str
     sha256: str
     provides: dict[str, tuple[str, ...]]
+    measures: dict[str, OwnMeasure] = Field(default_factory=dict, exclude_if=lambda declared: not declared)
+
+    @classmethod
+    def of(cls, file: str, origin: Origin, provides: Mapping[str, tuple[str, ...]]) -> Extension:
+        """What the file, or the code, at `origin` has registered, of which it `provides` these names."""
+        measures = {name: MEASURES[name].declared for name in provides.get(MEASURES.kind, ())}
+        return cls(file=file, sha256=origin.sha256, provides=dict(provides), measures=measures)
+
+    @model_validator(mode="after")
+    def _declared(self) -> Extension:
+        for name in self.measures:
+            check_name(name)
+        if self.measures.keys() != set(self.provides.get(MEASURES.kind, ())):
+            raise ValueError("must declare the measures that it provides, and no others")
+        return self
 
     def __hash__(self) -> int:
         return hash((self.file, self.sha256))
@@ -82,7 +100,7 @@ def load_extension(file: str | Path, folder: Path | None = None) -> Extension:
             f"registers nothing: it should say what it adds, as @bn.activation(…) does; kinds: {', '.join(REGISTRIES)}"
         )
         raise ConfigError(str(file), [Problem("", said)])
-    return Extension(file=str(file), sha256=origin.sha256, provides=provides)
+    return Extension.of(str(file), origin, provides)
 
 
 def provided(extensions: Iterable[Extension]) -> dict[str, tuple[str, ...]]:
@@ -103,7 +121,7 @@ def registered(study: Study) -> tuple[Extension, ...]:
             if origin := registry.origin(name):
                 names = found.setdefault(origin, {})
                 names[kind] = (*names.get(kind, ()), name)
-    return tuple(Extension(file=o.file, sha256=o.sha256, provides=provides) for o, provides in found.items())
+    return tuple(Extension.of(origin.file, origin, provides) for origin, provides in found.items())
 
 
 def named_in(study: Study, path: str) -> set[Any]:

@@ -12,7 +12,8 @@ from bn_ablate.config.errors import Problem, one_of
 from bn_ablate.config.hints import axis_hint
 from bn_ablate.config.hypotheses import Hypothesis, levels_in, same_level
 from bn_ablate.config.lane import base_settings
-from bn_ablate.config.quantity import quantity
+from bn_ablate.config.measures import MEASURES
+from bn_ablate.config.own_measures import tables_of
 from bn_ablate.config.schema import Study
 
 
@@ -76,7 +77,10 @@ def _check(study: Study, hypothesis: Hypothesis) -> Iterator[Problem]:
 def _check_metric(study: Study, hypothesis: Hypothesis, key: str) -> Iterator[Problem]:
     """The lanes must have what the hypothesis is about."""
     settings = base_settings(study)
-    for need in quantity(hypothesis.metric).needs:
+    measures = {name: MEASURES[name].declared for name in MEASURES if MEASURES.origin(name)}
+    measures |= {name: of for extension in study.extensions for name, of in extension.measures.items()}
+    metric = tables_of(measures)["lanes"].get(hypothesis.metric)
+    for need in metric.needs if metric else ():
         if need.problem and not need.holds(settings):
             yield Problem(key, f"{hypothesis.metric!r} {need.problem}")
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from bn_ablate.config.acting import ALWAYS
 from bn_ablate.config.errors import Problem
 from bn_ablate.config.factors import FACTORS, SECTIONS
+from bn_ablate.config.measures import MEASURES
 from bn_ablate.config.names import coverage_mask
 from bn_ablate.config.notes import idle, notes
 from bn_ablate.config.precision import bfloat16
@@ -63,6 +64,11 @@ class LaneSettings(Section):
         settings = self.at(changes) if changes else self
         used = tuple(own for own in self.own if own.serves(settings))
         return settings if used == self.own else settings.model_copy(update={"own": used})
+
+    @property
+    def own_measures(self) -> tuple[str, ...]:
+        """The measures of a user's own that are taken of it."""
+        return tuple(own.name for own in self.own if own.kind == MEASURES.kind and own.serves(self))
 
     @property
     def normed_blocks(self) -> tuple[bool, ...]:

@@ -1,15 +1,17 @@
 """What is measured of a lane at a step, as columns of `history.parquet`, `layers.parquet` and `histograms.parquet`.
 
-A measure of the activation's input and output on the probe takes a declaration here and a formula of the same name in
-`measure.layers`, and nothing else.
+A measure by layer that every lane has takes a declaration here and a formula of the same name in `measure.layers`; one
+on request a declaration here and a formula that `measure.asked` registers. `config.own_measures` has a user's own.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
-from bn_ablate.config.quantity import Need, Quantity, Unit, declare, request
+from bn_ablate.config.quantity import REQUESTS, Need, Quantity, Unit, declare, request
+from bn_ablate.config.registry import Registry
 
 VALUE, SPREAD, RATIO, FACTOR = Unit("value"), Unit("value", low=0.0), Unit("ratio"), Unit("ratio", low=0.0)
 FRACTION, ACCURACY = (Unit("fraction", 100.0, "%", digits, 0.0, 1.0) for digits in (1, 2))
@@ -25,6 +27,8 @@ DEAD = request("dead", START_AND_END, "a pass over the training set for each BN,
 AFFINE = request("affine", EVERY, "next to nothing")
 LANDSCAPE = request("landscape", EVERY, "7 loss gradients on a training batch")
 PERCENTILES = request("percentiles", EVERY, "sorting one unit of each layer")
+MEASURES: Registry[Any] = Registry("measure", "measure.also", *REQUESTS)
+"""What `measure.also` may name: ours, and a user's own."""
 BN = Need("without BN", lambda lane: any(lane.normed_blocks), lambda lane: lane.normed_blocks)
 DEPTH = Need("with a single layer", lambda lane: lane.model.depth > 1)
 THRESHOLD = Need(

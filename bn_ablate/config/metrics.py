@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 
 from bn_ablate.config.errors import one_of
 from bn_ablate.config.measures import (
@@ -17,6 +18,7 @@ from bn_ablate.config.measures import (
     FACTOR,
     FRACTION,
     LANE,
+    MEASURES,
     NATS,
     NORM,
     OF_AFFINE,
@@ -29,7 +31,7 @@ from bn_ablate.config.measures import (
     STEPS,
     THRESHOLD,
 )
-from bn_ablate.config.quantity import REQUESTS, TABLES, Form, Quantity, Unit, declare
+from bn_ablate.config.quantity import TABLES, Form, Quantity, Unit, declare
 
 FINAL = Form("last", "final_{}", "final {}", "the curve at the end")
 BEST = Form("best", "best_{}", "best {}", "the curve at the best step")
@@ -181,14 +183,25 @@ declare(
 )
 
 
-def metrics() -> dict[str, Quantity]:
+Tables: TypeAlias = dict[str, dict[str, Quantity]]
+
+
+def tables_with(own: Iterable[Quantity]) -> Tables:
+    """`TABLES`, with the columns of a user's `own` measures by layer, and of what lanes come to by them, last."""
+    layers = {of.name: of for of in own}
+    lanes = {metric.name: metric for of in layers.values() for metric in (form(of) for form in OF_LAYERS)}
+    return TABLES | {"lanes": TABLES["lanes"] | lanes, "layers": TABLES["layers"] | layers}
+
+
+def metrics(own: Iterable[Quantity] = ()) -> dict[str, Quantity]:
     """The metrics that a hypothesis may be about."""
-    return {name: of for name, of in TABLES["lanes"].items() if of.kind == "number"}
+    return {name: of for name, of in tables_with(own)["lanes"].items() if of.kind == "number"}
 
 
-def _known(name: Any) -> Any:
-    if not isinstance(name, str) or name not in metrics():
-        raise ValueError(one_of(name, metrics(), " metrics that docs/measurements.md defines"))
+def _known(name: Any, info: ValidationInfo) -> Any:
+    known = metrics(Quantity(own, "") for own in MEASURES.known(info) if own not in MEASURES.own)
+    if not isinstance(name, str) or name not in known:
+        raise ValueError(one_of(name, known, " metrics that docs/measurements.md defines"))
     return name
 
 
@@ -202,14 +215,8 @@ def _selecting(name: str) -> str:
     raise ValueError(one_of(name, able))
 
 
-def _asked(name: Any) -> Any:
-    if not isinstance(name, str) or name not in REQUESTS:
-        raise ValueError(one_of(name, REQUESTS))
-    return name
-
-
 Metric = Annotated[str, BeforeValidator(_known)]
 SelectingMetric = Annotated[str, AfterValidator(_selecting)]
 """A metric that may choose a level: one of validation data."""
-MeasureName = Annotated[str, BeforeValidator(_asked)]
+MeasureName = Annotated[str, MEASURES.named]
 """A measure that a study has to ask for."""

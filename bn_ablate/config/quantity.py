@@ -115,6 +115,11 @@ class Quantity:
         return all(need.holds(settings) for need in self.needs)
 
     @property
+    def axis(self) -> str:
+        """What an axis of a figure is called that shows it: its label, with the unit as shown."""
+        return self.label[:1].upper() + self.label[1:] + f" ({self.unit.shown})" * bool(self.unit.shown)
+
+    @property
     def nulls(self) -> str:
         """Where it is null, in words."""
         between = "between start and end" if self.ends else ""
@@ -171,14 +176,22 @@ def declare(table: str, *quantities: Quantity) -> None:
         TABLES[table][quantity.name] = quantity
 
 
-def quantity(name: str) -> Quantity:
-    """The metric or measure `name`; what is not declared, as in results of another version, goes by its name alone."""
+def quantity(name: str, unit: Unit = UNITLESS) -> Quantity:
+    """The metric or measure `name` of ours.
+
+    What is not declared, as one of a user's own, or in results of another version, goes by its name and its `unit`.
+    """
     found = (columns[name] for columns in TABLES.values() if name in columns)
-    return next(found, Quantity(name, "", name.replace("_", " ")))
+    return next(found, Quantity(name, "", name.replace("_", " "), unit))
 
 
 def request(name: str, taken: str, costs: str) -> Need:
     """Let studies ask for `name` in `measure.also`; the need of what is measured then."""
     REQUESTS[name] = Request(name, taken, costs)
+    return asked_for(name)
+
+
+def asked_for(name: str) -> Need:
+    """The need of what is measured where `measure.also` lists `name`."""
     problem = f"is only measured where measure.also lists {name!r}"
     return Need(f"without `{name}`", lambda lane: name in lane.measure.also, problem=problem)

@@ -19,7 +19,8 @@ from pydantic import PlainValidator, ValidationInfo
 from bn_ablate.config.errors import one_of
 
 T = TypeVar("T")
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
+NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
+"""What a user's own part may be called."""
 
 
 class Origin(NamedTuple):
@@ -85,7 +86,7 @@ class Registry(Generic[T]):
         if name in self.own and name not in self._values:
             self._values[name] = value
             return value
-        if not _NAME.fullmatch(name):
+        if not NAME.fullmatch(name):
             raise ValueError(f"{name!r} cannot be the name of an own {self.kind}: lower-case letters, digits and _ can")
         if name in self.own:
             raise ValueError(f"the {self.kind} {name!r} is one of bn_ablate's own; choose another name")
@@ -100,14 +101,18 @@ class Registry(Generic[T]):
         for name in [name for name, its in self._origins.items() if its == origin]:
             del self._values[name], self._origins[name]
 
+    def known(self, info: ValidationInfo) -> tuple[str, ...]:
+        """All names that are known where the context says which an extension provides, ours first."""
+        provided = (info.context or {}).get("provided", {}).get(self.kind, ())
+        return tuple(dict.fromkeys((*self.names, *provided)))
+
     def check(self, given: Any, info: ValidationInfo) -> str:
         """`given`, if it is a known name, or one that the context says that an extension provides.
 
         Raises:
             ValueError: it is not; the message names those that are, and the nearest.
         """
-        provided = (info.context or {}).get("provided", {}).get(self.kind, ())
-        known = tuple(dict.fromkeys((*self.names, *provided)))
+        known = self.known(info)
         if not isinstance(given, str) or given not in known:
             raise ValueError(one_of(given, known))
         return given

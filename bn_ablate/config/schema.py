@@ -45,7 +45,8 @@ from bn_ablate.config.claims import CLAIMS, Claim
 from bn_ablate.config.extensions import Extension
 from bn_ablate.config.factor import Factor
 from bn_ablate.config.kinds import AnyHypothesis
-from bn_ablate.config.metrics import MeasureName
+from bn_ablate.config.measures import MEASURES
+from bn_ablate.config.metrics import MeasureName, Tables
 from bn_ablate.config.names import (
     NAME,
     ActivationName,
@@ -61,8 +62,9 @@ from bn_ablate.config.names import (
     ScheduleName,
     Trainable,
 )
+from bn_ablate.config.own_measures import OwnMeasure, tables_of
 from bn_ablate.config.precision import Float32, Rate16, Share32
-from bn_ablate.config.quantity import REQUESTS
+from bn_ablate.config.quantity import Quantity, quantity
 from bn_ablate.config.text import Text
 
 Name = Annotated[str, StringConstraints(pattern=f"^{NAME}$")]
@@ -247,7 +249,7 @@ class Measure(Section):
     @field_validator("also", mode="after")
     @classmethod
     def _also_in_order(cls, also: tuple[MeasureName, ...]) -> tuple[str, ...]:
-        return tuple(name for name in REQUESTS if name in also)
+        return (*(name for name in MEASURES.own if name in also), *sorted({*also} - {*MEASURES.own}))
 
 
 class Study(Section):
@@ -283,6 +285,21 @@ class Study(Section):
     def known_claims(self) -> dict[str, Claim]:
         """The claims that come with the package, and the study's own."""
         return CLAIMS | self.claims
+
+    @property
+    def own_measures(self) -> dict[str, OwnMeasure]:
+        """The measures of a user's own that it asks for."""
+        declared = {name: of for extension in self.extensions for name, of in extension.measures.items()}
+        return {name: declared[name] for name in self.measure.also if name in declared}
+
+    @property
+    def tables(self) -> Tables:
+        """The columns of the tables of its results, by table and name."""
+        return tables_of(self.own_measures)
+
+    def quantity(self, metric: str) -> Quantity:
+        """The metric `metric` of its lanes."""
+        return self.tables["lanes"].get(metric) or quantity(metric)
 
     @property
     def seed_list(self) -> tuple[int, ...]:

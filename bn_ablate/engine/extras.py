@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
+from functools import cached_property
+from itertools import repeat, starmap
 from typing import Any, NamedTuple
 
 import jax
@@ -10,29 +12,27 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
+from bn_ablate.config.measures import PARTS, START_AND_END
+from bn_ablate.config.quantity import REQUESTS
 from bn_ablate.engine.evaluate import Evaluation, evaluate, evaluate_by_batch
 from bn_ablate.engine.examples import Examples, SeedExamples
 from bn_ablate.engine.program import Program
 from bn_ablate.engine.train import Batch, TrainState, loss_fn
-from bn_ablate.engine.whole_splits import recalibrate, units_off_on_training_set
-from bn_ablate.measure import landscape, measure_affine, variance_shift
+from bn_ablate.engine.whole_splits import recalibrate, zeros_on_training_set
+from bn_ablate.measure import MEASURES, ON_PROBE, Zeros, measured
 from bn_ablate.nn import Factors
 
 
 class Extras(NamedTuple):
-    """The measures of `measure.also`; what was not asked for is None, or not there.
+    """The measures of `measure.also`, by their names; what was not asked for is not there.
 
     Those that need passes over whole splits are taken at the first and the last measurement, and are zeros in between.
 
     Attributes:
-        recalibrated: eval mode, with recalibrated in place of moving statistics.
-        batch: with batch statistics, no dropout.
-        history: measures of the whole network, by their names.
-        layers: measures by hidden block, by their names.
+        history: of the whole network.
+        layers: by hidden block.
     """
 
-    recalibrated: Evaluation | None
-    batch: Evaluation | None
     history: dict[str, Float[Array, ""]]
     layers: dict[str, Float[Array, " depth"]]
 
@@ -45,59 +45,132 @@ def take_extras(
     seed: SeedExamples,
     thorough: Bool[Array, ""],
 ) -> Extras:
-    """Measure what `program.measure.also` names; `thorough` is the first or the last measurement, which takes more."""
-    found = Extras(None, None, {}, {})
-    if {"evaluations", "variance_shift", "dead"} & set(program.measure.also):
-        look = partial(_thoroughly, program, factors, state, examples, seed)
-        nothing = jax.eval_shape(look)
-        found = lax.cond(thorough, look, lambda: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), nothing))
-    if "affine" in program.measure.also:
-        norms = [state.params[name]["norm"] for name in _blocks(program)]
-        found.layers.update(
-            _stacked(
-                measure_affine(
-                    jnp.where(factors.use_scale, norm["scale"], 1.0), jnp.where(factors.use_bias, norm["bias"], 0.0)
-                )
-                for norm in norms
-            )
+    """Measure what `program.measure.also` names; `thorough` is the first or the last measurement, which takes more.
+
+    What is measured on the probe is not among it: that is seen where the probe is.
+    """
+    also = [name for name in program.measure.also if not on_probe(name)]
+    dear = [name for name in also if REQUESTS[name].taken == START_AND_END]
+
+    def look(names: list[str]) -> Extras:
+        return Seen(names, program, factors, state, examples, seed).measures
+
+    found = look([name for name in also if name not in dear])
+    if dear:
+        nothing = jax.eval_shape(lambda: look(dear))
+        more = lax.cond(
+            thorough, lambda: look(dear), lambda: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), nothing)
         )
-    if "landscape" in program.measure.also:
+        found = Extras(found.history | more.history, found.layers | more.layers)
+    return found
+
+
+@measured("evaluations")
+def evaluations(recalibrated: Evaluation, batch: Evaluation) -> dict[str, Float[Array, ""]]:
+    """Loss and accuracy on each part with recalibrated and with batch statistics."""
+    return {
+        f"{how}_{part}_{what}": values[i]
+        for how, evaluation in (("recalibrated", recalibrated), ("batch", batch))
+        for i, part in enumerate(PARTS)
+        for what, values in evaluation._asdict().items()
+    }
+
+
+def on_probe(name: str) -> bool:
+    """Whether the measure `name` is one by layer on the probe."""
+    return set(MEASURES[name].sees) <= set(ON_PROBE)
+
+
+class Seen:
+    """What the measures of one lane see, by the names of their arguments; each is computed where one asks for it.
+
+    A list has an entry for each hidden block, and makes a measure of it one by layer.
+    """
+
+    def __init__(
+        self,
+        names: list[str],
+        program: Program,
+        factors: Factors,
+        state: TrainState,
+        examples: Examples,
+        seed: SeedExamples,
+    ) -> None:
+        """`names` are the measures that are to be taken."""
+        self._asked = [MEASURES[name] for name in names]
+        self._given = (program, factors, state, examples, seed)
+        self._blocks = [f"block_{i}" for i in range(program.model.depth)]
+        self.params = state.params
+        self.learning_rate = factors.learning_rate
+        self.epsilon = factors.bn_epsilon
+
+    @property
+    def measures(self) -> Extras:
+        """Those that are to be taken."""
+        found = Extras({}, {})
+        for asked in self._asked:
+            views = [getattr(self, name) for name in asked.sees]
+            if any(isinstance(view, list) for view in views):
+                blocks = zip(*(view if isinstance(view, list) else repeat(view) for view in views), strict=False)
+                found.layers.update(jax.tree.map(lambda *leaves: jnp.stack(leaves), *starmap(asked.formula, blocks)))
+            else:
+                found.history.update(asked.formula(*views))
+        return found
+
+    @property
+    def gamma(self) -> list[Float[Array, " units"]]:
+        """The scales of each block's BN, 1 where the lane has none."""
+        use = self._given[1].use_scale
+        return [jnp.where(use, self.params[name]["norm"]["scale"], 1.0) for name in self._blocks]
+
+    @property
+    def beta(self) -> list[Float[Array, " units"]]:
+        """The biases of each block's BN, 0 where the lane has none."""
+        use = self._given[1].use_bias
+        return [jnp.where(use, self.params[name]["norm"]["bias"], 0.0) for name in self._blocks]
+
+    @property
+    def loss_and_gradient(self) -> Callable[[Any], tuple[Array, Any]]:
+        """Those of parameters, on the first training examples with batch statistics and no dropout."""
+        program, factors, state, examples, seed = self._given
         batch = Batch(*examples.take(seed.train[: program.train.batch_size], seed), None)
+        return jax.value_and_grad(lambda params: loss_fn(program, factors, params, state.batch_stats, batch)[0])
 
-        def loss_and_gradient(params: Any) -> tuple[Array, Any]:
-            return jax.value_and_grad(lambda params: loss_fn(program, factors, params, state.batch_stats, batch)[0])(
-                params
-            )
+    @property
+    def moving(self) -> list[Float[Array, " units"]]:
+        """The moving variance of each block's BN."""
+        return self._variances(self._given[2].batch_stats)
 
-        found.history.update(landscape(loss_and_gradient, state.params, factors.learning_rate))
-    return found
+    @property
+    def real(self) -> list[Float[Array, " units"]]:
+        """The variance over the training set of what arrives at each block's BN in evaluation."""
+        return self._variances(self._recalibrated[1])
 
+    @property
+    def recalibrated(self) -> Evaluation:
+        """The evaluation with recalibrated in the place of moving statistics."""
+        return evaluate(*self._settled)
 
-def _thoroughly(
-    program: Program, factors: Factors, state: TrainState, examples: Examples, seed: SeedExamples
-) -> Extras:
-    """What needs passes over the whole data."""
-    settles = {"evaluations", "dead"} & set(program.measure.also)
-    recalibrated, real = recalibrate(program, factors, state, examples, seed, None if settles else 1)
-    settled = state.replace(batch_stats=recalibrated)
-    found = Extras(None, None, {}, {})
-    if "evaluations" in program.measure.also:
-        found = found._replace(
-            recalibrated=evaluate(program, factors, settled, examples, seed),
-            batch=evaluate_by_batch(program, factors, state, examples, seed),
-        )
-    if "variance_shift" in program.measure.also:
-        both = [(real[name]["norm"]["var"], state.batch_stats[name]["norm"]["var"]) for name in _blocks(program)]
-        found.layers.update(_stacked(variance_shift(arriving, moving, factors.bn_epsilon) for arriving, moving in both))
-    if "dead" in program.measure.also:
-        found.layers.update(units_off_on_training_set(program, factors, settled, examples, seed))
-    return found
+    @property
+    def batch(self) -> Evaluation:
+        """The evaluation with batch statistics."""
+        return evaluate_by_batch(*self._given)
 
+    @property
+    def zeros(self) -> list[Zeros]:
+        """The zeros of each block's activations over the training set, with recalibrated statistics, by pass."""
+        return zeros_on_training_set(*self._settled)
 
-def _blocks(program: Program) -> list[str]:
-    return [f"block_{i}" for i in range(program.model.depth)]
+    @cached_property
+    def _recalibrated(self) -> tuple[Any, Any]:
+        """The recalibrated statistics, and those that arrive at each BN in evaluation as the lane stands."""
+        settles = any({"recalibrated", "zeros"} & set(asked.sees) for asked in self._asked)
+        return recalibrate(*self._given, sweeps=None if settles else 1)
 
+    @property
+    def _settled(self) -> tuple[Program, Factors, TrainState, Examples, SeedExamples]:
+        program, factors, state, examples, seed = self._given
+        return program, factors, state.replace(batch_stats=self._recalibrated[0]), examples, seed
 
-def _stacked(blocks: Any) -> Any:
-    """One record of arrays (depth, …) from the records of the blocks."""
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *blocks)
+    def _variances(self, batch_stats: Any) -> list[Array]:
+        return [batch_stats[name]["norm"]["var"] for name in self._blocks]

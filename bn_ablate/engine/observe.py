@@ -12,10 +12,10 @@ from jaxtyping import Array, Float, Int
 
 from bn_ablate.engine.evaluate import evaluate
 from bn_ablate.engine.examples import Examples, SeedExamples
-from bn_ablate.engine.extras import Extras, take_extras
+from bn_ablate.engine.extras import Extras, on_probe, take_extras
 from bn_ablate.engine.program import Program, at_precision
 from bn_ablate.engine.train import Batch, TrainState, loss_fn
-from bn_ablate.measure import ON_PROBE, gradient_norms, histogram
+from bn_ablate.measure import MEASURES, ON_PROBE, gradient_norms, histogram, measure_layer
 from bn_ablate.nn import Factors, slope
 
 
@@ -60,9 +60,11 @@ def observe(
     )
 
     def measure(z: Array, a: Array) -> dict[str, Array]:
-        layer = (z, a, slope(program.structure.activations, factors.activation, z))
-        taken = [measure(*layer) for asked, measure in ON_PROBE.items() if not asked or asked in program.measure.also]
-        return {name: value for found in taken for name, value in found.items()}
+        seen = dict(zip(ON_PROBE, (z, a, slope(program.structure.activations, factors.activation, z)), strict=True))
+        found = measure_layer(**seen)
+        for asked in (MEASURES[name] for name in program.measure.also if on_probe(name)):
+            found |= asked.formula(*(seen[name].astype(jnp.float32) for name in asked.sees))
+        return found
 
     def count() -> Array:
         return by_layer(lambda *sites: jnp.stack([histogram(site) for site in sites]), before, z)  # type: ignore[no-any-return]

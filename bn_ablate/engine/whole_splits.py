@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool
 from bn_ablate.engine.examples import Examples, SeedExamples
 from bn_ablate.engine.program import Program
 from bn_ablate.engine.train import TrainState
-from bn_ablate.measure import Moments, moments, pooled, units_off, zeros
+from bn_ablate.measure import Moments, Zeros, moments, pooled, zeros
 from bn_ablate.nn import Factors
 
 
@@ -73,16 +73,15 @@ def recalibrate(
     return last, jax.tree.map(lambda leaf: leaf[0], every)
 
 
-def units_off_on_training_set(
+def zeros_on_training_set(
     program: Program, factors: Factors, state: TrainState, examples: Examples, seed: SeedExamples
-) -> dict[str, Array]:
-    """The dead and the inactive units of each hidden block, in evaluation with the moving statistics of `state`."""
+) -> list[Zeros]:
+    """The zeros of each hidden block, in evaluation with the moving statistics of `state`, by pass."""
 
     def look(seen: Any, counted: Array) -> Any:
         return [zeros(seen[f"block_{i}"]["activation_output"][0], counted) for i in range(program.model.depth)]
 
-    passes = _on_training_set(program, factors, state, examples, seed, look)
-    return jax.tree.map(lambda *blocks: jnp.stack(blocks), *map(units_off, passes))  # type: ignore[no-any-return]
+    return _on_training_set(program, factors, state, examples, seed, look)  # type: ignore[no-any-return]
 
 
 def _on_training_set(

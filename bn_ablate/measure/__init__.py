@@ -1,13 +1,15 @@
 """Measurements: pure reductions over activations, gradients and logits, each defined in one docstring."""
 
 from bn_ablate.measure.affine import measure_affine
+from bn_ablate.measure.asked import MEASURES, ON_PROBE, Asked, measured
 from bn_ablate.measure.gradients import gradient_norms
 from bn_ablate.measure.histograms import HIGH, LOW, histogram
 from bn_ablate.measure.landscape import landscape
-from bn_ablate.measure.layers import ON_PROBE, measure_layer, unit_percentiles
+from bn_ablate.measure.layers import measure_layer, unit_percentiles
 from bn_ablate.measure.losses import correct, cross_entropy
 from bn_ablate.measure.population import (
     Moments,
+    Zeros,
     moments,
     pooled,
     units_off,
@@ -18,8 +20,11 @@ from bn_ablate.measure.population import (
 __all__ = [
     "HIGH",
     "LOW",
+    "MEASURES",
     "ON_PROBE",
+    "Asked",
     "Moments",
+    "Zeros",
     "correct",
     "cross_entropy",
     "gradient_norms",
@@ -27,6 +32,7 @@ __all__ = [
     "landscape",
     "measure_affine",
     "measure_layer",
+    "measured",
     "moments",
     "pooled",
     "unit_percentiles",

@@ -7,9 +7,12 @@ from collections.abc import Callable
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from bn_ablate.measure.asked import measured
+
 TINY = 1e-3
 
 
+@measured("affine")
 def measure_affine(gamma: Float[Array, " units"], beta: Float[Array, " units"]) -> dict[str, Float[Array, ""]]:
     """Measure one BN by its gamma and beta; what is not finite makes the measures of its own parameter so."""
     size = jnp.abs(gamma)

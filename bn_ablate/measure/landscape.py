@@ -10,10 +10,13 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from bn_ablate.measure.asked import measured
+
 STEP_SIZES = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
 """Step sizes to look at, as multiples of the lane's learning rate."""
 
 
+@measured("landscape")
 def landscape(
     loss_and_gradient: Callable[[Any], tuple[Array, Any]], params: Any, learning_rate: float | Float[Array, ""]
 ) -> dict[str, Float[Array, ""]]:

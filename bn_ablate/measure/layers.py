@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+
+from bn_ablate.measure.asked import measured
 
 BAND = 3.0
 SATURATED_BELOW = 0.1
@@ -49,9 +49,8 @@ def measure_layer(
 PERCENTILES = (15.0, 50.0, 85.0)
 
 
-def unit_percentiles(
-    z: Float[Array, "batch *places units"], *_: Float[Array, "batch *places units"]
-) -> dict[str, Float[Array, ""]]:
+@measured("percentiles")
+def unit_percentiles(z: Float[Array, "batch *places units"]) -> dict[str, Float[Array, ""]]:
     """`PERCENTILES` of the first unit of `z` over the batch, linearly interpolated; NaN where a value is NaN.
 
     One typical unit, as in figure 1 of Ioffe & Szegedy 2015 (arXiv 1502.03167); averaged over units they would stand
@@ -59,7 +58,3 @@ def unit_percentiles(
     """
     found = jnp.percentile(z[..., 0].astype(jnp.float32).reshape(-1), jnp.asarray(PERCENTILES))
     return {f"unit_p{percent:.0f}": value for percent, value in zip(PERCENTILES, found, strict=True)}
-
-
-ON_PROBE: dict[str, Callable[..., dict[str, Float[Array, ""]]]] = {"": measure_layer, "percentiles": unit_percentiles}
-"""What is measured of a layer on the probe, from z, a and the relative slope; by what a study has to ask for."""

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from bn_ablate.measure.asked import measured
 from bn_ablate.measure.layers import ZERO
 
 
@@ -35,6 +36,7 @@ def pooled(passes: Moments) -> Moments:
     return Moments(n, mean, jnp.sum(share * (passes.var + jnp.square(passes.mean - mean)), 0))
 
 
+@measured("variance_shift")
 def variance_shift(
     real: Float[Array, " units"], moving: Float[Array, " units"], epsilon: float | Float[Array, ""]
 ) -> dict[str, Float[Array, ""]]:
@@ -66,10 +68,11 @@ def zeros(a: Float[Array, "batch *places units"], counted: Bool[Array, " batch"]
     return Zeros(n, jnp.all(zero | ~mask, 0), jnp.where(jnp.all(jnp.isfinite(rows) | ~mask), share, jnp.nan))
 
 
-def units_off(passes: Zeros) -> dict[str, Float[Array, ""]]:
+@measured("dead")
+def units_off(zeros: Zeros) -> dict[str, Float[Array, ""]]:
     """The dead units, and the inactive ones, over all passes together; NaN where some activation was not finite."""
-    inactive = jnp.sum(passes.share * passes.n) / jnp.sum(passes.n)
-    dead = jnp.mean(jnp.all(passes.always, 0).astype(jnp.float32))
+    inactive = jnp.sum(zeros.share * zeros.n) / jnp.sum(zeros.n)
+    dead = jnp.mean(jnp.all(zeros.always, 0).astype(jnp.float32))
     return {"dead_train": jnp.where(jnp.isfinite(inactive), dead, jnp.nan), "inactive_train": inactive}
 
 

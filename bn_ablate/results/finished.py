@@ -59,7 +59,7 @@ def _read(folder: Path, table: str, record: Record | None) -> pl.DataFrame:
     """
     import polars as pl
 
-    file, schema = folder / f"{table}.parquet", table_schemas()[table]
+    file, schema = folder / f"{table}.parquet", table_schemas(record.measures if record else ())[table]
     _check(file)
     same = record is not None and record.provenance.code == source_hash()
     try:

@@ -140,7 +140,7 @@ class Store:
             return
         with whole_folder(target) as folder:
             files = [record.write(folder)]
-            for table, schema in table_schemas().items():
+            for table, schema in table_schemas(record.measures).items():
                 files.append(folder / f"{table}.parquet")
                 write_table(files[-1], tables[table].select(list(schema)).cast(schema))  # type: ignore[arg-type]
             write_text(folder / CHECKSUMS, json.dumps({file.name: sha256_of(file) for file in files}, indent=1))
@@ -179,7 +179,8 @@ class Store:
         ]
         planned = pl.DataFrame(rows, infer_schema_length=None)
         used = self.usable(plan)
-        tables = {table: self._gather(table, planned, used) for table in table_schemas()}
+        schemas = table_schemas(plan.study.own_measures)
+        tables = {table: self._gather(table, schema, planned, used) for table, schema in schemas.items()}
         lanes = planned.join(tables["lanes"].drop("seed"), on="lane_id", how="inner", maintain_order="left").drop(
             "_row"
         )
@@ -212,11 +213,12 @@ class Store:
         if not self.shards.is_dir():
             raise ResultsError(f"{self.shards}: has vanished while it was in use; what was in it must be trained again")
 
-    def _gather(self, table: str, planned: pl.DataFrame, used: Mapping[str, Held]) -> pl.DataFrame:
+    def _gather(
+        self, table: str, schema: Mapping[str, Any], planned: pl.DataFrame, used: Mapping[str, Held]
+    ) -> pl.DataFrame:
         """All rows of `table` for planned lanes, each from the shard that is used for it, in the plan's order."""
         import polars as pl
 
-        schema = table_schemas()[table]
         lanes_of: dict[Path, list[str]] = {}
         for lane, shard in used.items():
             lanes_of.setdefault(shard.folder, []).append(lane)

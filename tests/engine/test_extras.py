@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 
 import bn_ablate as bn
+from bn_ablate.config.measures import PARTS
 from bn_ablate.config.names import PLACEMENTS
 from bn_ablate.config.quantity import REQUESTS, TABLES
 from bn_ablate.data import load
 from bn_ablate.engine import Engine, shards_of
+from bn_ablate.engine.evaluate import Evaluation
 from bn_ablate.engine.examples import Examples, SeedExamples
 from bn_ablate.engine.extras import Extras, take_extras
 from bn_ablate.engine.program import Program, program_of
@@ -80,6 +82,14 @@ def setting() -> Setting:
     return Setting(program, factors, state.replace(params=params, batch_stats=stats), examples, seed, look)
 
 
+def evaluated(found: Extras, how: str) -> Evaluation:
+    """The loss and accuracy on each part with `recalibrated` or `batch` statistics."""
+    loss, accuracy = (
+        np.stack([found.history[f"{how}_{part}_{what}"] for part in PARTS]) for what in Evaluation._fields
+    )
+    return Evaluation(loss, accuracy)  # type: ignore[arg-type]
+
+
 def forward(params: Tree, x: np.ndarray, placement: str, moving: Tree | None = None) -> tuple[np.ndarray, Tree]:
     """Logits; and what each block has, its BN's input and its activation's output. BN by `moving`, or by the batch."""
     params = jax.tree.map(lambda leaf: np.asarray(leaf, float), params)
@@ -116,8 +126,7 @@ def population(setting: Setting, placement: str) -> Tree:
 
 @pytest.mark.parametrize("placement", ["pre", pytest.param("post", marks=pytest.mark.slow)])
 def test_recalibrated_statistics_are_those_of_the_whole_training_set(setting: Setting, placement: str) -> None:
-    found = setting.taken(placement).recalibrated
-    assert found is not None
+    found = evaluated(setting.taken(placement), "recalibrated")
     for i, name in enumerate(("train", "validation", "test")):
         x, y = setting.part(name)
         losses, hits = scores(forward(setting.state.params, x, placement, population(setting, placement))[0], y)
@@ -128,8 +137,7 @@ def test_recalibrated_statistics_are_those_of_the_whole_training_set(setting: Se
 @pytest.mark.parametrize("placement", ["pre", "post"])
 def test_batch_statistics_are_those_of_batches_dealt_from_each_part(setting: Setting, placement: str) -> None:
     """23, 6 and 11 examples in batches of 4: every one counts once, and the last batches borrow from their own part."""
-    found = setting.taken(placement).batch
-    assert found is not None
+    found = evaluated(setting.taken(placement), "batch")
     for i, name in enumerate(("train", "validation", "test")):
         x, y = setting.part(name)
         k = -(-len(x) // BATCH)
@@ -145,12 +153,10 @@ def test_batch_statistics_are_those_of_batches_dealt_from_each_part(setting: Set
 
 def test_without_bn_it_does_not_matter_which_statistics_it_would_have(setting: Setting) -> None:
     found = setting.taken("none")
-    assert found.recalibrated is not None
-    assert found.batch is not None
     for i, name in enumerate(("train", "validation", "test")):
         x, y = setting.part(name)
         losses, hits = scores(forward(setting.state.params, x, "none")[0], y)
-        for evaluation in (found.recalibrated, found.batch):
+        for evaluation in (evaluated(found, "recalibrated"), evaluated(found, "batch")):
             np.testing.assert_allclose(evaluation.loss[i], losses.mean(), rtol=1e-5)
             np.testing.assert_allclose(evaluation.accuracy[i], hits.mean(), rtol=1e-6)
 
@@ -174,7 +180,8 @@ def test_a_shift_that_was_planted_is_found_and_recalibration_takes_it_away(setti
     found = setting.taken("pre", batch_stats=wrong)
     np.testing.assert_allclose(found.layers["variance_shift"], [1.0, 4.0], rtol=1e-2)
     np.testing.assert_allclose(found.layers["variance_ratio"], [1.0, 4.0], rtol=1e-2)
-    np.testing.assert_allclose(found.recalibrated.loss, setting.taken("pre", batch_stats=right).recalibrated.loss)  # type: ignore[union-attr]
+    losses = (evaluated(lane, "recalibrated").loss for lane in (found, setting.taken("pre", batch_stats=right)))
+    np.testing.assert_allclose(*losses)
 
 
 @pytest.mark.parametrize("placement", PLACEMENTS)
@@ -232,9 +239,14 @@ def test_the_landscape_is_that_of_the_first_batch(setting: Setting) -> None:
 
 def test_between_the_first_and_the_last_measurement_the_dear_ones_are_not_taken(setting: Setting) -> None:
     found = setting.taken("pre", thorough=False)
-    dear = {name: value for name, value in found.layers.items() if TABLES["layers"][name].ends}
-    assert len(dear) == 4
-    for leaf in jax.tree.leaves((found.recalibrated, found.batch, dear)):
+    dear = [
+        value
+        for table, measures in found._asdict().items()
+        for name, value in measures.items()
+        if TABLES[table][name].ends
+    ]
+    assert len(dear) == 4 + 12
+    for leaf in dear:
         assert not leaf.any()
     assert found.history["smoothness"] > 0
 
@@ -244,9 +256,11 @@ def test_a_lane_that_is_not_finite_measures_nothing(setting: Setting) -> None:
     params["block_0"]["linear"]["kernel"] = params["block_0"]["linear"]["kernel"].at[0, 0].set(jnp.nan)
     found = setting.taken("pre", params=params)
     dear = [value for name, value in found.layers.items() if TABLES["layers"][name].ends]
-    numbers = (found.recalibrated.loss, found.batch.loss, dear, found.history)  # type: ignore[union-attr]
+    accuracies = [value for name, value in found.history.items() if name.endswith("accuracy")]
+    numbers = (dear, [value for name, value in found.history.items() if not name.endswith("accuracy")])
     assert all(np.isnan(leaf).all() for leaf in jax.tree.leaves(numbers))
-    assert np.all(found.recalibrated.accuracy == 0)  # type: ignore[union-attr]
+    assert len(accuracies) == 6
+    assert not np.any(accuracies)
 
 
 def test_dropout_before_bn_shifts_its_variance_by_the_share_it_keeps() -> None:

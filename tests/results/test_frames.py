@@ -17,7 +17,7 @@ from bn_ablate.config.measures import ALONG, OF_AFFINE, OFF, PROBED, SHIFTED, UN
 from bn_ablate.config.quantity import REQUESTS, TABLES, Quantity
 from bn_ablate.engine import Outcome, Shard
 from bn_ablate.engine.evaluate import Evaluation
-from bn_ablate.engine.extras import Extras
+from bn_ablate.engine.extras import Extras, evaluations
 from bn_ablate.engine.observe import Observation
 from bn_ablate.results.provenance import environment, git_state, lock
 from bn_ablate.results.recording.columns import table_schemas
@@ -38,12 +38,10 @@ def digits(*places: int) -> np.ndarray:
 def extras_of() -> Extras:
     """All that can be asked for, in which every number tells where it belongs."""
     lane, layer = digits(TIMES, SEEDS, CELLS), digits(TIMES, SEEDS, CELLS, DEPTH)
-    parts = digits(TIMES, SEEDS, CELLS, 3)
-
+    parts = np.moveaxis(digits(TIMES, SEEDS, CELLS, 3), -1, 0)
     return Extras(
-        recalibrated=Evaluation(parts + 0.25, parts / 20_000),
-        batch=Evaluation(parts + 0.5, parts / 40_000),
-        history=filled(ALONG, lane),
+        history=evaluations(Evaluation(parts + 0.25, parts / 20_000), Evaluation(parts + 0.5, parts / 40_000))
+        | filled(ALONG, lane),
         layers=filled(SHIFTED, layer)
         | filled(OFF, layer)
         | filled(OF_AFFINE, layer)
@@ -72,7 +70,7 @@ def outcome_of(
         accuracy=digits(TIMES, SEEDS, CELLS, 3) / 10_000,
         layers=filled(PROBED, by_layer, 10_000) | {"gradient_norm": by_layer + 1},
         histograms=digits(TIMES, SEEDS, CELLS, DEPTH, 2)[..., None] + np.zeros(102),
-        extras=extras or Extras(None, None, {}, {}),
+        extras=extras or Extras({}, {}),
     )
     never = np.full((SEEDS, CELLS), -1)
     shard = Shard(cells, cells, (7, 3), CELLS)
@@ -206,10 +204,10 @@ def test_a_bn_that_the_coverage_leaves_out_counts_in_no_mean() -> None:
 
 def test_what_is_not_finite_is_not_null() -> None:
     extras = extras_of()
-    assert extras.recalibrated is not None
     extras.layers["variance_shift"][-1, 1, 2, 0] = np.nan
     extras.history["smoothness"][1, 0, 0] = np.inf
-    extras.recalibrated.loss[-1, 0, 0] = np.nan
+    for part in ("train", "test"):
+        extras.history[f"recalibrated_{part}_loss"][-1, 0, 0] = np.nan
     extras.layers["dead_train"][-1, 0, 0, 1] = np.nan
     lanes = tables_of(outcome_of(extras=extras))["lanes"]
     for name in ("recalibrated_train_loss", "recovered_test_loss", "recalibrated_gap", "dead_train"):

@@ -9,8 +9,8 @@ from bn_ablate.analysis.figures.against import against, numeric_axes
 from bn_ablate.analysis.figures.aggregates import aggregates
 from bn_ablate.analysis.figures.claims import claim_figure
 from bn_ablate.analysis.figures.forest import forest
-from bn_ablate.analysis.figures.gradients_by_layer import layers
 from bn_ablate.analysis.figures.learning_curves import learning_curves
+from bn_ablate.analysis.figures.measures_by_layer import layers
 from bn_ablate.analysis.figures.overview import overview
 from bn_ablate.analysis.figures.steep_region import steep_region
 from bn_ablate.analysis.figures.style import Chart, styled
@@ -35,6 +35,7 @@ def charts(results: Results) -> Iterator[Chart]:
         against(results, "dropout_rate", "underfitting"),
         steep_region(results),
         layers(results),
+        *(layers(results, measure) for measure in results.study.own_measures),
     ]
     yield from (chart for chart in found if chart is not None)
 

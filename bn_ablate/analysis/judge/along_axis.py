@@ -41,7 +41,7 @@ class KindAlongAxis(Kind[A], ABC):
         x = self.positions(hypothesis, tuple(cell.levels[hypothesis.axis] for cell in about.cells), about.axes)
         spanned = x[np.logical_or.reduce([about.sides[side] for side in hypothesis.spanning])]
         width = float(np.ptp(spanned))
-        return self.outcome(about, x, (x - spanned.min()) / width, reach(hypothesis, 2 * width), to)
+        return self.outcome(about, x, (x - spanned.min()) / width, reach(hypothesis, about, 2 * width), to)
 
     @abstractmethod
     def outcome(self, about: Imagining, x: Vector, along: Vector, ends: tuple[float, float], to: float) -> Vector:

@@ -19,7 +19,8 @@ from bn_ablate.analysis.judge import stats
 from bn_ablate.analysis.judge.scores import Scores
 from bn_ablate.analysis.judge.stats import ALPHA, Interval, Vector
 from bn_ablate.config.hypotheses import SIGNS, Axes, Hypothesis
-from bn_ablate.config.quantity import Unit, quantity
+from bn_ablate.config.own_measures import unit_called
+from bn_ablate.config.quantity import Quantity, Unit, quantity
 from bn_ablate.plan import Cell
 
 H = TypeVar("H", bound=Hypothesis)
@@ -60,11 +61,12 @@ class Verdict(NamedTuple):
 
 
 class Imagining(NamedTuple):
-    """Cells whose values are imagined, and of each whether it is on a side `(cells,)`."""
+    """Cells whose values of a metric are imagined, and of each whether it is on a side `(cells,)`."""
 
     cells: tuple[Cell, ...]
     sides: dict[str, NDArray[np.bool_]]
     axes: Axes
+    metric: Quantity
 
 
 class Kind(Generic[H]):
@@ -128,7 +130,7 @@ class Kind(Generic[H]):
 
     def imagined(self, hypothesis: H, about: Imagining, to: float) -> Vector:
         """Values of cells `(cells,)` that make the estimate as great (`to` = 1) or as small (−1) as can be."""
-        low, high = reach(hypothesis)
+        low, high = reach(hypothesis, about)
         return np.where(added(about) == (to > 0), high, low)
 
     def bounds(self, record: Record) -> tuple[float, float]:
@@ -160,7 +162,7 @@ class Kind(Generic[H]):
 
     def scale(self, record: Record) -> Unit:
         """How what is estimated is shown: as a difference of the metric."""
-        unit = quantity(record["metric"]).unit
+        unit = quantity(record["metric"], unit_called(record.get("metric_unit", ""))).unit
         return unit._replace(shown=unit.of_differences)
 
     def estimand(self, hypothesis: H, label: str, sides: Sequence[str]) -> str:
@@ -188,9 +190,9 @@ def added(about: Imagining) -> NDArray[np.bool_]:
     return found
 
 
-def reach(hypothesis: Hypothesis, width: float = 1.0) -> tuple[float, float]:
+def reach(hypothesis: Hypothesis, about: Imagining, width: float = 1.0) -> tuple[float, float]:
     """The least and the greatest value of the metric, or such that lie further apart than the margin over `width`."""
-    unit = quantity(hypothesis.metric).unit
+    unit = about.metric.unit
     far = (2 * getattr(hypothesis, "margin", 0.0) + 1) * width
     low = unit.low if math.isfinite(unit.low) else -far
     return low, unit.high if math.isfinite(unit.high) else low + 2 * far

@@ -14,6 +14,7 @@ from bn_ablate.analysis.judge.scores import Scores
 from bn_ablate.analysis.judge.verdicts import decide, lies, too_thin
 from bn_ablate.analysis.judge.words import divergence_rule, estimand
 from bn_ablate.config.hypotheses import Hypothesis
+from bn_ablate.config.quantity import Quantity
 from bn_ablate.config.schema import Study
 from bn_ablate.results import Results, seal
 from bn_ablate.results.files import write_text
@@ -35,7 +36,7 @@ def judge(study: Study, lanes: pl.DataFrame, resamples: int = stats.RESAMPLES) -
     found = [KINDS[asked.kind].estimate(asked, scores, study.axes, resamples) for asked in study.hypotheses]
     adjusted = stats.holm([estimated.test.p if estimated.test else 1.0 for estimated in found])
     return [
-        record_of(scores, hypothesis, estimated, p_adjusted, len(found), resamples)
+        record_of(scores, hypothesis, study.quantity(hypothesis.metric), estimated, p_adjusted, len(found), resamples)
         for hypothesis, estimated, p_adjusted in zip(study.hypotheses, found, adjusted, strict=True)
     ]
 
@@ -57,12 +58,13 @@ def claims_text(results: Results, records: list[dict[str, Any]]) -> str:
 def record_of(
     scores: Scores,
     hypothesis: Hypothesis,
+    metric: Quantity,
     estimated: Estimated,
     p_adjusted: float,
     family: int,
     resamples: int = stats.RESAMPLES,
 ) -> dict[str, Any]:
-    """The record of a hypothesis that is one of `family`, from its estimate and its p value as adjusted."""
+    """The record of a hypothesis about `metric`, one of `family`, from its estimate and its p value as adjusted."""
     d, interval, test = estimated.d, estimated.interval, estimated.test
     kind = KINDS[hypothesis.kind]
     sides = {side: scores.places(rule) for side, rule in hypothesis.sides.items()}
@@ -79,7 +81,8 @@ def record_of(
         "margin": getattr(hypothesis, "margin", None),
         **hypothesis.sides,
         **({"select": hypothesis.select.model_dump()} if hypothesis.select else {}),
-        "estimand": estimand(hypothesis, scores.cells),
+        "metric_unit": metric.unit.name,
+        "estimand": estimand(hypothesis, metric, scores.cells),
         "unit": "",
         "bound": hypothesis.bound,
         "estimate": estimated.value,

@@ -20,7 +20,7 @@ from bn_ablate.analysis.judge.kinds import KINDS
 from bn_ablate.analysis.judge.scores import Scores
 from bn_ablate.analysis.judge.stats import Vector
 from bn_ablate.config.hypotheses import SIDES, Hypothesis
-from bn_ablate.config.quantity import Quantity, quantity
+from bn_ablate.config.quantity import Quantity
 from bn_ablate.plan import Cell, Plan
 
 MOST_SEEDS = 40
@@ -136,7 +136,7 @@ class _Known:
         key = (*one.signature, one.hypothesis.metric, outcome, n, adjusted, alone)
         if key not in self._judged:
             scores = Imagined(one.cells, one.outcomes[outcome], n)
-            record = record_of(scores, one.hypothesis, found, adjusted, 1 if alone else len(self._asked))
+            record = record_of(scores, one.hypothesis, one.metric, found, adjusted, 1 if alone else len(self._asked))
             self._judged[key] = record["verdict"], record["reason"]
         return self._judged[key]
 
@@ -174,6 +174,7 @@ class _Asked:
     """A hypothesis, the cells that it is about, and the clearest outcomes: a value for each cell, what it states first.
 
     Attributes:
+        metric: that which it is about.
         signature: what an estimate depends on, besides the number of seeds.
     """
 
@@ -181,14 +182,14 @@ class _Asked:
         self.hypothesis, self.kind = hypothesis, KINDS[hypothesis.kind]
         self.cells = tuple(cell for cell in plan.cells if any(map(cell.matches, hypothesis.sides.values())))
         sides = {side: np.array([cell.matches(rule) for cell in self.cells]) for side, rule in hypothesis.sides.items()}
-        metric = quantity(hypothesis.metric)
+        self.metric = metric = plan.study.quantity(hypothesis.metric)
         paired = bool(metric.paired)
         others = {tuple(cell.levels.items()) for cell in plan.cells} if paired else set()
         lacking = np.array([_lacks(metric, cell, others) for cell in self.cells])
         itself = np.array([paired and cell.levels.get("dropout_rate") == 0 for cell in self.cells])
         self.outcomes = [
             np.where(lacking, np.nan, np.where(itself, 0.0, values))
-            for values in self.kind.clearest(hypothesis, Imagining(self.cells, sides, plan.study.axes))
+            for values in self.kind.clearest(hypothesis, Imagining(self.cells, sides, plan.study.axes, metric))
         ]
         axis = hypothesis.along
         self.signature = (

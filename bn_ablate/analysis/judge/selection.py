@@ -11,7 +11,7 @@ from bn_ablate.analysis.judge.stats import t_quantile
 from bn_ablate.config import LaneSettings, base_settings
 from bn_ablate.config.factors import FACTORS
 from bn_ablate.config.names import PLACEMENTS
-from bn_ablate.config.quantity import quantity
+from bn_ablate.config.quantity import UNITLESS, Unit, quantity
 from bn_ablate.config.schema import Study
 from bn_ablate.results import Results
 
@@ -107,12 +107,14 @@ def tuned(results: Results, lanes: pl.DataFrame) -> Tuned:
     return Tuned(lanes.join(kept, on=kept.columns, how="semi", nulls_equal=True, maintain_order="left"), said)
 
 
-def summarize(table: pl.DataFrame, by: Sequence[str], value: str, log: bool = False) -> pl.DataFrame:
+def summarize(
+    table: pl.DataFrame, by: Sequence[str], value: str, log: bool = False, unit: Unit = UNITLESS
+) -> pl.DataFrame:
     """Mean and 95% Student t interval over seeds of the column `value`, by groups in order of appearance.
 
     Columns: `by`, `mean`, `low`, `high` (null from one seed), `n` seeds. Values that are null or not finite are left
     out; several rows of one group and seed are averaged first. With `log`, all is done on log10 of the positive values,
-    and the mean is geometric. Intervals are cut at what the metric can be.
+    and the mean is geometric. Intervals are cut at what the metric can be, one that is not ours by its `unit`.
     """
     keys = list(by)
     x = pl.col(value)
@@ -128,7 +130,7 @@ def summarize(table: pl.DataFrame, by: Sequence[str], value: str, log: bool = Fa
     if log:
         groups = groups.with_columns(low=10**low, high=10**high, mean=10 ** pl.col("mean"))
     else:
-        limits = quantity(value).unit
+        limits = quantity(value, unit).unit
         groups = groups.with_columns(low=low.clip(limits.low, limits.high), high=high.clip(limits.low, limits.high))
     return groups.select(*keys, "mean", "low", "high", "n")
 

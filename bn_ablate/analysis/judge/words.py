@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bn_ablate.analysis.judge.kinds import KINDS
 from bn_ablate.analysis.judge.stats import FEWEST_SEEDS
 from bn_ablate.config.hypotheses import Hypothesis
-from bn_ablate.config.quantity import quantity
+from bn_ablate.config.quantity import Quantity, quantity
 from bn_ablate.plan import Cell
 
 if TYPE_CHECKING:
@@ -19,10 +19,10 @@ MOST_NAMED = 8
 """A sentence names no more hypotheses than that."""
 
 
-def estimand(hypothesis: Hypothesis, cells: tuple[Cell, ...]) -> str:
-    """What is estimated."""
+def estimand(hypothesis: Hypothesis, metric: Quantity, cells: tuple[Cell, ...]) -> str:
+    """What is estimated, of `metric`, that which the hypothesis is about."""
     sides = [_cells(rule, cells) for rule in hypothesis.sides.values()]
-    text = KINDS[hypothesis.kind].estimand(hypothesis, quantity(hypothesis.metric).label, sides)
+    text = KINDS[hypothesis.kind].estimand(hypothesis, metric.label, sides)
     if hypothesis.select is not None:
         axis, by = hypothesis.select.axis.replace("_", " "), quantity(hypothesis.select.metric).label
         text += f"; every network at the {axis} that is best by its {by}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from bn_ablate.config.quantity import TABLES
+from bn_ablate.config.metrics import tables_with
+from bn_ablate.config.quantity import TABLES, Quantity
 
 if TYPE_CHECKING:
     import polars as pl
@@ -14,29 +15,32 @@ PAIRED = {name: of.paired for name, of in TABLES["lanes"].items() if of.paired}
 """Metrics that need the lane's partner at dropout 0, and are added when lanes meet, with the metric they compare."""
 
 
-def table_schemas() -> dict[str, dict[str, Any]]:
-    """Column types by table, for the tables of a shard: no axis columns and no paired metrics yet."""
+def table_schemas(own: Iterable[str] = ()) -> dict[str, dict[str, Any]]:
+    """Column types by table, for the tables of a shard: no axis columns and no paired metrics yet.
+
+    `own` names the measures of a user's own that they have columns for.
+    """
     import polars as pl
 
     types = {"number": pl.Float64, "count": pl.Int64, "text": pl.String, "counts": pl.List(pl.Int64)}
     return {
         table: {name: types[column.kind] for name, column in columns.items() if not column.paired}
-        for table, columns in TABLES.items()
+        for table, columns in tables_with(Quantity(name, "") for name in own).items()
     }
 
 
 KEYS = ("lane_id", "step", "layer", "site")
-"""The columns that tell rows apart, as far as a table has them."""
+"""The columns in which any two rows of a table differ, as far as it has them."""
 
 ORIGIN = "origin"
 """The column of the published lanes that says which of the manifest's origins a lane is of, where they are several."""
 
 
-def published_schema(table: str, axes: Iterable[str]) -> dict[str, Any]:
+def published_schema(table: str, axes: Iterable[str], own: Iterable[str] = ()) -> dict[str, Any]:
     """Column types of a published table; None for an axis, whose levels may have any type."""
     import polars as pl
 
-    schema = table_schemas()[table]
+    schema = table_schemas(own)[table]
     if table != "lanes":
         return schema
     return {"lane_id": schema["lane_id"], **dict.fromkeys(axes), **schema} | dict.fromkeys(PAIRED, pl.Float64)
@@ -47,8 +51,8 @@ def misfit(
 ) -> str | None:
     """What of `table` is not as `schema` says, as part of a sentence; None where all is.
 
-    Columns in `optional` may be missing, or there beside those of the schema. Rows are told apart by `KEYS`, and by the
-    columns `also`.
+    Columns in `optional` may be missing, or there beside those of the schema. No two rows may have the same in all of
+    `KEYS` and the columns `also`.
     """
     optional = frozenset(optional)
     missing = [name for name in schema if name not in table.columns and name not in optional]

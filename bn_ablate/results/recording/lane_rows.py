@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bn_ablate.config.measures import UNIT
-from bn_ablate.config.quantity import TABLES
-from bn_ablate.results.recording.measured import Masked, Measured, nothing
+from bn_ablate.results.recording.measured import Masked, Measured, columns_of, nothing
 
 if TYPE_CHECKING:
     from bn_ablate.engine import Outcome
@@ -86,7 +85,7 @@ def lane_columns(outcome: Outcome, measured: Measured) -> dict[str, Any]:
             **_steps_to_loss(history["train_loss"].data, steps, cells[0].settings.measure.loss_threshold),
             "unit_drift": _drift(measured.layers),
         }
-        for name, metric in TABLES["lanes"].items():
+        for name, metric in columns_of(cells)["lanes"].items():
             if metric.of:
                 found[name] = forms[metric.form]((history | measured.layers)[metric.of])
             elif metric.minus:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from bn_ablate.config.measures import PARTS
-from bn_ablate.config.quantity import TABLES, Need
+from bn_ablate.config.metrics import Tables, tables_with
+from bn_ablate.config.quantity import Need, Quantity
 
 if TYPE_CHECKING:
     from bn_ablate.engine import Outcome
@@ -39,14 +40,11 @@ def measured(outcome: Outcome) -> Measured:
     seen, extras, cells = outcome.observations, outcome.observations.extras, outcome.shard.cells
     steps = np.diff(outcome.steps, prepend=0)[:, None, None]
     with np.errstate(invalid="ignore", divide="ignore"):
-        found: dict[str, Any] = {"batch_loss": np.asarray(seen.loss_sum) / steps}
-    for how, evaluation in (("", seen), ("recalibrated_", extras.recalibrated), ("batch_", extras.batch)):
-        if evaluation is not None:
-            for i, part in enumerate(PARTS):
-                found[f"{how}{part}_loss"] = evaluation.loss[..., i]
-                found[f"{how}{part}_accuracy"] = evaluation.accuracy[..., i]
+        history: dict[str, Any] = {"batch_loss": np.asarray(seen.loss_sum) / steps}
+    for i, part in enumerate(PARTS):
+        history |= {f"{part}_loss": seen.loss[..., i], f"{part}_accuracy": seen.accuracy[..., i]}
     return Measured(
-        _columns("history", found | extras.history, cells), _columns("layers", seen.layers | extras.layers, cells)
+        _columns("history", history | extras.history, cells), _columns("layers", seen.layers | extras.layers, cells)
     )
 
 
@@ -64,7 +62,7 @@ def _columns(table: str, found: Mapping[str, Any], cells: tuple[Cell, ...]) -> d
             lanes, 1, *layers and [-1]
         )
 
-    columns = {name: column for name, column in TABLES[table].items() if column.kind == "number"}
+    columns = columns_of(cells)[table]
     return {
         name: np.ma.array(
             taken.get(name, np.zeros(shape)),
@@ -75,6 +73,14 @@ def _columns(table: str, found: Mapping[str, Any], cells: tuple[Cell, ...]) -> d
             ),
         )
         for name, column in columns.items()
+    }
+
+
+def columns_of(cells: tuple[Cell, ...]) -> Tables:
+    """The columns of numbers in every table, for lanes of these cells, which have the same measures of a user's own."""
+    return {
+        table: {name: column for name, column in columns.items() if column.kind == "number"}
+        for table, columns in tables_with(Quantity(name, "") for name in cells[0].settings.own_measures).items()
     }
 
 

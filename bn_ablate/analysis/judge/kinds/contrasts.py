@@ -22,6 +22,6 @@ class Contrasts(Kind[Contrast]):
         """A side spreads where every other network is at the other end."""
         if hypothesis.summary == "mean":
             return super().imagined(hypothesis, about, to)
-        low, high = reach(hypothesis)
+        low, high = reach(hypothesis, about)
         odd = np.array(networks(hypothesis, about.cells)) % 2 == 1
         return np.where((added(about) == (to > 0)) & odd, high, low)

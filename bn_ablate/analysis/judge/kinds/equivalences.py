@@ -28,7 +28,7 @@ class Equivalences(Kind[Equivalence]):
 
     def clearest(self, hypothesis: Equivalence, about: Imagining) -> Iterator[Vector]:
         """No difference, then those of a contrast."""
-        yield np.full(len(about.cells), reach(hypothesis)[0])
+        yield np.full(len(about.cells), reach(hypothesis, about)[0])
         yield from super().clearest(hypothesis, about)
 
     def bounds(self, record: Record) -> tuple[float, float]:
