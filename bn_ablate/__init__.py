@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 _WHERE = {
     "BlockSpec": "config.architectures",
     "BnAblateError": "config",
+    "Chart": "analysis.figures.style",
     "ConfigError": "config",
     "Dataset": "data",
     "ExtensionError": "config",
@@ -26,6 +27,7 @@ _WHERE = {
     "TrainedLane": "runs.one_lane",
     "build_study": "config",
     "activation": "nn.activations",
+    "figure": "config.claims",
     "initializer": "nn.initializers",
     "load_extension": "config",
     "load_study": "config",
@@ -44,6 +46,7 @@ _WHERE = {
 
 if TYPE_CHECKING:
     from bn_ablate.analysis import write_report
+    from bn_ablate.analysis.figures.style import Chart
     from bn_ablate.config import (
         BnAblateError,
         ConfigError,
@@ -54,6 +57,7 @@ if TYPE_CHECKING:
         load_study,
     )
     from bn_ablate.config.architectures import BlockSpec, NetworkSpec, network
+    from bn_ablate.config.claims import figure
     from bn_ablate.data import Dataset
     from bn_ablate.engine.optimizers import optimizer
     from bn_ablate.measure import measured
@@ -69,6 +73,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BlockSpec",
     "BnAblateError",
+    "Chart",
     "ConfigError",
     "Dataset",
     "ExtensionError",
@@ -81,6 +86,7 @@ __all__ = [
     "__version__",
     "activation",
     "build_study",
+    "figure",
     "initializer",
     "load_extension",
     "load_study",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
+import shutil
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +15,17 @@ import pytest
 
 import bn_ablate as bn
 from bn_ablate.analysis import combine_claims, write_board, write_claims, write_paper, write_report
-from bn_ablate.analysis.figures.claims import FIGURES, claim_figure
+from bn_ablate.analysis.figures.claims import claim_figure
+from bn_ablate.analysis.figures.style import LOOKS
+from bn_ablate.cli import main as cli
 from bn_ablate.cli.console import make_console
 from bn_ablate.cli.results_shown import show_claims
-from bn_ablate.config.claims import CLAIMS
+from bn_ablate.config import extensions
+from bn_ablate.config.claims import CLAIMS, FIGURES
 from bn_ablate.plan import make_plan, quick
 from bn_ablate.results import ResultsError
 from bn_ablate.sinks.content import study_content
+from tests.patches import few_figures
 from tests.synthetic import write_results
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "own_claim.toml"
@@ -28,7 +35,7 @@ ENTRY = "@misc{me2026rates,\n  author = {Me},\n  title = {Rates},\n  year = {202
 
 def table(**own: Any) -> dict[str, Any]:
     """The example, with other keys in the table of its claim."""
-    said = tomllib.loads(EXAMPLE.read_text(encoding="utf-8"))
+    said = tomllib.loads(EXAMPLE.read_text(encoding="utf-8")) | {"extensions": [str(EXAMPLE.with_suffix(".py"))]}
     return said | {"claims": {"RATES": said["claims"]["RATES"] | own}}
 
 
@@ -43,7 +50,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("own") / "own_claim"
     write_results(root, table(cites=["yang2019mean", "me2026rates"], bibtex=ENTRY), change=better)
     write_report(root)
+    forget_extensions()
     return root
+
+
+def forget_extensions() -> None:
+    for path in tuple(extensions.LOADED):
+        extensions.forget(path)
+
+
+@pytest.fixture(autouse=True)
+def _forgotten_afterwards() -> Iterator[None]:
+    yield
+    forget_extensions()
 
 
 def test_the_example_is_planned_in_both_forms() -> None:
@@ -94,6 +113,54 @@ def test_it_may_be_shown_as_another_claim_is(tmp_path: Path) -> None:
     )
     assert drawn is not None
     assert {claim.figure for claim in CLAIMS.values()} == set(FIGURES)
+    assert all(FIGURES.get(name) for name in FIGURES)
+
+
+def test_its_figure_is_drawn_by_its_file_which_is_run_when_asked_only(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (folder / "figures" / "claim.svg").is_file()  # by the study that was run
+    results = bn.open_results(folder)
+    assert claim_figure(results) is None
+    assert not extensions.LOADED
+    few_figures(monkeypatch)
+    copy = Path(shutil.copytree(folder, tmp_path / "own_claim"))
+    assert cli.main(["report", str(copy)]) == 0
+    remedy = f"`bn-ablate report {copy} --extension {EXAMPLE.with_suffix('.py')}` draws it"
+    assert (
+        f"the figure 'rates' of the claim RATES is not drawn, since no file is run that came with results: {remedy}"
+        in (capsys.readouterr().out)
+    )
+    assert "The figure 'rates' of the claim RATES is not drawn" in html.unescape((copy / "report.html").read_text())
+    assert cli.main(["report", str(copy), "--extension", str(EXAMPLE.with_suffix(".py"))]) == 0
+    assert "not drawn" not in capsys.readouterr().out + (copy / "report.html").read_text()
+    chart = claim_figure(results)
+    assert chart is not None
+    (ax,) = chart.figure.axes
+    assert ax.get_ylabel() == "Final test accuracy (%)"
+    (flat,) = [line for line in ax.lines if line.get_color() == LOOKS["none"].color and len(line.get_xdata()) == 2][:1]
+    assert list(flat.get_ydata()) == pytest.approx([90.45, 60.45])  # 90% less 30 points, and 0.1 point for each seed
+
+
+def test_its_file_is_in_no_lane_and_training_does_not_need_it() -> None:
+    with_figure, without = (table(figure=figure) for figure in ("rates", ""))
+    study = bn.build_study(with_figure)
+    ids = {lane.id for lane in make_plan(study).lanes}
+    assert ids == {lane.id for lane in make_plan(bn.build_study(without)).lanes}
+    forget_extensions()
+    extensions.require(study)
+
+
+def test_a_figure_that_is_none_says_so(tmp_path: Path) -> None:
+    def wrong(results: bn.Results) -> str:
+        return "a chart"
+
+    bn.figure("wrong")(wrong)
+    axes = {"placement": ["none", "pre"]}
+    study = {"name": "own", "claim": "MINE", "claims": {"MINE": {"says": "x", "figure": "wrong"}}, "axes": axes}
+    with pytest.raises(bn.ExtensionError, match=r"the figure 'wrong' gives a str: it should give a bn\.Chart, or None"):
+        claim_figure(write_results(tmp_path, study | {"seeds": 2}))
+    FIGURES.remove(FIGURES.origin("wrong"))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

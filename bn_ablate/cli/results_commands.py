@@ -22,11 +22,12 @@ Folders = Annotated[
 def claims(
     results: Folders,
     output: Annotated[Place, tyro.conf.arg(metavar="FILE", help="where the verdicts go")] = Path("results/claims.json"),
+    extensions: Extensions = (),
 ) -> None:
     """Judge the claims over several studies: their primary hypotheses, adjusted as one family."""
     from bn_ablate.analysis import write_board, write_combined_claims
     from bn_ablate.cli.console import make_console
-    from bn_ablate.cli.results_shown import show_claims, show_times
+    from bn_ablate.cli.results_shown import show_claims, show_not_drawn, show_times
     from bn_ablate.results import open_results
     from bn_ablate.results.files import is_stream
 
@@ -35,9 +36,12 @@ def claims(
     if not results:
         fail("bn-ablate claims: needs the results of one study or more, as results/c1_steep_region", 2)
     console = make_console()
+    _load(extensions)
     said = write_combined_claims(results, output)
     show_claims(console, said, output)
-    show_times(console, [open_results(folder) for folder in results])
+    studies = [open_results(folder) for folder in results]
+    show_times(console, studies)
+    show_not_drawn(console, studies)
     page = output.with_suffix(".html")
     with console.status("drawing the page of the claims"):
         write_board(results, said, page)
@@ -47,17 +51,22 @@ def claims(
 def paper(
     results: Folders,
     output: Annotated[Place, tyro.conf.arg(metavar="DIR", help="the folder to write into")] = Path("paper"),
+    extensions: Extensions = (),
 ) -> None:
     """Write what a paper needs: tables, figures, every number as a macro, references, methods, a sample main.tex."""
     from bn_ablate.analysis import write_paper
     from bn_ablate.cli.console import make_console
-    from bn_ablate.cli.results_shown import show_caveats
+    from bn_ablate.cli.results_shown import show_caveats, show_not_drawn
     from bn_ablate.results import open_results
 
     if not results:
         fail("bn-ablate paper: needs the results of one study or more, as results/c1_steep_region", 2)
+    console = make_console()
+    _load(extensions)
     written = write_paper(results, output)
-    show_caveats(make_console(), [f"{path}: {caveat}" for path in results for caveat in open_results(path).caveats])
+    studies = [open_results(path) for path in results]
+    show_caveats(console, [f"{study.path}: {caveat}" for study in studies for caveat in study.caveats])
+    show_not_drawn(console, studies)
     print(f"{len(written)} files in {output}; to typeset the sample: cd {output} && latexmk -pdf main")
 
 
@@ -93,10 +102,8 @@ def verify(
     """Check every file of a results folder, and its data, by their checksums; with --rerun, some lanes by training."""
     from bn_ablate.cli.console import make_console
     from bn_ablate.cli.results_shown import show_caveats, show_mixture
-    from bn_ablate.config import load_extension
     from bn_ablate.results import open_results
     from bn_ablate.results import verify as check
-    from bn_ablate.results.store import came_with
 
     if rerun < 0:
         fail(f"bn-ablate: --rerun: {rerun} is no number of lanes", 2)
@@ -108,9 +115,15 @@ def verify(
     show_caveats(console, whole.caveats)
     show_mixture(console, whole)
     if rerun:
-        for file in (*extensions, *(came_with(whole) if trust_extension else ())):
-            load_extension(file)
+        _load((*extensions, *(whole.extensions if trust_extension else ())))
         _verify_lanes(results, rerun)
+
+
+def _load(extensions: tuple[Path, ...]) -> None:
+    from bn_ablate.config import load_extension
+
+    for file in extensions:
+        load_extension(file)
 
 
 def _verify_lanes(results: Path, n: int) -> None:
@@ -128,19 +141,21 @@ def _verify_lanes(results: Path, n: int) -> None:
     print(f"{results}: {len(found)} lanes trained once more; {exact} the same to the bit, the others within tolerance")
 
 
-def report(results: Folder) -> None:
+def report(results: Folder, extensions: Extensions = ()) -> None:
     """Judge the hypotheses again, and write figures, tables and report.html again, from stored results."""
     from bn_ablate.analysis import write_report
     from bn_ablate.cli.console import make_console
-    from bn_ablate.cli.results_shown import show_caveats, show_mixture, show_summary, show_verdicts
+    from bn_ablate.cli.results_shown import show_caveats, show_mixture, show_not_drawn, show_summary, show_verdicts
     from bn_ablate.results import open_results
 
     console = make_console()
+    _load(extensions)
     write_report(results)
     done = open_results(results)
     show_summary(console, done)
     show_verdicts(console, done.claims)
     show_caveats(console, done.caveats)
+    show_not_drawn(console, [done])
     show_mixture(console, done)
     show_paths(console, done)
 

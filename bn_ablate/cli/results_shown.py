@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,6 +99,14 @@ def show_verdicts(console: Console, claims: list[dict[str, Any]]) -> None:
         console.print(escape(f"{record['id']}: {record['verdict']}. {record['reason']}"), soft_wrap=True)
     for line in floor_notes(claims):
         console.print(line, style="dim", markup=False)
+
+
+def show_not_drawn(console: Console, studies: Sequence[Results]) -> None:
+    """Print which figures of claims wait for a file of the user's own to be loaded."""
+    from bn_ablate.analysis.figures.claims import not_drawn
+
+    for said in filter(None, (not_drawn(study, study.path) for study in studies)):
+        console.print(f"note: {said}", style="yellow", soft_wrap=True, markup=False)
 
 
 def show_caveats(console: Console, caveats: list[str]) -> None:

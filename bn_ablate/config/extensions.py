@@ -125,17 +125,20 @@ def registered(study: Study) -> tuple[Extension, ...]:
 
 
 def named_in(study: Study, path: str) -> set[Any]:
-    """What a study says at the key `path`, all levels of its axes included."""
+    """What a study says at the key `path`, in each table of a section that has several, and on its axes."""
     from bn_ablate.config.factors import FACTORS
 
     section, _, key = path.partition(".")
-    base = getattr(getattr(study, section), key)
+    there = getattr(study, section)
+    values = [getattr(table, key) for table in (there.values() if isinstance(there, dict) else [there])]
     axis = next((name for name, factor in FACTORS.items() if factor.path == path), "")
-    return {*(base if isinstance(base, tuple) else (base,)), *study.axes.get(axis, ())}
+    return {name for value in values for name in (value if isinstance(value, tuple) else (value,))} | {
+        *study.axes.get(axis, ())
+    }
 
 
 def require(study: Study) -> None:
-    """Make sure that what `study` uses of extensions was run in this process, and is what it was.
+    """Make sure that what the lanes of `study` use of extensions was run in this process, and is what it was.
 
     Raises:
         ConfigError: it was not, or the file has changed; the message says what to do.
@@ -149,7 +152,7 @@ def require(study: Study) -> None:
                 )
                 problems.append(Problem("extensions", said))
                 continue
-            for name in sorted(named_in(study, registry.path).intersection(names)):
+            for name in sorted(named_in(study, registry.path).intersection(names) if registry.of_lanes else ()):
                 if (origin := registry.origin(name)) and origin.sha256 == extension.sha256:
                     continue
                 now = f"; that which was loaded has {origin.sha256[:12]}" if origin else ""

@@ -147,6 +147,6 @@ def base_settings(study: Study) -> LaneSettings:
         for extension in study.extensions
         for kind, names in extension.provides.items()
         for name in names
-        if kind in REGISTRIES
+        if kind in REGISTRIES and REGISTRIES[kind].of_lanes
     )
     return LaneSettings(**{name: getattr(study, name) for name in SECTIONS}, own=tuple(own))

@@ -42,12 +42,14 @@ class Registry(Generic[T]):
         kind: what they name, as `activation`.
         path: the key of a study that says one of them, as `model.activation`.
         own: the names of ours.
+        of_lanes: whether what comes of a lane depends on them.
     """
 
-    def __init__(self, kind: str, path: str, *own: str) -> None:
+    def __init__(self, kind: str, path: str, *own: str, of_lanes: bool = True) -> None:
         self.kind = kind
         self.path = path
         self.own = own
+        self.of_lanes = of_lanes
         self._values: dict[str, T] = {}
         self._origins: dict[str, Origin] = {}
         REGISTRIES[kind] = self

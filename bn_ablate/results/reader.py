@@ -28,6 +28,9 @@ ID = r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,63}"
 """What hypotheses are called, expanded ones too, whose levels may have a plus: macros of TeX get these names."""
 
 
+EXTENSIONS = "extensions"
+"""The folder of a user's own parts, which nothing here ever runs by itself."""
+
 NUMBER = (int, float, type(None))
 CLAIM: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("id", "statement", "kind", "metric", "verdict", "reason", "estimand"), str),
@@ -64,6 +67,13 @@ class Results:
     def caveats(self) -> list[str]:
         """What whoever is shown these results has to know: see `bn_ablate.results.standing`."""
         return [*at_work(self.path), *caveats(self.manifest)]
+
+    @property
+    def extensions(self) -> list[Path]:
+        """The files of a user's own parts that lie in the folder, whose content is that which the study names."""
+        wanted = {extension.sha256 for extension in self.study.extensions}
+        files = sorted((self.path / EXTENSIONS).glob("*/*.py"))
+        return [file for file in files if sha256_of(file) in wanted]
 
     @property
     def axes(self) -> dict[str, tuple[Any, ...]]:

@@ -25,16 +25,12 @@ from bn_ablate.results.lock import LOCK
 from bn_ablate.results.manifest import MANIFEST, MANIFEST_FORMAT, read_manifest
 from bn_ablate.results.origins import Held, Old, Record, holders, origins_of, said_of, usable
 from bn_ablate.results.provenance import Provenance
+from bn_ablate.results.reader import EXTENSIONS
 from bn_ablate.results.recording.columns import ORIGIN, PAIRED, table_schemas
 from bn_ablate.results.seal import refuse_links, seal
 
 if TYPE_CHECKING:
     import polars as pl
-
-    from bn_ablate.results.reader import Results
-
-EXTENSIONS = "extensions"
-"""The folder of a user's own parts, which nothing here ever runs by itself."""
 
 
 class Store:
@@ -247,10 +243,3 @@ def with_underfitting(lanes: pl.DataFrame, axes: list[str]) -> pl.DataFrame:
     return joined.with_columns((pl.col(loss) - pl.col(f"_{loss}")).alias(name) for name, loss in PAIRED.items()).drop(
         f"_{loss}" for loss in PAIRED.values()
     )
-
-
-def came_with(results: Results) -> list[Path]:
-    """The files of a user's own parts that lie in a results folder, whose content is that which the study names."""
-    wanted = {extension.sha256 for extension in results.study.extensions}
-    files = sorted((results.path / EXTENSIONS).glob("*/*.py"))
-    return [file for file in files if sha256_of(file) in wanted]

@@ -13,6 +13,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from bn_ablate.analysis.figures import Chart, charts, images
+from bn_ablate.analysis.figures.claims import not_drawn
 from bn_ablate.analysis.figures.style import LOOKS, THEME
 from bn_ablate.analysis.judge.cells import cell_table
 from bn_ablate.analysis.judge.judging import analyze, claims_text
@@ -93,6 +94,7 @@ def html_page(results: Results, claims: list[dict[str, Any]], drawn: list[Chart]
         notes=[str(note) for note in notes_of((cell.levels, cell.stated) for cell in cells_of(results.study))],
         run=_run(results.manifest),
         axes=[(axis_label(a), [level_label(level) for level in results.axes[a]]) for a in axes_in_order(results)],
+        not_drawn=not_drawn(results),
         charts=[(chart, inline(svg, chart)) for chart, svg in zip(drawn, svgs, strict=True)],
         cells=_cells(results),
         lanes=_lanes(results) if results.lanes.height <= MOST_LANES else None,

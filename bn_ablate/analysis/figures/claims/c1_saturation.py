@@ -5,17 +5,17 @@ from __future__ import annotations
 import polars as pl
 from matplotlib.axes import Axes
 
-from bn_ablate.analysis.figures.claims.drawing import INTERVALS, dots, means, of_axes, plain
-from bn_ablate.analysis.figures.style import Chart, label_ends, small_multiples, styled
+from bn_ablate.analysis.figures.claims.drawing import INTERVALS, dots, means, plain
+from bn_ablate.analysis.figures.style import Chart, label_ends, small_multiples
 from bn_ablate.analysis.judge.selection import hold, level_label, levels_of, tuned
+from bn_ablate.config.claims import figure
 from bn_ablate.results import Results
 
 BOUNDED = ("sigmoid", "tanh", "hard_tanh", "softsign")
 INPUTS = {"channel": "standardized inputs", "none": "raw inputs"}
 
 
-@of_axes("placement", "activation")
-@styled
+@figure("saturation", "placement", "activation")
 def saturation(results: Results) -> Chart | None:
     """Saturated share from the start to the end of training, by bounded activation and scaling of the input."""
     held = hold(results, ("placement", "activation", "standardize", "learning_rate"))

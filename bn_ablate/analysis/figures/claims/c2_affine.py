@@ -7,17 +7,17 @@ from collections.abc import Sequence
 import polars as pl
 from matplotlib.axes import Axes
 
-from bn_ablate.analysis.figures.claims.drawing import INTERVALS, band, dots, means, name_inside, of_axes, plain
-from bn_ablate.analysis.figures.style import Chart, label_ends, small_multiples, styled
+from bn_ablate.analysis.figures.claims.drawing import INTERVALS, band, dots, means, name_inside, plain
+from bn_ablate.analysis.figures.style import Chart, label_ends, small_multiples
 from bn_ablate.analysis.judge.selection import hold, levels_of, tuned
+from bn_ablate.config.claims import figure
 from bn_ablate.results import Results
 
 NAMES = {"none": "none", "scale": "γ", "bias": "β", "both": "γ, β"}
 METRIC = "final_test_accuracy"
 
 
-@of_axes("placement", "affine")
-@styled
+@figure("affine", "placement", "affine")
 def affine(results: Results) -> Chart | None:
     """Test accuracy by what BN learns, a panel per activation; and, last, with all other weights frozen."""
     held = hold(results, ("placement", "activation", "affine", "trainable", "learning_rate"))

@@ -5,14 +5,14 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from bn_ablate.analysis.figures.claims.drawing import INTERVALS, curve, means, of_axes, plain
-from bn_ablate.analysis.figures.style import Chart, label_ends, log_axis, small_multiples, styled
+from bn_ablate.analysis.figures.claims.drawing import INTERVALS, curve, means, plain
+from bn_ablate.analysis.figures.style import Chart, label_ends, log_axis, small_multiples
 from bn_ablate.analysis.judge.selection import hold, level_label, levels_of, summarize, tuned
+from bn_ablate.config.claims import figure
 from bn_ablate.results import Results
 
 
-@of_axes("placement", "depth")
-@styled
+@figure("gradients", "placement", "depth")
 def gradients(results: Results) -> Chart | None:
     """Gradient norm by layer at the start, its slope against depth, and the share of lanes that trained."""
     shown = ("placement", "depth", "learning_rate")

@@ -5,16 +5,16 @@ from __future__ import annotations
 import polars as pl
 from matplotlib.axes import Axes
 
-from bn_ablate.analysis.figures.claims.drawing import INTERVALS, band, curve, means, of_axes, plain
-from bn_ablate.analysis.figures.style import Chart, label_ends, short, small_multiples, styled
+from bn_ablate.analysis.figures.claims.drawing import INTERVALS, band, curve, means, plain
+from bn_ablate.analysis.figures.style import Chart, label_ends, short, small_multiples
 from bn_ablate.analysis.judge.selection import axis_label, hold, levels_of
+from bn_ablate.config.claims import figure
 from bn_ablate.results import Results
 
 DOSE = "norm_batch_size"
 
 
-@of_axes("placement", "dropout_rate")
-@styled
+@figure("regularization", "placement", "dropout_rate")
 def regularization(results: Results) -> Chart | None:
     """The gap without BN against dropout and weight decay, with BN's as bands; and against the normalized batch."""
     if results.lanes["gap"].drop_nulls().is_empty():

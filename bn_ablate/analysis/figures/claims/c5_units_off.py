@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from matplotlib.lines import Line2D
 
-from bn_ablate.analysis.figures.claims.drawing import INTERVALS, flat_dots, means, of_axes, plain
-from bn_ablate.analysis.figures.style import INK, PAPER, Chart, small_multiples, styled
+from bn_ablate.analysis.figures.claims.drawing import INTERVALS, flat_dots, means, plain
+from bn_ablate.analysis.figures.style import INK, PAPER, Chart, small_multiples
 from bn_ablate.analysis.judge.selection import PLACEMENT_LABELS, hold, level_label, levels_of, tuned
+from bn_ablate.config.claims import figure
 from bn_ablate.results import Results
 
 MEASURES = {"inactive_train": "Units × samples off (%)", "dead_train": "Units off on all of the training set (%)"}
 TRAINED = {"all": "β learned", "all_but_bias": "β at 0"}
 
 
-@of_axes("placement", "trainable")
-@styled
+@figure("units_off", "placement", "trainable")
 def units_off(results: Results) -> Chart | None:
     """Inactive and dead shares by placement and whether β is learned; weight decay apart."""
     held = hold(results, ("placement", "trainable", "optimizer", "weight_decay", "learning_rate"))

@@ -6,7 +6,7 @@ import polars as pl
 from matplotlib.axes import Axes
 
 from bn_ablate.analysis.figures.against import scale_axis
-from bn_ablate.analysis.figures.claims.drawing import INTERVALS, curve, means, of_axes, plain
+from bn_ablate.analysis.figures.claims.drawing import INTERVALS, curve, means, plain
 from bn_ablate.analysis.figures.style import (
     LOOKS,
     Chart,
@@ -14,9 +14,9 @@ from bn_ablate.analysis.figures.style import (
     log_axis,
     short,
     small_multiples,
-    styled,
 )
 from bn_ablate.analysis.judge.selection import hold, levels_of, tuned
+from bn_ablate.config.claims import figure
 from bn_ablate.results import Results
 
 PANELS = {
@@ -29,8 +29,7 @@ WIDE = 5
 """Losses that differ by more than this factor are drawn by their logarithm."""
 
 
-@of_axes("placement", "dropout_rate")
-@styled
+@figure("dropout", "placement", "dropout_rate")
 def dropout(results: Results) -> Chart | None:
     """Validation loss, test accuracy and training loss in evaluation mode against the dropout rate."""
     held = hold(results, ("placement", "activation", "dropout_rate", "learning_rate"))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import polars as pl
 
-from bn_ablate.analysis.figures.claims.drawing import flat_dots, means, of_axes, plain
-from bn_ablate.analysis.figures.style import GRID, MUTED, Chart, small_multiples, styled
+from bn_ablate.analysis.figures.claims.drawing import flat_dots, means, plain
+from bn_ablate.analysis.figures.style import GRID, MUTED, Chart, small_multiples
 from bn_ablate.analysis.judge.selection import hold, level_label, levels_of, tuned
+from bn_ablate.config.claims import figure
 from bn_ablate.config.kinds.equivalence import Equivalence
 from bn_ablate.results import Results
 
@@ -15,8 +16,7 @@ PAIRS = (("post", "none", "post"), ("pre", "none", "pre"), ("pre", "post", None)
 TITLES = ("BN after − no BN", "BN before − no BN", "BN before − BN after")
 
 
-@of_axes("placement", "activation")
-@styled
+@figure("placement", "placement", "activation")
 def placement(results: Results) -> Chart | None:
     """Differences of test accuracy between placements, paired by seed: a row per activation and architecture."""
     held = hold(results, ("placement", "activation", "architecture", "width", "learning_rate"))

@@ -6,9 +6,10 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
-from bn_ablate.analysis.figures.claims.drawing import flat_dots, means, of_axes, plain
-from bn_ablate.analysis.figures.style import GRID, MUTED, Chart, label_ends, small_multiples, styled
+from bn_ablate.analysis.figures.claims.drawing import flat_dots, means, plain
+from bn_ablate.analysis.figures.style import GRID, MUTED, Chart, label_ends, small_multiples
 from bn_ablate.analysis.judge.selection import hold, level_label, levels_of, tuned
+from bn_ablate.config.claims import figure
 from bn_ablate.config.quantity import MINUS
 from bn_ablate.results import Results
 
@@ -17,8 +18,7 @@ FAR = 10
 """Where more percentage points than that are lost, the axis is linear up to 2 and logarithmic beyond."""
 
 
-@of_axes("coverage")
-@styled
+@figure("coverage", "coverage")
 def coverage(results: Results) -> Chart | None:
     """Loss of test accuracy for every coverage, the placements side by side, a panel per activation."""
     held = hold(results, ("placement", "activation", "coverage", "learning_rate"))

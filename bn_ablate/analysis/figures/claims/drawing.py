@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from bn_ablate.analysis.figures.style import INK, LOOKS, PAPER, Chart, Look
+from bn_ablate.analysis.figures.style import INK, LOOKS, PAPER, Look
 from bn_ablate.analysis.judge.selection import summarize
 from bn_ablate.config.quantity import MINUS, quantity
-from bn_ablate.results import Results
-
-Draw = Callable[[Results], Chart | None]
 
 NEUTRAL = Look("", INK, "D", "◆", "solid")
 INTERVALS = "Means over seeds, with 95% Student t intervals."
-
-
-class ClaimFigure(NamedTuple):
-    """The axes without which there is nothing to draw, and the figure."""
-
-    axes: frozenset[str]
-    draw: Draw
-
-
-def of_axes(*axes: str) -> Callable[[Draw], ClaimFigure]:
-    """Make a function draw a figure that claims may name, of studies that vary these axes."""
-    return lambda draw: ClaimFigure(frozenset(axes), draw)
 
 
 def means(lanes: pl.DataFrame, by: Sequence[str], metric: str) -> pl.DataFrame:
