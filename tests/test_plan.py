@@ -133,7 +133,9 @@ SETTINGS = [(section, field) for section, model in SECTIONS.items() for field in
 
 @pytest.mark.parametrize(("section", "field"), SETTINGS, ids=[".".join(setting) for setting in SETTINGS])
 def test_any_change_of_a_setting_makes_another_lane(section: str, field: str) -> None:
-    acting = {name: SECTIONS[name](**levels.ACTING.get(name, {})) for name in SECTIONS}
+    factor = next((name for name, of in FACTORS.items() if of.path == f"{section}.{field}"), "")
+    stated = levels.ACTING | levels.ACTING_WITH.get(factor, {})
+    acting = {name: SECTIONS[name](**stated.get(name, {})) for name in SECTIONS}
     changed = [{field: value} for value in other_values(acting[section], field)]
     assert changed
     all_of_them = [acting, *(acting | {section: acting[section].model_copy(update=change)} for change in changed)]
@@ -187,7 +189,8 @@ def test_exclusions_leave_out_what_they_name_and_nothing_else(axes: dict[str, li
 
 @pytest.mark.parametrize("factor", FACTORS)
 def test_traced_factors_share_a_program_and_static_ones_do_not(factor: str) -> None:
-    plan = make_plan(build_study({"name": "x", **levels.ACTING, "axes": {factor: list(levels.LEVELS[factor])}}))
+    acting = levels.ACTING | levels.ACTING_WITH.get(factor, {})
+    plan = make_plan(build_study({"name": "x", **acting, "axes": {factor: list(levels.LEVELS[factor])}}))
     assert len(plan.groups) == (1 if FACTORS[factor].traced else len(levels.LEVELS[factor]))
 
 

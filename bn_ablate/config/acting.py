@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+from bn_ablate.config.architectures import NETWORKS
 from bn_ablate.config.names import COVERAGES, coverage_mask
+from bn_ablate.config.normalizers import used_by
 
 if TYPE_CHECKING:
     from bn_ablate.config.lane import LaneSettings
@@ -27,7 +29,27 @@ class When(NamedTuple):
 
 
 ALWAYS = When("in every network", lambda lane: True)
-WITH_BN = When("where the network has BN (by norm.placement and norm.coverage)", lambda lane: lane.has_bn)
+
+
+def _normalizes_with(key: str) -> Callable[[LaneSettings], bool]:
+    """Whether the network has a normalizer to which that key of `norm` says something."""
+    return lambda lane: lane.normalizes and key in used_by(lane.norm.kind)
+
+
+WITH_BN = When(
+    "where the network has BN, or another norm.kind (by norm.placement and norm.coverage)", lambda lane: lane.normalizes
+)
+WITH_MOVING = When(
+    "where the network has BN, or another norm.kind with moving statistics", _normalizes_with("momentum")
+)
+WITH_EPSILON = When("where the network has BN, or another norm.kind that divides", _normalizes_with("epsilon"))
+WITH_GHOSTS = When(
+    "where the network has BN, or another norm.kind with statistics of a batch", _normalizes_with("batch_size")
+)
+WITH_GROUPS = When(
+    "where the network has norm.kind = group, of other groups than all channels or a single one",
+    lambda lane: _normalizes_with("groups")(lane) and same_normalizers(lane) == (lane.norm.kind,),
+)
 WITH_PLACEMENT = When("where norm.placement is not none", lambda lane: lane.norm.placement != "none")
 WITH_SCALE = When("where BN has γ (norm.affine = scale or both)", lambda lane: lane.has_scale)
 WITH_BIAS = When("where BN has β (norm.affine = bias or both)", lambda lane: lane.has_bias)
@@ -88,6 +110,22 @@ def same_sites(lane: LaneSettings) -> tuple[str, ...]:
     if (site == "last" and lane.model.depth == 1) or (site == "before_norm" and not any_normed):
         return ("block",)
     return (site,)
+
+
+def same_normalizers(lane: LaneSettings) -> tuple[str, ...]:
+    """The normalizer; one by groups is that of the whole example for one group, and of a channel for as many as these.
+
+    The channels of a user's own network may depend on the data, and are not asked for.
+    """
+    if lane.norm.kind != "group":
+        return (lane.norm.kind,)
+    if lane.norm.groups == 1:
+        return ("layer",)
+    if lane.input_normed or lane.model.architecture not in NETWORKS.own:
+        return ("group",)
+    layers = zip(lane.normed_blocks, lane.model.layout().layers, strict=True)
+    alone = all(layer.output[-1] == lane.norm.groups for normed, layer in layers if normed)
+    return ("instance",) if alone else ("group",)
 
 
 def same_affines(lane: LaneSettings) -> tuple[str, ...]:

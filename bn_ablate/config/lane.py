@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from bn_ablate.config.acting import ALWAYS
+from bn_ablate.config.architectures import NETWORKS, Layout
 from bn_ablate.config.errors import Problem
+from bn_ablate.config.factor import Factor
 from bn_ablate.config.factors import FACTORS, SECTIONS
 from bn_ablate.config.measures import MEASURES
 from bn_ablate.config.names import coverage_mask
+from bn_ablate.config.normalizers import NORMALIZERS
 from bn_ablate.config.notes import idle, notes
 from bn_ablate.config.precision import bfloat16
 from bn_ablate.config.registry import REGISTRIES
@@ -72,13 +76,20 @@ class LaneSettings(Section):
 
     @property
     def normed_blocks(self) -> tuple[bool, ...]:
-        """Which hidden blocks have BN."""
+        """Which hidden blocks have BN, or what stands in its place."""
         covered = coverage_mask(self.norm.coverage, self.model.depth)
         return covered if self.norm.placement != "none" else (False,) * len(covered)
 
     @property
+    def shifting_blocks(self) -> tuple[bool, ...]:
+        """Which hidden blocks divide by a moving variance in evaluation."""
+        kind = NORMALIZERS.get(self.norm.kind)
+        moves = kind is None or kind.moves[1]
+        return tuple(normed and moves for normed in self.normed_blocks)
+
+    @property
     def input_normed(self) -> bool:
-        """Whether BN stands before the first linear map.
+        """Whether BN, or what stands in its place, comes before the first linear map.
 
         It does for coverage `input`, and for dropout site `ic` unless coverage is `none`.
         """
@@ -86,19 +97,19 @@ class LaneSettings(Section):
         return covered and self.norm.placement != "none"
 
     @property
-    def has_bn(self) -> bool:
-        """Whether the network has BN anywhere."""
+    def normalizes(self) -> bool:
+        """Whether the network has BN, or what stands in its place, anywhere."""
         return self.input_normed or any(self.normed_blocks)
 
     @property
     def has_scale(self) -> bool:
         """Whether the network has γ."""
-        return self.has_bn and self.norm.affine in ("scale", "both")
+        return self.normalizes and self.norm.affine in ("scale", "both")
 
     @property
     def has_bias(self) -> bool:
         """Whether the network has β."""
-        return self.has_bn and self.norm.affine in ("bias", "both")
+        return self.normalizes and self.norm.affine in ("bias", "both")
 
     @property
     def trains_something(self) -> bool:
@@ -109,6 +120,19 @@ class LaneSettings(Section):
         """What is allowed and seldom meant: remarks by their keys."""
         return [*notes(self), *idle(self)]
 
+    def misfits(self, layout: Layout, *, entry: bool = False) -> Iterator[Problem]:
+        """Where the normalizer cannot stand in a network of this layout; at its input only if `entry` is known."""
+        kind, groups = NORMALIZERS.get(self.norm.kind), self.norm.groups
+        if kind is None or NETWORKS.get(self.model.architecture) is None:
+            return
+        blocks = zip(self.normed_blocks, layout.layers, strict=True)
+        places = {f"block {i}": layer.output for i, (normed, layer) in enumerate(blocks) if normed}
+        for place, shape in (places | ({"the input": layout.entry} if entry and self.input_normed else {})).items():
+            if misfit := kind.misfit(shape, groups):
+                key, said = misfit
+                yield Problem(f"norm.{key}", f"= {getattr(self.norm, key)} {said.format(place)}")
+                return
+
     def problems(self) -> list[Problem]:
         """What only the combination of settings can get wrong."""
         found = []
@@ -117,9 +141,11 @@ class LaneSettings(Section):
         except ValueError as error:
             found.append(Problem("norm.coverage", str(error)))
         try:
-            self.model.layout()
+            layout = self.model.layout()
         except ValueError as error:
             found.append(Problem("model.depth", str(error)))
+        else:
+            found += [] if found else self.misfits(layout)
         if self.train.precision == "bfloat16":
             said = {"scale_init": self.norm.scale_init, "bias_init": self.norm.bias_init}
             beyond = [name for name, value in said.items() if math.isinf(bfloat16(value))]
@@ -138,6 +164,16 @@ class LaneSettings(Section):
                 Problem("train.warmup_steps", f"= {self.train.warmup_steps} leaves no step of {self.train.steps}")
             )
         return found
+
+
+def of_program(lanes: Sequence[LaneSettings]) -> LaneSettings:
+    """The first of `lanes`, which share a program, with each static factor at the level of those in which it acts."""
+
+    def level(factor: Factor) -> Any:
+        acting = (alike for lane in lanes if (alike := factor.levels_alike(lane)) is not None)
+        return next(acting, (factor.default,))[0]
+
+    return lanes[0].at({name: level(factor) for name, factor in FACTORS.items() if not factor.traced})
 
 
 def base_settings(study: Study) -> LaneSettings:

@@ -29,7 +29,12 @@ LANDSCAPE = request("landscape", EVERY, "7 loss gradients on a training batch")
 PERCENTILES = request("percentiles", EVERY, "sorting one unit of each layer")
 MEASURES: Registry[Any] = Registry("measure", "measure.also", *REQUESTS)
 """What `measure.also` may name: ours, and a user's own."""
-BN = Need("without BN", lambda lane: any(lane.normed_blocks), lambda lane: lane.normed_blocks)
+NORMALIZED = Need("without a normalizer", lambda lane: any(lane.normed_blocks), lambda lane: lane.normed_blocks)
+MOVING = Need(
+    "without a normalizer that has a moving variance, as BN has",
+    lambda lane: any(lane.shifting_blocks),
+    lambda lane: lane.shifting_blocks,
+)
 DEPTH = Need("with a single layer", lambda lane: lane.model.depth > 1)
 THRESHOLD = Need(
     "without a threshold",
@@ -129,7 +134,7 @@ OFF = (
         "inactive share on the training set",
     ),
 )
-_shifted = partial(Quantity, needs=(SHIFT, BN), ends=True)
+_shifted = partial(Quantity, needs=(SHIFT, MOVING), ends=True)
 SHIFTED = (
     _shifted(
         "variance_shift",
@@ -146,7 +151,7 @@ SHIFTED = (
         FACTOR,
     ),
 )
-_affine = partial(Quantity, needs=(AFFINE, BN))
+_affine = partial(Quantity, needs=(AFFINE, NORMALIZED))
 OF_AFFINE = (
     *(
         _affine(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bn_ablate.config.errors import Problem
 from bn_ablate.config.factors import FACTORS
+from bn_ablate.config.normalizers import NORMALIZERS, used_by
 
 if TYPE_CHECKING:
     from bn_ablate.config.lane import LaneSettings
@@ -35,8 +36,10 @@ class Note(NamedTuple):
 
 def notes(lane: LaneSettings) -> Iterator[Problem]:
     """What to remark on in the settings of one lane."""
-    if lane.has_bn:
-        yield from _of_statistics(lane)
+    if lane.normalizes:
+        if lane.norm.kind == "batch":
+            yield from _of_few_examples(lane)
+        yield from _of_constants(lane)
         yield from _of_scale(lane)
     elif lane.norm.placement != "none":
         yield Problem("norm.coverage", f"= {lane.norm.coverage}: there is no BN, whatever norm.placement says")
@@ -80,9 +83,9 @@ def _where(concerned: list[Mapping[str, Any]], every: list[Mapping[str, Any]]) -
     return f"in {len(concerned):,} of {len(every):,} cells" + f": {'; '.join(said)}" * bool(said)
 
 
-def _of_statistics(lane: LaneSettings) -> Iterator[Problem]:
-    """How many examples statistics are taken over, and what the moving ones remember."""
-    norm, steps = lane.norm, lane.train.steps
+def _of_few_examples(lane: LaneSettings) -> Iterator[Problem]:
+    """How many examples the statistics of a batch are taken over."""
+    norm = lane.norm
     size = norm.batch_size or lane.train.batch_size
     key = "norm.batch_size" if norm.batch_size else "train.batch_size"
     if size == 1 and lane.model.layout().flat:
@@ -95,7 +98,14 @@ def _of_statistics(lane: LaneSettings) -> Iterator[Problem]:
         )
     elif size == 2 and lane.model.layout().flat:
         yield Problem(key, "= 2: in training BN turns each pair of values into ±1, and only their order is left")
-    if norm.momentum == 1:
+
+
+def _of_constants(lane: LaneSettings) -> Iterator[Problem]:
+    """What the moving statistics remember, and what is added to a variance."""
+    norm, steps, acting = lane.norm, lane.train.steps, used_by(lane.norm.kind)
+    if "momentum" not in acting:
+        pass
+    elif norm.momentum == 1:
         yield Problem(
             "norm.momentum", "= 1: the moving statistics stay at mean 0 and variance 1, by which evaluation normalizes"
         )
@@ -107,7 +117,7 @@ def _of_statistics(lane: LaneSettings) -> Iterator[Problem]:
             f"= {norm.momentum:g}: after {steps:,} steps {left:.0%} of the moving statistics are still what they began "
             "with, mean 0 and variance 1",
         )
-    if norm.epsilon >= 1:
+    if "epsilon" in acting and norm.epsilon >= 1:
         yield Problem("norm.epsilon", f"= {norm.epsilon:g}: is no small number beside variances of about 1")
 
 
@@ -115,7 +125,8 @@ def _of_scale(lane: LaneSettings) -> Iterator[Problem]:
     """What γ and β start from."""
     norm, pre = lane.norm, lane.norm.placement == "pre"
     scale, bias = norm.scale_init if lane.has_scale else 1.0, norm.bias_init if lane.has_bias else 0.0
-    off = lane.model.activation == "relu" and pre
+    kind = NORMALIZERS.get(norm.kind)
+    off = lane.model.activation == "relu" and pre and kind is not None and kind.standardizes
     if scale == 0:
         in_a_row = sum(lane.normed_blocks) + lane.input_normed > 1 and not lane.model.layout().residuals
         stays = lane.train.trainable == "all_but_scale"

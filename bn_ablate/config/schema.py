@@ -26,14 +26,19 @@ from bn_ablate.config.acting import (
     WHERE_UNITS_DROP,
     WITH_BIAS,
     WITH_BN,
+    WITH_EPSILON,
+    WITH_GHOSTS,
+    WITH_GROUPS,
     WITH_MOMENTUM,
     WITH_MOMENTUM_ABOVE_0,
+    WITH_MOVING,
     WITH_PLACEMENT,
     WITH_SCALE,
     WITH_TRAINED_KERNELS,
     same_affines,
     same_coverages,
     same_ghost_batches,
+    same_normalizers,
     same_optimizers,
     same_placements,
     same_sites,
@@ -62,6 +67,7 @@ from bn_ablate.config.names import (
     ScheduleName,
     Trainable,
 )
+from bn_ablate.config.normalizers import NormalizerName
 from bn_ablate.config.own_measures import OwnMeasure, tables_of
 from bn_ablate.config.precision import Float32, Rate16, Share32
 from bn_ablate.config.quantity import Quantity, quantity
@@ -137,7 +143,7 @@ class Model(Section):
 
 
 class Norm(Section):
-    """Batch Normalization."""
+    """Batch Normalization, or another normalizer in its place."""
 
     placement: Annotated[Placement, Factor(traced=True, prefix="", alike=same_placements)] = Field(
         "pre", description="none, before (pre) or after (post) the activation"
@@ -151,10 +157,10 @@ class Norm(Section):
     coverage: Annotated[Coverage, Factor(traced=True, prefix="cover-", acts=WITH_PLACEMENT, alike=same_coverages)] = (
         Field("all", description="the blocks that have BN, or the network's input alone")
     )
-    momentum: Annotated[Share32, Factor(axis="bn_momentum", traced=True, prefix="bnm", acts=WITH_BN)] = Field(
+    momentum: Annotated[Share32, Factor(axis="bn_momentum", traced=True, prefix="bnm", acts=WITH_MOVING)] = Field(
         0.9, description="decay of the moving statistics: ra = momentum * ra + (1 - momentum) * batch"
     )
-    epsilon: Annotated[Positive, Factor(axis="bn_epsilon", traced=True, prefix="eps", acts=WITH_BN)] = Field(
+    epsilon: Annotated[Positive, Factor(axis="bn_epsilon", traced=True, prefix="eps", acts=WITH_EPSILON)] = Field(
         1e-5, description="added to the variance"
     )
     scale_init: Annotated[Float32, Factor(traced=True, prefix="gamma", acts=WITH_SCALE)] = Field(
@@ -164,9 +170,20 @@ class Norm(Section):
         0.0, description="what every bias (beta) starts from"
     )
     batch_size: Annotated[
-        Count | None, Factor(axis="norm_batch_size", traced=False, prefix="bnb", acts=WITH_BN, alike=same_ghost_batches)
+        Count | None,
+        Factor(axis="norm_batch_size", traced=False, prefix="bnb", acts=WITH_GHOSTS, alike=same_ghost_batches),
     ] = Field(
         None, description="examples that share their statistics in training (ghost BN); the whole batch when absent"
+    )
+    kind: Annotated[
+        NormalizerName, Factor(axis="norm_kind", traced=True, prefix="", acts=WITH_BN, alike=same_normalizers)
+    ] = Field(
+        "batch",
+        description="the normalizer; BN (batch), or what stands in its place: of each example layer, group, instance "
+        "and rms; by the batch's mean alone (mean_only), or its variance (variance_only)",
+    )
+    groups: Annotated[Count, Factor(axis="norm_groups", traced=False, prefix="g", acts=WITH_GROUPS)] = Field(
+        8, description="into how many the channels are divided, for norm.kind = group"
     )
 
 

@@ -47,6 +47,8 @@ KEYS = _table(
         "model.kernel_init": "kernel_initializer weight_init weights_init initializer initialization init w_init",
         "norm.placement": "bn batchnorm batch_norm use_bn use_batchnorm bn_placement norm_placement position "
         "bn_position norm_position normalization",
+        "norm.kind": "norm_type norm_layer norm_name normalizer normalization_layer",
+        "norm.groups": "num_groups n_groups group_count",
         "norm.residual": "residual_bn",
         "norm.affine": "elementwise_affine use_scale use_bias center scale learnable_affine track_affine",
         "norm.coverage": "which_layers bn_layers norm_layers covered",
@@ -144,6 +146,13 @@ _VALUES = {
     "sgd": "momentum nesterov heavy_ball gd gradient_descent stochastic_gradient_descent",
     "adamw": "adam_w adam_decoupled",
     "rmsprop": "rms",
+    "batch": "batch_norm batchnorm bn batch_normalization ghost_batch_norm",
+    "layer": "layer_norm layernorm ln layer_normalization",
+    "group": "group_norm groupnorm gn group_normalization",
+    "instance": "instance_norm instancenorm in instance_normalization",
+    "rms": "rms_norm rmsnorm",
+    "mean_only": "mean_only_batch_norm mean_only_bn centering",
+    "variance_only": "variance_only_bn var_only scale_only_bn",
     "pre": "before pre_activation before_activation pre_act bn_first",
     "post": "after post_activation after_activation post_act bn_last",
     "none": "off no false disabled without nothing null plain absent",
@@ -217,7 +226,7 @@ delta_orthogonal sparse
 exponential exponential_decay step step_lr multistep polynomial piecewise one_cycle cyclic plateau inverse_sqrt
 reduce_lr_on_plateau inverse_time noam warm_restarts sgdr
 float16 fp16 f16 half float64 fp64 f64 double float8 fp8 int8
-layer_norm group_norm instance_norm batch_renorm weight_norm spectral_norm rms_norm
+batch_renorm weight_norm spectral_norm weight_standardization power_norm
 spatial channel_dropout drop_connect drop_path alpha_dropout stochastic_depth zoneout
 vit transformer vgg alexnet lenet densenet mobilenet efficientnet rnn lstm gru mixer
 auc f1 precision recall perplexity mse mae r2 top5

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from bn_ablate.config.architectures import Shape
 from bn_ablate.config.factors import FACTORS
-from bn_ablate.config.lane import LaneSettings, Own
+from bn_ablate.config.lane import LaneSettings, Own, of_program
 from bn_ablate.config.schema import Measure, Model, Train
 from bn_ablate.nn import Network, Structure, make_network
 
@@ -85,7 +85,7 @@ def program_of(
     settings: list[LaneSettings], image_shape: tuple[int, ...], classes: int, platform: str = "cpu"
 ) -> Program:
     """The program that trains lanes with these settings, which agree in all that is static."""
-    first = settings[0].at({name: factor.default for name, factor in FACTORS.items() if factor.traced})
+    first = of_program(settings).at({name: factor.default for name, factor in FACTORS.items() if factor.traced})
     return Program(
         model=first.model,
         train=first.train,

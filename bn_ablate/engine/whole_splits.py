@@ -61,7 +61,10 @@ def recalibrate(
 
     Returns:
         the statistics after the last sweep, and those of the first sweep: what arrives in evaluation as it stands.
+        Where no lane has moving statistics, the former stay as they are.
     """
+    if not program.structure.moving:
+        return state.batch_stats, population_statistics(program, factors, state, examples, seed)
     if sweeps is None:
         sweeps = len(jax.tree.leaves(state.batch_stats)) // 2
 

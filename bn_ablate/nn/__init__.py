@@ -4,17 +4,19 @@ from bn_ablate.nn.activations import ACTIVATIONS, activate, slope
 from bn_ablate.nn.choose import choose
 from bn_ablate.nn.dropout import drop
 from bn_ablate.nn.networks import Network, Noise, make_network
-from bn_ablate.nn.norm import BatchNorm, NormSettings, normalize, normalize_groups
+from bn_ablate.nn.norm import Normalization, NormSettings, normalize_groups
+from bn_ablate.nn.normalize import How, normalize
 from bn_ablate.nn.structure import Structure
 from bn_ablate.nn.traced import Factors, stack_factors
 
 __all__ = [
     "ACTIVATIONS",
-    "BatchNorm",
     "Factors",
+    "How",
     "Network",
     "Noise",
     "NormSettings",
+    "Normalization",
     "Structure",
     "activate",
     "choose",

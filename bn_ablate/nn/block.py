@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, UInt16
 
 from bn_ablate.nn.activations import activate
 from bn_ablate.nn.dropout import drop, rate_at
-from bn_ablate.nn.norm import BatchNorm
+from bn_ablate.nn.norm import Normalization
 from bn_ablate.nn.structure import Structure
 from bn_ablate.nn.traced import POST, PRE, Factors
 
@@ -19,7 +19,8 @@ class Block(nn.Module):
     Where lanes with BN before and after the activation share a program, two activations, of which one is the identity,
     stand around the one normalization; so both placements cost one normalization, and the same code is a real branch
     lane by lane and a cheap select under `vmap`. Where all lanes agree, what they do not need is not there.
-    A bias before BN would be taken away again with the batch mean: where BN comes `pre`, it is not added.
+    A bias before BN would be taken away again with the batch mean: where BN comes `pre`, it is not added. So it is with
+    every normalizer that subtracts a mean of each channel.
 
     Sows, as intermediates: `linear_output` (before BN), `activation_input`, `activation_output` (after the activation,
     before BN and dropout), and `shortcut` where one is added.
@@ -60,7 +61,8 @@ class Block(nn.Module):
         post = factors.placement == POST
         product: Array = self.linear(x)
         bias = self.param("bias", nn.initializers.zeros_init(), product.shape[-1:], jnp.float32)
-        z = product + jnp.where(norm.enabled & (factors.placement == PRE), 0.0, bias).astype(product.dtype)
+        absorbed = norm.enabled & factors.absorbs_bias(self.structure)
+        z = product + jnp.where(absorbed & (factors.placement == PRE), 0.0, bias).astype(product.dtype)
         self.sow("intermediates", "linear_output", z)
         if shortcut is not None:
             self.sow("intermediates", "shortcut", shortcut)
@@ -68,7 +70,7 @@ class Block(nn.Module):
         z = z if early_add is None else z + early_add
         early = self._activate(z, factors, post, when=True)
         early_dropped = self._drop(early, factors, bits, norm.enabled, before_norm=True)
-        normed = BatchNorm(self.structure.norm_batch_size, name="norm")(early_dropped, norm, train=train)
+        normed = Normalization.of(self.structure, "norm")(early_dropped, norm, train=train)
         normed = normed if late_add is None else normed + late_add
         late = self._activate(normed, factors, post, when=False)
         self.sow("intermediates", "activation_input", jnp.where(post, z, normed))

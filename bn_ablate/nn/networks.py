@@ -16,7 +16,7 @@ from bn_ablate.nn.convolution import Conv3x3
 from bn_ablate.nn.dense import Dense
 from bn_ablate.nn.dropout import drop, rate_at
 from bn_ablate.nn.initializers import INITIALIZERS
-from bn_ablate.nn.norm import BatchNorm
+from bn_ablate.nn.norm import Normalization
 from bn_ablate.nn.structure import Structure
 from bn_ablate.nn.traced import Factors, blank_factors
 
@@ -66,7 +66,7 @@ class Network(nn.Module):
         """
         self.sow("intermediates", "entered", x)
         if self.structure.input_normed != "none":
-            norm = BatchNorm(self.structure.norm_batch_size, name="input_norm")
+            norm = Normalization.of(self.structure, "input_norm")
             x = norm(x, factors.input_norm(self.structure), train=train)
         applies = {"block": False, "last": False, "before_norm": False, "ic": True}
         rate = rate_at(self.structure.drop_sites, factors.dropout_site, factors.dropout_rate, applies)

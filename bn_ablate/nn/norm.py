@@ -1,24 +1,29 @@
-"""Batch Normalization with traced settings, behind one seam: `BatchNorm`.
+"""Normalization with traced settings, behind one seam: `Normalization`.
 
-Ioffe & Szegedy 2015 (arXiv 1502.03167). The variance is the biased one, in the batch and in the moving average, as in
-Flax; PyTorch keeps the unbiased one in its moving average.
+What the normalizers are is declared in `config.normalizers`; `batch` is Batch Normalization (Ioffe & Szegedy 2015,
+arXiv 1502.03167). The variance is the biased one, in the batch and in the moving average, as in Flax; PyTorch keeps the
+unbiased one in its moving average.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from functools import partial
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
+from bn_ablate.config.normalizers import NORMALIZERS
 from bn_ablate.nn.choose import choose
+from bn_ablate.nn.normalize import THROUGH, How, Statistics, normalize
+from bn_ablate.nn.structure import Structure
 
 
 class NormSettings(NamedTuple):
-    """What a lane may set of its Batch Normalization; every field may be a Python value or a traced scalar.
+    """What a lane may set of its normalization; every field may be a Python value or a traced scalar.
 
     Attributes:
         enabled: normalize, or hand the input through untouched.
@@ -26,6 +31,7 @@ class NormSettings(NamedTuple):
         use_bias: add beta. Without it beta counts as 0.
         momentum: decay of the moving statistics.
         epsilon: added to the variance.
+        kind: index into the normalizers that the program can choose from.
     """
 
     enabled: bool | Bool[Array, ""]
@@ -33,23 +39,32 @@ class NormSettings(NamedTuple):
     use_bias: bool | Bool[Array, ""] = True
     momentum: float | Float[Array, ""] = 0.9
     epsilon: float | Float[Array, ""] = 1e-5
+    kind: int | Int[Array, ""] = 0
 
 
-class BatchNorm(nn.Module):
-    """y = gamma · (x − mean) / sqrt(var + epsilon) + beta, per channel (the last axis).
+class Normalization(nn.Module):
+    """y = gamma · (x − centre) / sqrt(square + epsilon) + beta; gamma and beta are per channel (the last axis).
 
-    In training, mean and biased variance are those of the batch, over all axes but the last, and the moving
-    statistics in `batch_stats` follow as `ra = momentum · ra + (1 − momentum) · batch`. In evaluation the moving
-    statistics are used.
-    When not enabled, `x` is returned and nothing is updated.
+    In training, centre and square are those of the batch or of each example, as the normalizer is declared. Where it
+    has moving statistics, they are in `batch_stats`, follow as `ra = momentum · ra + (1 − momentum) · batch`, and
+    are used in evaluation. When not enabled, `x` is returned and nothing is updated.
 
     Sows `input`, its x, as an intermediate.
 
     Attributes:
+        kinds: the normalizers that this program can choose from, by name.
+        groups: into which the channels are divided, where the normalizer is by groups.
         batch_size: examples that are normalized together in training; all of the batch when not given.
     """
 
+    kinds: tuple[str, ...] = ("batch",)
+    groups: int = 1
     batch_size: int | None = None
+
+    @classmethod
+    def of(cls, structure: Structure, name: str) -> Normalization:
+        """The submodule `name` of a network with this structure."""
+        return cls(structure.norm_kinds, structure.norm_groups, structure.norm_batch_size, name=name)
 
     @nn.compact
     def __call__(
@@ -64,98 +79,73 @@ class BatchNorm(nn.Module):
         var = self.variable("batch_stats", "var", jnp.ones, channels, jnp.float32)
         scale = jnp.where(settings.use_scale, scale, 1.0)
         bias = jnp.where(settings.use_bias, bias, 0.0)
+        moving = Statistics(mean.value, var.value)
         if not train:
-            by = jnp.where(settings.enabled, scale * jax.lax.rsqrt(var.value + settings.epsilon), 1.0)
-            minus, plus = jnp.where(settings.enabled, mean.value, 0.0), jnp.where(settings.enabled, bias, 0.0)
-            return ((x - minus) * by + plus).astype(x.dtype)
-        size = self.batch_size or x.shape[0]
-        y, batch_mean, batch_var = normalize_groups(size, x, scale, bias, settings.enabled, settings.epsilon)
+            return self._evaluated(x, scale, bias, moving, settings)
+        how, index = self._chosen(settings)
+        y, batch = normalize_groups(how, self.batch_size or x.shape[0], index, x, scale, bias, settings.epsilon)
         if self.is_mutable_collection("batch_stats") and not self.is_initializing():
-            weight = jnp.where(settings.enabled, 1.0 - settings.momentum, 0.0)
-            mean.value = mean.value + weight * (batch_mean - mean.value)
-            var.value = var.value + weight * (batch_var - var.value)
+            moves = zip(*(NORMALIZERS[name].moves for name in self.kinds), strict=True)
+            for state, of_batch, kinds in zip((mean, var), batch, moves, strict=True):
+                if any(kinds):
+                    here = settings.enabled if all(kinds) else settings.enabled & jnp.array(kinds)[settings.kind]
+                    weight = jnp.where(here, 1.0 - settings.momentum, 0.0)
+                    state.value = state.value + weight * (of_batch - state.value)
+        return y
+
+    def _chosen(self, settings: NormSettings) -> tuple[How, int | Array]:
+        """What there is to choose from, and which of it the lane has."""
+        if settings.enabled is False:
+            return How((THROUGH,)), 0
+        kind = settings.kind if len(self.kinds) > 1 else 0
+        if settings.enabled is True:
+            return How(self.kinds, self.groups), kind
+        return How((THROUGH, *self.kinds), self.groups), jnp.asarray(settings.enabled, jnp.int32) * (kind + 1)
+
+    def _evaluated(self, x: Array, scale: Array, bias: Array, moving: Statistics, settings: NormSettings) -> Array:
+        """Normalize as in evaluation: by the moving statistics, or as in training where there are none."""
+        if all(NORMALIZERS[name].running == "average" for name in self.kinds):
+            # one product and one sum serve all of them, and what hands its input through
+            minus, inverse = choose(
+                settings.kind, [partial(_of_moving, name) for name in self.kinds], moving, settings.epsilon
+            )
+            by = jnp.where(settings.enabled, scale * inverse, 1.0)
+            minus, plus = jnp.where(settings.enabled, minus, 0.0), jnp.where(settings.enabled, bias, 0.0)
+            return ((x - minus) * by + plus).astype(x.dtype)
+        how, index = self._chosen(settings)
+        y: Array = choose(
+            index, [partial(_evaluate, how, i) for i in range(len(how.kinds))], x, scale, bias, moving, settings.epsilon
+        )
         return y
 
 
-@jax.custom_vjp
-def normalize(
-    x: Float[Array, "... channels"],
-    scale: Float[Array, " channels"],
-    bias: Float[Array, " channels"],
-    enabled: bool | Bool[Array, ""],
-    epsilon: float | Float[Array, ""],
-) -> tuple[Float[Array, "... channels"], Float[Array, " channels"], Float[Array, " channels"]]:
-    """Normalize by batch statistics, then scale and shift; where not `enabled`, hand `x` through.
-
-    With x̂ = (x − mean)/sqrt(var + epsilon) over the n rows of x, the gradients for a cotangent g are
-    dbias = Σg, dscale = Σ g·x̂, dx = scale/sqrt(var + epsilon) · (g − dbias/n − x̂·dscale/n),
-    and the loss must not depend on the returned mean and variance otherwise: they go to the moving average.
-
-    Returns:
-        y, and the batch's mean and biased variance (0 where not enabled), in float32.
-    """
-    y, mean, var, _ = _normalize(x, scale, bias, enabled, epsilon)
-    return y, mean, var
+def _of_moving(name: str, moving: Statistics, epsilon: float | Array) -> tuple[Array, Array]:
+    """What a normalizer with moving statistics subtracts in evaluation, and what it multiplies by."""
+    has_mean, has_var = NORMALIZERS[name].moves
+    minus = moving.mean if has_mean else jnp.zeros_like(moving.mean)
+    return minus, jax.lax.rsqrt(moving.var + epsilon) if has_var else jnp.ones_like(moving.var)
 
 
-def _normalize(x: Array, scale: Array, bias: Array, enabled: Any, epsilon: Any) -> tuple[Array, Array, Array, Array]:
-    def batch(x: Array, scale: Array, bias: Array) -> tuple[Array, Array, Array, Array]:
-        rows = x.astype(jnp.float32)
-        axes = tuple(range(x.ndim - 1))
-        mean = jnp.mean(rows, axes)
-        var = jnp.mean(jnp.square(rows - mean), axes)
-        inverse = jax.lax.rsqrt(var + epsilon)
-        return ((rows - mean) * (inverse * scale) + bias).astype(x.dtype), mean, var, inverse
-
-    def through(x: Array, scale: Array, bias: Array) -> tuple[Array, Array, Array, Array]:
-        zero = jnp.zeros(x.shape[-1:], jnp.float32)
-        return x, zero, zero, zero
-
-    return choose(_index(enabled), [through, batch], x, scale, bias)  # type: ignore[no-any-return]
-
-
-def _normalize_forward(x: Array, scale: Array, bias: Array, enabled: Any, epsilon: Any) -> tuple[Any, Any]:
-    y, mean, var, inverse = _normalize(x, scale, bias, enabled, epsilon)
-    return (y, mean, var), (x, mean, inverse, scale, enabled)
-
-
-def _normalize_backward(kept: Any, cotangents: Any) -> tuple[Any, ...]:
-    x, mean, inverse, scale, enabled = kept
-    g = cotangents[0]
-
-    def batch(x: Array, g: Array) -> tuple[Array, Array, Array]:
-        rows, g = x.astype(jnp.float32), g.astype(jnp.float32)
-        axes = tuple(range(x.ndim - 1))
-        xhat = (rows - mean) * inverse
-        dbias = jnp.sum(g, axes)
-        dscale = jnp.sum(g * xhat, axes)
-        n = x.size // x.shape[-1]
-        dx = (scale * inverse) * (g - dbias / n - xhat * (dscale / n))
-        return dx.astype(x.dtype), dscale, dbias
-
-    def through(x: Array, g: Array) -> tuple[Array, Array, Array]:
-        zero = jnp.zeros(x.shape[-1:], jnp.float32)
-        return g, zero, zero
-
-    dx, dscale, dbias = choose(_index(enabled), [through, batch], x, g)
-    return dx, dscale, dbias, None, None
-
-
-normalize.defvjp(_normalize_forward, _normalize_backward)
-
-
-def _index(enabled: bool | Array) -> int | Array:
-    return int(enabled) if isinstance(enabled, bool) else jnp.asarray(enabled, jnp.int32)
+def _evaluate(
+    how: How, i: int, x: Array, scale: Array, bias: Array, moving: Statistics, epsilon: float | Array
+) -> Array:
+    """Normalize as normalizer number `i` does in evaluation."""
+    name = how.kinds[i]
+    if name == THROUGH or NORMALIZERS[name].running == "nothing":
+        return normalize(how, i, x, scale, bias, epsilon)[0]
+    minus, inverse = _of_moving(name, moving, epsilon)
+    return ((x - minus) * (scale * inverse) + bias).astype(x.dtype)
 
 
 def normalize_groups(
+    how: How,
     size: int,
+    index: int | Int[Array, ""],
     x: Float[Array, "batch ... channels"],
     scale: Float[Array, " channels"],
     bias: Float[Array, " channels"],
-    enabled: bool | Bool[Array, ""],
     epsilon: float | Float[Array, ""],
-) -> tuple[Float[Array, "batch ... channels"], Float[Array, " channels"], Float[Array, " channels"]]:
+) -> tuple[Float[Array, "batch ... channels"], Statistics]:
     """`normalize`, with every `size` examples in a row normalized by their own statistics, over all their places.
 
     This is ghost Batch Normalization (Hoffer et al. 2017, arXiv 1705.08741). Examples that are left over are
@@ -167,12 +157,12 @@ def normalize_groups(
     """
     n = x.shape[0]
     if n <= size:
-        return normalize(x, scale, bias, enabled, epsilon)
+        return normalize(how, index, x, scale, bias, epsilon)
     whole = n // size * size
     groups = x[:whole].reshape(n // size, size, *x.shape[1:])
-    y, means, variances = jax.vmap(normalize, (0, None, None, None, None))(groups, scale, bias, enabled, epsilon)
+    y, statistics = jax.vmap(lambda x: normalize(how, index, x, scale, bias, epsilon))(groups)
     y = y.reshape(whole, *x.shape[1:])
     if whole < n:
-        rest, _, _ = normalize(x[-size:], scale, bias, enabled, epsilon)
+        rest, _ = normalize(how, index, x[-size:], scale, bias, epsilon)
         y = jnp.concatenate([y, rest[whole - n :]])
-    return y, jnp.mean(means, 0), jnp.mean(variances, 0)
+    return y, Statistics(*(jnp.mean(some, 0) for some in statistics))

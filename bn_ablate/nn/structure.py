@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Literal, NamedTuple
 
-from bn_ablate.config.lane import LaneSettings
+from bn_ablate.config.lane import LaneSettings, of_program
 from bn_ablate.config.names import DROPOUT_KINDS, DROPOUT_SITES, PLACEMENTS, RESIDUAL_NORMS
+from bn_ablate.config.normalizers import NORMALIZERS
 
 Share = Literal["all", "none", "some"]
 
@@ -25,6 +26,8 @@ class Structure(NamedTuple):
         drop_sites: the dropout sites of the lanes that drop, in the order of `DROPOUT_SITES`.
         drop_kinds: the kinds of dropout of the lanes that drop, in the order of `DROPOUT_KINDS`.
         norm_batch_size: examples that are normalized together in training; all of the batch when None.
+        norm_kinds: the normalizers of the lanes that normalize, in the order of `NORMALIZERS`.
+        norm_groups: into which a normalizer by groups divides the channels.
     """
 
     placements: tuple[str, ...]
@@ -35,11 +38,21 @@ class Structure(NamedTuple):
     drop_sites: tuple[str, ...] = ()
     drop_kinds: tuple[str, ...] = ()
     norm_batch_size: int | None = None
+    norm_kinds: tuple[str, ...] = ("batch",)
+    norm_groups: int = 1
+
+    @property
+    def moving(self) -> bool:
+        """Whether any lane has moving statistics."""
+        normalizes = self.normed != "none" or self.input_normed != "none"
+        return normalizes and any(NORMALIZERS[name].running == "average" for name in self.norm_kinds)
 
     @classmethod
     def of(cls, settings: list[LaneSettings]) -> Structure:
         """The structure that serves all of these lanes."""
         dropping = [s.dropout for s in settings if s.dropout.rate > 0]
+        norm = of_program(settings).norm
+        kinds = {s.norm.kind for s in settings if s.normalizes}
         return cls(
             placements=_occurring(PLACEMENTS, {s.norm.placement for s in settings}),
             activations=tuple(sorted({s.model.activation for s in settings})),
@@ -48,7 +61,9 @@ class Structure(NamedTuple):
             residual_norms=_occurring(RESIDUAL_NORMS, {s.norm.residual for s in settings}),
             drop_sites=_occurring(DROPOUT_SITES, {dropout.site for dropout in dropping}),
             drop_kinds=_occurring(DROPOUT_KINDS, {dropout.kind for dropout in dropping}),
-            norm_batch_size=settings[0].norm.batch_size,
+            norm_batch_size=norm.batch_size,
+            norm_kinds=_occurring(NORMALIZERS.names, kinds) or ("batch",),
+            norm_groups=norm.groups,
         )
 
 

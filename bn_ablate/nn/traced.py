@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Annotated, Any, NamedTuple, get_args, get_type_hints
 
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jaxtyping import Bool, Float, Int
 
 from bn_ablate.config.lane import LaneSettings
 from bn_ablate.config.names import DROPOUT_KINDS, DROPOUT_SITES, PLACEMENTS, coverage_mask
+from bn_ablate.config.normalizers import NORMALIZERS
 from bn_ablate.nn.norm import NormSettings
 from bn_ablate.nn.structure import Structure
 
@@ -47,6 +49,7 @@ class Factors(NamedTuple):
         weight_decay: on kernels.
         scale_init, bias_init: what every gamma and beta start from.
         trains_scale, trains_bias, trains_rest: whether BN's gamma, BN's beta, and all other parameters are trained.
+        norm_kind: index into the normalizers of the program's structure.
     """
 
     placement: Annotated[Int[Array, "..."], Of(np.int32, lambda lane, _: PLACEMENTS.index(lane.norm.placement))]
@@ -72,6 +75,10 @@ class Factors(NamedTuple):
     trains_scale: Annotated[Bool[Array, "..."], Of(np.bool_, lambda lane, _: lane.train.trainable != "all_but_scale")]
     trains_bias: Annotated[Bool[Array, "..."], Of(np.bool_, lambda lane, _: lane.train.trainable != "all_but_bias")]
     trains_rest: Annotated[Bool[Array, "..."], Of(np.bool_, lambda lane, _: lane.train.trainable != "affine_only")]
+    norm_kind: Annotated[
+        Int[Array, "..."],
+        Of(np.int32, lambda lane, structure: structure.norm_kinds.index(lane.norm.kind) if lane.normalizes else 0),
+    ]
 
     def norm(self, block: int) -> NormSettings:
         """The BN settings of one block of one lane."""
@@ -88,7 +95,13 @@ class Factors(NamedTuple):
             use_bias=self.use_bias,
             momentum=self.bn_momentum,
             epsilon=self.bn_epsilon,
+            kind=self.norm_kind,
         )
+
+    def absorbs_bias(self, structure: Structure) -> bool | Array:
+        """Whether the lane's normalizer subtracts a bias that is added just before it."""
+        absorbs = [NORMALIZERS[name].absorbs_bias for name in structure.norm_kinds]
+        return absorbs[0] if len(set(absorbs)) == 1 else jnp.array(absorbs)[self.norm_kind]
 
 
 @cache

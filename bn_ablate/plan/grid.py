@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from bn_ablate.config.errors import ConfigError
 from bn_ablate.config.factors import FACTORS
-from bn_ablate.config.lane import LaneSettings, base_settings
+from bn_ablate.config.lane import LaneSettings, base_settings, of_program
 from bn_ablate.config.schema import Study
 from bn_ablate.plan.identity import lane_id
 from bn_ablate.plan.refusals import refusals_of
@@ -65,10 +65,10 @@ class Group:
     cells: tuple[Cell, ...]
     kin: tuple[Cell, ...]
 
-    @property
+    @cached_property
     def settings(self) -> LaneSettings:
         """Settings whose static part is that of the program."""
-        return self.kin[0].settings
+        return of_program([cell.settings for cell in self.kin])
 
 
 @dataclass(frozen=True)
@@ -144,8 +144,9 @@ def _networks(cells: Iterable[Cell]) -> list[Cell]:
 def _by_program(cells: Iterable[Cell]) -> list[list[Cell]]:
     """The cells that share a program, together.
 
-    A program has one level of each static factor. Cells in which several levels of it are the same network join a
-    program that is there for others, if there is one; the cells that a program is there for come first.
+    A program has one level of each static factor, that of the cells in which it acts. Cells in which several levels of
+    it are the same network join a program that is there for others, if there is one; the cells that a program is there
+    for come first.
     """
     groups: dict[_Levels, list[Cell]] = {}
     for cell in cells:
@@ -153,7 +154,9 @@ def _by_program(cells: Iterable[Cell]) -> list[list[Cell]]:
     hosts: dict[_Levels, list[Cell]] = {}
     for levels in sorted(groups, key=lambda levels: sum(alike is None or len(alike) > 1 for alike in levels)):
         host = next((host for host in hosts if _serves(host, levels)), levels)
-        hosts.setdefault(host, []).extend(groups[levels])
+        joint = tuple(mine if held is None else held for held, mine in zip(host, levels, strict=True))
+        hosts = {joint if levels == host else levels: cells for levels, cells in hosts.items()}
+        hosts.setdefault(joint, []).extend(groups[levels])
     return list(hosts.values())
 
 
@@ -166,7 +169,5 @@ def _static_levels(settings: LaneSettings) -> _Levels:
 
 
 def _serves(host: _Levels, levels: _Levels) -> bool:
-    """Whether the program for the cells of `host` is one for cells that `levels` will do for."""
-    return all(
-        mine is None or (theirs is not None and theirs[0] in mine) for mine, theirs in zip(levels, host, strict=True)
-    )
+    """Whether the program for the cells of `host` can be one for cells that `levels` will do for."""
+    return all(mine is None or held is None or held[0] in mine for mine, held in zip(levels, host, strict=True))

@@ -170,6 +170,9 @@ def _check_networks(plan: Plan, name: str, extent: Extent) -> None:
         if extent.vectors and not layout.flat:
             said = f"= {model.architecture} takes images, and {name} holds vectors; an mlp takes them"
             raise DataSettingError(said, "model.architecture")
+    for lane in dict.fromkeys(cell.settings for group in plan.groups for cell in group.cells):
+        for problem in lane.misfits(lane.model.layout(extent.image, extent.classes), entry=True):
+            raise DataSettingError(problem.message, problem.key)
 
 
 def _published(store: Store, plan: Plan, used: dict[str, Held]) -> Results | None:

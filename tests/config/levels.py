@@ -24,10 +24,12 @@ LEVELS: dict[str, tuple[Any, ...]] = {
     "learning_rate": (0.01, 0.1, 1.0),
     "weight_decay": (0.0, 1e-4),
     "trainable": TRAINABLES,
+    "norm_kind": ("batch", "layer", "group", "rms", "mean_only", "variance_only"),
     "architecture": ("mlp", "cnn", "resnet"),
     "depth": (3, 5, 7),
     "width": (8, 16),
     "norm_batch_size": (2, 4),
+    "norm_groups": (2, 4),
     "kernel_init": ("lecun_normal", "he_normal"),
     "n_train": (50, 100),
     "standardize": ("channel", "none"),
@@ -47,7 +49,9 @@ ACTING: dict[str, Any] = {
     "dropout": {"rate": 0.1},
     "train": {"weight_decay": 0.1, "schedule": "cosine"},
 }
-"""Sections of a study in which every factor acts."""
+"""Sections of a study in which every factor acts, but for what stands in `ACTING_WITH`."""
+ACTING_WITH: dict[str, dict[str, Any]] = {"norm_groups": {"norm": {"kind": "group"}}}
+"""Factor -> sections in which it acts, where BN has no use for it."""
 
 
 def axes(most: int = 4) -> st.SearchStrategy[dict[str, list[Any]]]:

@@ -23,8 +23,30 @@ FUNCTIONS = {
 }
 
 
+BATCH = ("batch", "mean_only", "variance_only")
+"""The normalizers whose statistics are those of a batch."""
+
+
+def parted(x: Array, norm: Any) -> tuple[Array, tuple[int, ...]]:
+    """x such that statistics are over whole axes, and these axes."""
+    places = range(1, x.ndim - 1)
+    match norm.kind:
+        case "layer" | "rms":
+            return x, (*places, x.ndim - 1)
+        case "group":
+            return x.reshape(*x.shape[:-1], norm.groups, -1), (*places, x.ndim)
+        case "instance":
+            return x, tuple(places)
+    return x.reshape(-1, norm.batch_size or len(x), *x.shape[1:]), (1, *(place + 1 for place in places))
+
+
+def absorbs_bias(settings: LaneSettings) -> bool:
+    """Whether a bias before the normalizer is subtracted again."""
+    return settings.norm.kind in ("batch", "mean_only", "instance")
+
+
 class Norm:
-    """Batch Normalization of one layer, forward in training and backward, group by group."""
+    """Normalization of one layer, forward in training and backward, group by group."""
 
     def __init__(self, p: dict[str, Array], stats: dict[str, Array], settings: LaneSettings) -> None:
         self.stats, self.settings = stats, settings.norm
@@ -32,31 +54,39 @@ class Norm:
         self.bias = p["bias"] if settings.norm.affine in ("bias", "both") else np.zeros_like(p["bias"])
 
     def forward(self, x: Array) -> Array:
-        """Normalize by the batch, or by each group of it, and update the moving statistics."""
-        groups = np.split(x, len(x) // (self.settings.batch_size or len(x)))
-        self.deviations = [np.sqrt(group.var(0) + self.settings.epsilon) for group in groups]
-        self.xhats = [(g - g.mean(0)) / d for g, d in zip(groups, self.deviations, strict=True)]
+        """Normalize by the statistics of the batch, or of each group or example, and update the moving ones."""
+        v, self.axes = parted(x, self.settings)
+        kind, mean = self.settings.kind, v.mean(self.axes, keepdims=True)
+        around = 0 * mean if kind == "rms" else mean
+        square = ((v - around) ** 2).mean(self.axes, keepdims=True)
+        self.centred = kind not in ("rms", "variance_only")
+        self.divided = kind != "mean_only"
+        self.deviation = np.sqrt(square + self.settings.epsilon) if self.divided else np.ones_like(mean)
+        self.xhat = (v - mean * self.centred) / self.deviation
+        self.spread = (v - around) / self.deviation
         momentum = self.settings.momentum
-        for name, batch in (("mean", [g.mean(0) for g in groups]), ("var", [g.var(0) for g in groups])):
-            self.stats[name] = momentum * self.stats[name] + (1 - momentum) * np.mean(batch, 0)
-        return self.scale * np.concatenate(self.xhats) + self.bias
+        for name, of_groups, moves in (("mean", mean, self.centred), ("var", square, self.divided)):
+            if kind in BATCH and moves:
+                of_batch = of_groups.reshape(-1, x.shape[-1]).mean(0)
+                self.stats[name] = momentum * self.stats[name] + (1 - momentum) * of_batch
+        return self.scale * self.xhat.reshape(x.shape) + self.bias
 
     def backward(self, g: Array) -> tuple[Array, dict[str, Array]]:
         """The gradient for the input, and those for scale and bias."""
-        dx = []
-        for some, xhat, deviation in zip(np.split(g, len(self.xhats)), self.xhats, self.deviations, strict=True):
-            gx = some * self.scale
-            dx.append((gx - gx.mean(0) - xhat * (gx * xhat).mean(0)) / deviation)
-        d_scale, d_bias = (g * np.concatenate(self.xhats)).sum(0), g.sum(0)
+        v, rows = parted(g * self.scale, self.settings)[0], tuple(range(g.ndim - 1))
+        dx = v - self.centred * v.mean(self.axes, keepdims=True)
+        if self.divided:
+            dx = (dx - self.spread * (v * self.xhat).mean(self.axes, keepdims=True)) / self.deviation
+        d_scale, d_bias = (g * self.xhat.reshape(g.shape)).sum(rows), g.sum(rows)
         affine = self.settings.affine
-        return np.concatenate(dx), {
+        return dx.reshape(g.shape), {
             "scale": d_scale if affine in ("scale", "both") else 0 * d_scale,
             "bias": d_bias if affine in ("bias", "both") else 0 * d_bias,
         }
 
 
 class Without:
-    """No Batch Normalization: nothing is changed, and scale and bias have no gradient."""
+    """No normalization: nothing is changed, and scale and bias have no gradient."""
 
     def __init__(self, p: dict[str, Array]) -> None:
         self.nothing = {name: np.zeros_like(p[name]) for name in ("scale", "bias")}
@@ -71,7 +101,7 @@ class Without:
 
 
 def normed_blocks(settings: LaneSettings) -> set[int]:
-    """The blocks that have BN."""
+    """The blocks that are normalized."""
     coverage, depth = settings.norm.coverage, settings.model.depth
     if settings.norm.placement == "none":
         return set()
@@ -84,7 +114,7 @@ def normed_blocks(settings: LaneSettings) -> set[int]:
 
 
 def input_normed(settings: LaneSettings) -> bool:
-    """Whether the input has BN."""
+    """Whether the input is normalized."""
     if settings.norm.placement == "none" or settings.norm.coverage == "none":
         return False
     return settings.norm.coverage == "input" or settings.dropout.site == "ic"
@@ -134,7 +164,7 @@ def train(
             block = params[f"block_{i}"]
             norm = Norm(block["norm"], stats[i], settings) if i in normed else Without(block["norm"])
             early, late = factors_of_block(settings, i, step_bits[i])
-            pre = placement == "pre" and i in normed
+            pre = placement == "pre" and i in normed and absorbs_bias(settings)
             z = h @ block["linear"]["kernel"] + (0 if pre else block["bias"])
             if placement == "post":
                 kept.append((h, z, norm, early, late))
@@ -163,7 +193,7 @@ def train(
             else:
                 g, d_norm = norm.backward(g * df(n))
                 g = g * early
-            if not (placement == "pre" and i in normed):
+            if not (placement == "pre" and i in normed and absorbs_bias(settings)):
                 gradients[name, "bias"] = g.sum(0)
             gradients[name, "norm", "scale"], gradients[name, "norm", "bias"] = d_norm["scale"], d_norm["bias"]
             gradients[name, "linear", "kernel"] = inputs.T @ g

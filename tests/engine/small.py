@@ -22,7 +22,7 @@ from bn_ablate.plan import Cell, make_plan
 from tests.config.levels import LEVELS
 
 BATCH, IMAGE, CLASSES = 8, (4, 4, 1), 3
-BASE = LaneSettings().at({"depth": 3, "width": 4, "activation": "tanh", "batch_size": BATCH})
+BASE = LaneSettings().at({"depth": 3, "width": 4, "activation": "tanh", "batch_size": BATCH, "norm_groups": 2})
 
 
 def lay_out(axes: dict[str, list[Any]], **sections: Any) -> tuple[tuple[Cell, ...], Program, Factors]:

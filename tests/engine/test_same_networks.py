@@ -30,6 +30,7 @@ LEVELS: dict[str, tuple[Any, ...]] = {
     "learning_rate": (0.1, 0.3),
     "weight_decay": (0.0, 0.1),
     "trainable": ("all", "all_but_scale", "all_but_bias", "affine_only"),
+    "norm_kind": ("batch", "layer", "rms", "mean_only", "variance_only"),
 }
 
 
@@ -106,6 +107,9 @@ OTHERS: list[tuple[dict[str, Any], dict[str, Any], bool]] = [
         True,
     ),
     ({"placement": "pre"}, {"placement": "pre", "norm_batch_size": 4}, False),
+    ({"norm_kind": "layer"}, {"norm_kind": "layer", "norm_batch_size": 4, "norm_groups": 4}, True),
+    ({"norm_kind": "layer"}, {"norm_kind": "group", "norm_groups": 1}, True),
+    ({"norm_kind": "layer"}, {"norm_kind": "group", "norm_groups": 2}, False),
 ]
 
 

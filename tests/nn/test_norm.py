@@ -13,17 +13,25 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from bn_ablate.nn import BatchNorm, NormSettings, normalize, normalize_groups
+from bn_ablate.nn import How, Normalization, NormSettings, normalize, normalize_groups
+from bn_ablate.nn.normalize import THROUGH
+
+BATCH = How(("batch",))
+ENABLED = {True: (BATCH, 0), False: (How((THROUGH,)), 0)}
+"""Of Batch Normalization, or none, alone in a program."""
+TRACED = {flag: (How((THROUGH, "batch")), jnp.int32(flag)) for flag in (True, False)}
+"""As a lane's choice in a program of both."""
+CHOSEN = [*ENABLED.values(), *TRACED.values()]
 
 RECORDED = json.loads((Path(__file__).parent / "torch_batchnorm.json").read_text())["cases"]
 
 
 def start(channels: int) -> dict[str, Any]:
-    init = jax.jit(lambda x: BatchNorm().init(jax.random.key(0), x, NormSettings(True), train=True))
+    init = jax.jit(lambda x: Normalization().init(jax.random.key(0), x, NormSettings(True), train=True))
     return init(jnp.zeros((2, channels)))  # type: ignore[no-any-return]
 
 
-def trained(norm: BatchNorm, variables: dict[str, Any], x: Any, settings: NormSettings) -> Any:
+def trained(norm: Normalization, variables: dict[str, Any], x: Any, settings: NormSettings) -> Any:
     """A training pass: the output, and what it changed."""
     apply = jax.jit(lambda variables, x: norm.apply(variables, x, settings, train=True, mutable=["batch_stats"]))
     return apply(variables, x)
@@ -33,7 +41,7 @@ def test_forward_and_moving_averages_by_hand() -> None:
     x = jnp.array([[1.0, 10.0], [3.0, 10.0], [5.0, 40.0]])
     # means 3, 20; biased variances 8/3, 200
     settings = NormSettings(True, momentum=0.75, epsilon=0.0)
-    y, changed = trained(BatchNorm(), start(2), x, settings)
+    y, changed = trained(Normalization(), start(2), x, settings)
     np.testing.assert_allclose(y[:, 0], np.array([-2.0, 0.0, 2.0]) / np.sqrt(8 / 3), rtol=1e-6)
     np.testing.assert_allclose(y[:, 1], np.array([-10.0, -10.0, 20.0]) / np.sqrt(200), rtol=1e-6)
     np.testing.assert_allclose(changed["batch_stats"]["mean"], [0.25 * 3, 0.25 * 20], rtol=1e-6)
@@ -42,7 +50,7 @@ def test_forward_and_moving_averages_by_hand() -> None:
 
 @pytest.mark.parametrize("shape", [(16, 5), (4, 3, 3, 5)])
 def test_agrees_with_flax_in_training_and_evaluation(shape: tuple[int, ...]) -> None:
-    mine, flax = BatchNorm(), nn.BatchNorm(momentum=0.8, epsilon=1e-3)
+    mine, flax = Normalization(), nn.BatchNorm(momentum=0.8, epsilon=1e-3)
     settings = NormSettings(True, momentum=0.8, epsilon=1e-3)
     keys = jax.random.split(jax.random.key(1), 4)
     params = {"scale": 1 + jax.random.normal(keys[0], (5,)), "bias": jax.random.normal(keys[1], (5,))}
@@ -87,7 +95,7 @@ def test_agrees_with_pytorch(case: dict[str, Any]) -> None:
     def pulled(params: Any, stats: Any, x: jax.Array, g: jax.Array) -> Any:
         def run(params: Any, x: jax.Array) -> Any:
             variables = {"params": params, "batch_stats": stats}
-            return BatchNorm().apply(variables, x, settings, train=True, mutable=["batch_stats"])
+            return Normalization().apply(variables, x, settings, train=True, mutable=["batch_stats"])
 
         y, pull_back, changed = jax.vjp(run, params, x, has_aux=True)
         return (y, changed), pull_back(g)
@@ -107,20 +115,20 @@ def test_agrees_with_pytorch(case: dict[str, Any]) -> None:
         unbiased = case["momentum"] * unbiased + (1 - case["momentum"]) * batch * n / (n - 1)
         np.testing.assert_allclose(unbiased, step["running_var_unbiased"], rtol=1e-4)
     stats = {"mean": jnp.array(case["trained"][-1]["running_mean"]), "var": jnp.array(unbiased)}
-    got = BatchNorm().apply(
+    got = Normalization().apply(
         {"params": params, "batch_stats": stats}, jnp.array(case["evaluated"]["x"]), settings, train=False
     )
     np.testing.assert_allclose(got, case["evaluated"]["y"], atol=2e-4)
 
 
-@pytest.mark.parametrize("enabled", [True, False, jnp.bool_(True), jnp.bool_(False)])
-def test_gradients_against_finite_differences(enabled: Any) -> None:
+@pytest.mark.parametrize("chosen", CHOSEN, ids=str)
+def test_gradients_against_finite_differences(chosen: Any) -> None:
     x = jax.random.normal(jax.random.key(2), (6, 3))
     weights = jax.random.normal(jax.random.key(3), (6, 3))
 
     @jax.jit
     def loss(x: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
-        return jnp.sum(weights * jnp.sin(normalize(x, scale, bias, enabled, 1e-3)[0]))
+        return jnp.sum(weights * jnp.sin(normalize(*chosen, x, scale, bias, 1e-3)[0]))
 
     with jax.enable_x64(False):
         check_grads(
@@ -138,7 +146,7 @@ def test_disabled_hands_everything_through() -> None:
     for train in (True, False):
         variables = start(3)
         variables["params"]["scale"] = jnp.array([5.0, 6.0, 7.0])
-        y, changed = BatchNorm().apply(
+        y, changed = Normalization().apply(
             variables, x, NormSettings(jnp.bool_(False)), train=train, mutable=["batch_stats"]
         )
         np.testing.assert_array_equal(y, x)
@@ -154,7 +162,7 @@ def test_affine_parts_can_be_left_out(scale: bool, bias: bool) -> None:
 
     def run(params: Any) -> jax.Array:
         settings = NormSettings(True, jnp.bool_(scale), jnp.bool_(bias))
-        y, _ = BatchNorm().apply({**variables, "params": params}, x, settings, train=True, mutable=["batch_stats"])
+        y, _ = Normalization().apply({**variables, "params": params}, x, settings, train=True, mutable=["batch_stats"])
         return y  # type: ignore[no-any-return]
 
     y = np.asarray(jax.jit(run)(variables["params"]))
@@ -166,7 +174,7 @@ def test_affine_parts_can_be_left_out(scale: bool, bias: bool) -> None:
 
 
 def test_a_constant_feature_becomes_beta() -> None:
-    y, mean, var = normalize(jnp.full((4, 1), 7.0), jnp.array([2.0]), jnp.array([0.5]), True, 1e-5)
+    y, (mean, var) = normalize(BATCH, 0, jnp.full((4, 1), 7.0), jnp.array([2.0]), jnp.array([0.5]), 1e-5)
     np.testing.assert_allclose(y, 0.5)
     assert float(mean[0]) == 7.0
     assert float(var[0]) == 0.0
@@ -180,7 +188,7 @@ def test_ghost_batches_by_hand(shape: tuple[int, ...]) -> None:
     variables = start(3)
     variables["params"] = {"scale": jnp.array([1.0, 2.0, 0.5]), "bias": jnp.array([0.0, -1.0, 4.0])}
     settings = NormSettings(True, momentum=0.75, epsilon=1e-3)
-    y, changed = trained(BatchNorm(size), variables, x, settings)
+    y, changed = trained(Normalization(batch_size=size), variables, x, settings)
     axes = tuple(range(len(shape) - 1))
     groups = [np.asarray(x[i : i + size], float) for i in range(0, shape[0], size)]
     want = [(g - g.mean(axes)) / np.sqrt(g.var(axes) + 1e-3) * [1.0, 2.0, 0.5] + [0.0, -1.0, 4.0] for g in groups]
@@ -188,29 +196,32 @@ def test_ghost_batches_by_hand(shape: tuple[int, ...]) -> None:
     stats = changed["batch_stats"]
     np.testing.assert_allclose(stats["mean"], 0.25 * np.mean([g.mean(axes) for g in groups], 0), rtol=1e-5)
     np.testing.assert_allclose(stats["var"], 0.75 + 0.25 * np.mean([g.var(axes) for g in groups], 0), rtol=1e-5)
-    whole, _ = trained(BatchNorm(), variables, x, settings)
+    whole, _ = trained(Normalization(), variables, x, settings)
     assert not np.allclose(y, whole, atol=0.1)
-    alike, _ = trained(BatchNorm(shape[0]), variables, x, settings)
+    alike, _ = trained(Normalization(batch_size=shape[0]), variables, x, settings)
     np.testing.assert_array_equal(alike, whole)
 
 
 def test_examples_left_over_are_normalized_with_the_last_ones() -> None:
     x = jax.random.normal(jax.random.key(7), (11, 2))
-    given = jnp.ones(2), jnp.zeros(2), True, 1e-5
-    (y, mean, _), (last, _, _) = jax.jit(lambda x: (normalize_groups(4, x, *given), normalize(x[7:], *given)))(x)
+    given = jnp.ones(2), jnp.zeros(2), 1e-5
+    (y, (mean, _)), (last, _) = jax.jit(
+        lambda x: (normalize_groups(BATCH, 4, 0, x, *given), normalize(BATCH, 0, x[7:], *given))
+    )(x)
     np.testing.assert_allclose(y[8:], last[1:], atol=1e-6)
     np.testing.assert_allclose(mean, jnp.mean(x[:8], 0), atol=1e-6)
 
 
-@pytest.mark.parametrize("enabled", [True, jnp.bool_(True), jnp.bool_(False)])
+@pytest.mark.parametrize("chosen", [ENABLED[True], *TRACED.values()], ids=str)
 @pytest.mark.parametrize("rows", [pytest.param(6, marks=pytest.mark.slow), 7])  # 7: with one that is left over
-def test_gradients_of_ghost_batches_against_finite_differences(enabled: Any, rows: int) -> None:
+def test_gradients_of_ghost_batches_against_finite_differences(chosen: Any, rows: int) -> None:
     x = jax.random.normal(jax.random.key(2), (rows, 2, 3))
     weights = jax.random.normal(jax.random.key(3), x.shape)
+    how, index = chosen
 
     @jax.jit
     def loss(x: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
-        return jnp.sum(weights * jnp.sin(normalize_groups(3, x, scale, bias, enabled, 1e-3)[0]))
+        return jnp.sum(weights * jnp.sin(normalize_groups(how, 3, index, x, scale, bias, 1e-3)[0]))
 
     args = (x, jnp.array([0.5, 1.0, 2.0]), jnp.array([0.1, 0.0, -1.0]))
     check_grads(loss, args, order=1, modes=["rev"], atol=2e-2, rtol=2e-2)
@@ -223,11 +234,11 @@ def test_a_mean_far_above_the_deviation_costs_no_precision(mean: float) -> None:
     exact = np.asarray(x, np.float64)
     want = (exact - exact.mean(0)) / np.sqrt(exact.var(0) + 1e-5)
     ones, zeros = jnp.ones(5), jnp.zeros(5)
-    y, batch_mean, batch_var = jax.jit(normalize)(x, ones, zeros, True, 1e-5)
+    y, (batch_mean, batch_var) = jax.jit(normalize, static_argnums=0)(BATCH, 0, x, ones, zeros, 1e-5)
     rounding = 1e-6 + mean * 1.2e-7  # of the mean itself, to a float32
     np.testing.assert_allclose(batch_var, exact.var(0), rtol=1e-5)
     np.testing.assert_allclose(y, want, atol=2 * rounding)
     variables = {"params": {"scale": ones, "bias": zeros}, "batch_stats": {"mean": batch_mean, "var": batch_var}}
-    evaluated = jax.jit(lambda x: BatchNorm().apply(variables, x, NormSettings(True), train=False))(x)
+    evaluated = jax.jit(lambda x: Normalization().apply(variables, x, NormSettings(True), train=False))(x)
     centred = (exact - np.asarray(batch_mean, np.float64)) / np.sqrt(np.asarray(batch_var, np.float64) + 1e-5)
     np.testing.assert_allclose(evaluated, centred, atol=2e-6)

@@ -20,7 +20,7 @@ from bn_ablate.engine.train import init_state
 from bn_ablate.nn import stack_factors
 from bn_ablate.nn.parameters import role
 from tests.engine import small
-from tests.engine.reference import factor, factors_of_block, input_normed, normed_blocks
+from tests.engine.reference import Norm, absorbs_bias, factor, factors_of_block, input_normed, normed_blocks
 
 FUNCTIONS = {
     "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
@@ -59,16 +59,12 @@ class Replay:
         self.f = FUNCTIONS[settings.model.activation]
 
     def normalize(self, x: Array, module: str, p: Any, stats: Any) -> Array:
-        """BN in groups, over all axes but the last; the moving statistics are held to what the lane has."""
-        norm = self.settings.norm
-        axes = tuple(range(x.ndim - 1))
-        groups = np.split(x, len(x) // (norm.batch_size or len(x)))
-        mean, var = np.mean([g.mean(axes) for g in groups], 0), np.mean([g.var(axes) for g in groups], 0)
-        near(stats["mean"], (1 - norm.momentum) * mean, f"{module} mean")
-        near(stats["var"], norm.momentum + (1 - norm.momentum) * var, f"{module} var")
-        xhat = np.concatenate([(g - g.mean(axes)) / np.sqrt(g.var(axes) + norm.epsilon) for g in groups])
-        scale = p["scale"] if norm.affine in ("scale", "both") else 1.0
-        return scale * xhat + (p["bias"] if norm.affine in ("bias", "both") else 0.0)
+        """The normalizer as it is in NumPy; the moving statistics are held to what the lane has."""
+        moved = {"mean": np.zeros(x.shape[-1]), "var": np.ones(x.shape[-1])}
+        y = Norm(p, moved, self.settings).forward(x)
+        for name, want in moved.items():
+            near(stats[name], want, f"{module} {name}")
+        return y
 
     def entrance(self, x: Array) -> Array:
         """The network's input as the first linear map gets it."""
@@ -86,7 +82,8 @@ class Replay:
         normed = i in normed_blocks(self.settings)
         early, late = factors_of_block(self.settings, i, self.noise[i])
         z = np.asarray(seen["linear"]["__call__"][0], float)
-        z = z + (0 if normed and norm.placement == "pre" else np.asarray(block["bias"], float))
+        absorbed = normed and norm.placement == "pre" and absorbs_bias(self.settings)
+        z = z + (0 if absorbed else np.asarray(block["bias"], float))
         near(seen["linear_output"][0], z, name)
         before, after = (0.0, shortcut) if norm.residual == "before_add" else (shortcut, 0.0)
 
@@ -158,11 +155,18 @@ def resnet(replay: Replay, x: Array) -> Array:
     return last.mean((1, 2))
 
 
+OF_ONE_CHANNEL = ("batch", "layer", "rms", "mean_only", "variance_only")
+"""Normalizers that can stand at the input of these networks too, an image of one channel."""
+
 CASES: dict[str, tuple[Any, int, dict[str, Any]]] = {
     "mlp": (mlp, 3, {}),
-    "cnn": (cnn, 3, {}),
-    "resnet": (resnet, 5, {}),
-    "resnet, ghost batches": (resnet, 5, {"norm_batch_size": (4,), "residual_norm": ("after_add",)}),
+    "cnn": (cnn, 3, {"norm_kind": OF_ONE_CHANNEL}),
+    "resnet": (resnet, 5, {"norm_kind": (*OF_ONE_CHANNEL, "instance")}),
+    "resnet, ghost batches": (
+        resnet,
+        5,
+        {"norm_batch_size": (4,), "residual_norm": ("after_add",), "norm_kind": ("batch",)},
+    ),
 }
 
 

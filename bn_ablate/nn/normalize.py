@@ -1,0 +1,155 @@
+"""The arithmetic of normalizers, forward and backward, behind one seam: `normalize`."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Float, Int
+
+from bn_ablate.config.normalizers import NORMALIZERS, Normalizer
+from bn_ablate.nn.choose import choose
+
+THROUGH = "none"
+"""In the place of a normalizer's name: hand the input through."""
+
+
+class How(NamedTuple):
+    """What of a normalization is known before its program is compiled.
+
+    Attributes:
+        kinds: the normalizers that this program can choose from, by name, and `THROUGH`.
+        groups: into which `over = "group"` divides the channels.
+    """
+
+    kinds: tuple[str, ...]
+    groups: int = 1
+
+
+class Statistics(NamedTuple):
+    """What is subtracted, and what a root of divides, by channel."""
+
+    mean: Float[Array, " channels"]
+    var: Float[Array, " channels"]
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def normalize(
+    how: How,
+    index: int | Int[Array, ""],
+    x: Float[Array, "... channels"],
+    scale: Float[Array, " channels"],
+    bias: Float[Array, " channels"],
+    epsilon: float | Float[Array, ""],
+) -> tuple[Float[Array, "... channels"], Statistics]:
+    """Normalize x as in training, by normalizer number `index` of `how.kinds`, then scale and shift.
+
+    With the mean and the variance of n values, x̂ = (x − mean)/√(var + ε) and a cotangent g of x̂, the gradient is
+    dx = (g − Σg/n − x̂ Σ(g·x̂)/n)/√(var + ε), without the second term where no mean is subtracted, and without root and
+    third term where nothing divides. γ and β have dscale = Σ g·x̂ and dbias = Σ g, g then of y; where all values of a
+    channel share statistics, these are the sums above. The loss must not depend on the returned statistics otherwise:
+    they go to the moving averages.
+
+    Args:
+        how: what the program can choose from, static.
+        index: which of it, a Python int or a traced scalar.
+        x: any places between its first axis, the examples, and its last, the channels.
+        scale, bias: γ and β.
+        epsilon: added to the variance, or to the mean square.
+
+    Returns:
+        y, and the batch's mean and biased variance, in float32; 0 where they are not taken.
+    """
+    y, statistics, _ = _normalize(how, index, x, scale, bias, epsilon)
+    return y, statistics
+
+
+def _normalize(how: How, index: int | Array, *args: Any) -> tuple[Array, Statistics, Array]:
+    found: tuple[Array, Statistics, Array] = choose(index, [partial(_forward, how, name) for name in how.kinds], *args)
+    return found
+
+
+def _normalize_forward(how: How, index: int | Array, x: Array, scale: Array, bias: Array, epsilon: Any) -> Any:
+    y, statistics, inverse = _normalize(how, index, x, scale, bias, epsilon)
+    return (y, statistics), (index, x, statistics.mean, inverse, scale, epsilon)
+
+
+def _normalize_backward(how: How, kept: Any, cotangents: Any) -> tuple[Any, ...]:
+    index, x, mean, inverse, scale, epsilon = kept
+    branches = [partial(_backward, how, name) for name in how.kinds]
+    dx, dscale, dbias = choose(index, branches, x, cotangents[0], mean, inverse, scale, epsilon)
+    return None, dx, dscale, dbias, None
+
+
+normalize.defvjp(_normalize_forward, _normalize_backward)
+
+
+def _forward(how: How, name: str, x: Array, scale: Array, bias: Array, epsilon: Any) -> tuple[Array, Statistics, Array]:
+    """What `normalize` gives, and the inverse of what divides where the values of a channel share it, else 0."""
+    zero = jnp.zeros(x.shape[-1:], jnp.float32)
+    if name == THROUGH:
+        return x, Statistics(zero, zero), zero
+    kind, rows = NORMALIZERS[name], x.astype(jnp.float32)
+    if kind.statistics or kind.over != "batch":
+        xhat, statistics = _standardized(how, kind, rows, epsilon)
+        return (xhat * scale + bias).astype(x.dtype), statistics, zero
+    axes = tuple(range(x.ndim - 1))
+    mean = jnp.mean(rows, axes)
+    centred = rows if kind.centre == "nothing" else rows - mean
+    if kind.square == "nothing":
+        return (centred * scale + bias).astype(x.dtype), Statistics(mean, zero), jnp.ones_like(mean)
+    var = jnp.mean(jnp.square(rows - mean), axes)
+    inverse = jax.lax.rsqrt(var + epsilon)
+    return (centred * (inverse * scale) + bias).astype(x.dtype), Statistics(mean, var), inverse
+
+
+def _backward(
+    how: How, name: str, x: Array, g: Array, mean: Array, inverse: Array, scale: Array, epsilon: Any
+) -> tuple[Array, Array, Array]:
+    """The gradients for x, γ and β."""
+    if name == THROUGH:
+        zero = jnp.zeros(x.shape[-1:], jnp.float32)
+        return g, zero, zero
+    kind, rows, g = NORMALIZERS[name], x.astype(jnp.float32), g.astype(jnp.float32)
+    axes, n = tuple(range(x.ndim - 1)), x.size // x.shape[-1]
+    dbias = jnp.sum(g, axes)
+    if kind.statistics or kind.over != "batch":
+        xhat, pull_back, _ = jax.vjp(lambda rows: _standardized(how, kind, rows, epsilon), rows, has_aux=True)
+        (dx,) = pull_back(g * scale)
+        return dx.astype(x.dtype), jnp.sum(g * xhat, axes), dbias
+    xhat = deviation = (rows - mean) * inverse
+    if kind.centre == "nothing":
+        xhat = rows * inverse
+    dscale = jnp.sum(g * xhat, axes)
+    dx = g if kind.centre == "nothing" else g - dbias / n
+    dx = dx if kind.square == "nothing" else dx - deviation * (dscale / n)
+    return ((scale * inverse) * dx).astype(x.dtype), dscale, dbias
+
+
+def _standardized(how: How, kind: Normalizer, rows: Array, epsilon: Any) -> tuple[Array, Statistics]:
+    """x̂ for statistics of any values; and the statistics, where they are by channel."""
+    *_, channels = rows.shape
+    places = tuple(range(1, rows.ndim - 1))
+    groups = how.groups if channels % how.groups == 0 else 1  # where they do not fit, no lane normalizes
+    parted = rows.reshape(*rows.shape[:-1], groups, -1) if kind.over == "group" else rows
+    axes = {"batch": (0, *places), "example": (*places, rows.ndim - 1), "group": (*places, rows.ndim)}
+    centre, square = _statistics(kind, parted, axes.get(kind.over, places))
+    xhat = ((parted - centre) * jax.lax.rsqrt(square + epsilon)).reshape(rows.shape)
+    if kind.over == "batch":
+        return xhat, Statistics(centre.reshape(channels), square.reshape(channels))
+    zero = jnp.zeros(channels, jnp.float32)
+    return xhat, Statistics(zero, zero)
+
+
+def _statistics(kind: Normalizer, rows: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
+    """What is subtracted from the rows, and what a root of divides, with axes of length 1 for `axes`."""
+    if kind.statistics:
+        centre, square = kind.statistics(rows, axes)
+        return centre, square
+    mean = jnp.mean(rows, axes, keepdims=True)
+    if kind.square == "mean square":
+        return jnp.zeros_like(mean), jnp.mean(jnp.square(rows), axes, keepdims=True)
+    return mean, jnp.mean(jnp.square(rows - mean), axes, keepdims=True)
