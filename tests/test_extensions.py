@@ -1,4 +1,4 @@
-"""Parts of a user's own: what an extension adds, how lanes are told apart by it, and what is never run."""
+"""Parts of a user's own: what an extension adds, which lanes have it in their ids, and what is never run."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import jax
@@ -64,7 +65,7 @@ def test_a_name_is_known_once_its_file_was_given() -> None:
         bn.build_study(named("mihs"), extensions=[EXAMPLE])
 
 
-def test_lanes_are_told_apart_by_the_source_of_what_they_use(tmp_path: Path) -> None:
+def test_the_source_of_what_a_lane_uses_is_in_its_id(tmp_path: Path) -> None:
     plain = bn.build_study(named("tanh"))
     file = written(tmp_path, SQUARE)
     before = ids(bn.build_study(named("square", "tanh"), extensions=[file]))
@@ -96,6 +97,7 @@ def test_a_study_names_its_files_from_its_own_folder(tmp_path: Path) -> None:
         ),
         ("def broken(:\n", "SyntaxError"),
         ("1 / 0\n", "mine.py: fails"),
+        ("import sys\nsys.exit('enough')\n", "SystemExit: enough"),
     ],
 )
 def test_a_file_that_cannot_be_used_says_why(
@@ -108,6 +110,7 @@ def test_a_file_that_cannot_be_used_says_why(
     assert said in error
     assert error.count("File") == 0 or "mine.py" in error[error.index("File") :].split("\n")[0]  # it begins in theirs
     assert not any(registry.origin(name) for registry in REGISTRIES.values() for name in registry)
+    assert not extensions.LOADED
 
 
 def test_two_files_cannot_give_one_name(tmp_path: Path) -> None:
@@ -131,6 +134,7 @@ def test_what_python_code_registers_is_known_by_its_source() -> None:
 
 
 def test_ours_have_values_and_stay() -> None:
+    import_module("bn_ablate.analysis.figures.claims")
     for registry in (value for value in REGISTRIES.values() if isinstance(value, Registry)):
         assert all(registry[name] is not None and registry.origin(name) is None for name in registry.own)
 

@@ -24,7 +24,6 @@ from bn_ablate.results import Store, compare
 from bn_ablate.results.finished import CHECKSUMS
 from bn_ablate.sinks.content import lane_contents
 
-EXAMPLE = Path(__file__).parents[1] / "examples" / "own_measure.toml"
 OWN = """
 import bn_ablate as bn, jax.numpy as jnp
 
@@ -209,9 +208,3 @@ def test_a_formula_that_cannot_be_taken_says_why() -> None:
     with pytest.raises(ExtensionError, match=r"'wide' gives an array of shape \(6,\): it should give one number"):
         jax.eval_shape(MEASURES["wide"].formula, np.ones((32, 6)))
     MEASURES.remove(MEASURES.origin("wide"))  # type: ignore[arg-type]
-
-
-def test_the_example_is_planned() -> None:
-    study = bn.load_study(EXAMPLE)
-    assert study.quantity("kurtosis").label == "excess kurtosis of the activation's input"
-    assert len(make_plan(study).cells) == 4

@@ -96,6 +96,7 @@ def load_extension(file: str | Path, folder: Path | None = None) -> Extension:
         if (names := tuple(name for name in registry.names if registry.origin(name) == origin))
     }
     if not provides:
+        forget(path)
         said = (
             f"registers nothing: it should say what it adds, as @bn.activation(…) does; kinds: {', '.join(REGISTRIES)}"
         )
@@ -212,12 +213,14 @@ def _run(path: Path, content: bytes, origin: Origin) -> None:
     try:
         with loading(origin):
             loader.exec_module(module)
-    except Exception as error:
+    except BaseException as error:
         said = fault_in(error) or printable(f"{path}: {type(error).__name__}: {error}", keep="\n")
         del LOADED[path], sys.modules[module.__name__]
         if before is not None:
             sys.modules[module.__name__] = before
-        raise ExtensionError(said) from None
+        if isinstance(error, Exception | SystemExit):  # a file that ends the process is as wrong as one that fails
+            raise ExtensionError(said) from None
+        raise
 
 
 def forget(path: Path) -> None:

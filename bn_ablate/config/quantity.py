@@ -117,7 +117,10 @@ class Quantity:
     @property
     def axis(self) -> str:
         """What an axis of a figure is called that shows it: its label, with the unit as shown."""
-        return self.label[:1].upper() + self.label[1:] + f" ({self.unit.shown})" * bool(self.unit.shown)
+        words, shown = self.label[:1].upper() + self.label[1:], self.unit.shown
+        if not shown:
+            return words
+        return f"{words[:-1]}, {shown})" if words.endswith(")") else f"{words} ({shown})"
 
     @property
     def nulls(self) -> str:

@@ -70,11 +70,11 @@ def _exp_below(z: Array) -> Array:
 
 
 ACTIVATIONS: Registry[Activation] = known.ACTIVATIONS
-"""By name."""
+"""By name; `gelu` is the exact z·Φ(z), not its tanh approximation, and `leaky_relu` has slope 0.01 below zero."""
 
 
 def activation(
-    name: str, *, derivative: Callable[[Array], Array] | None = None, max_slope: float | None = None
+    name: str, *, derivative: Callable[[Array, Array], Array] | None = None, max_slope: float | None = None
 ) -> Callable[[Elementwise], Elementwise]:
     """Register the decorated function as the activation `name`, which `model.activation` may then say.
 
@@ -82,7 +82,7 @@ def activation(
 
     Args:
         name: how studies call it.
-        derivative: f'(z), elementwise; JAX's own where it is not given.
+        derivative: f'(z), elementwise, from z and f(z); JAX's own where it is not given.
         max_slope: the greatest |f'|, against which units count as saturated; the greatest for |z| ≤ 20 where it is not
             given.
 
@@ -91,41 +91,42 @@ def activation(
     """
 
     def register(function: Elementwise) -> Elementwise:
-        slope_at = derivative or jax.vmap(jax.grad(function))
+        slope_at = jax.vmap(jax.grad(function))
 
         def slopes(z: Array, y: Array) -> Array:
-            return slope_at(z) if derivative else slope_at(z.reshape(-1)).reshape(z.shape)
+            at: Array = slope_at(z.reshape(-1)).reshape(z.shape)
+            return at
 
-        ACTIVATIONS.add(name, Activation(function, slopes, max_slope), source=function)
+        ACTIVATIONS.add(name, Activation(function, derivative or slopes, max_slope), source=function)
         return function
 
     return register
 
 
-_OURS: dict[str, Activation] = {
-    "identity": Activation(lambda z: z, lambda z, y: jnp.ones_like(z), 1.0),
-    "sigmoid": Activation(jax.nn.sigmoid, _sigmoid_slope, 0.25),
-    "tanh": Activation(jnp.tanh, _tanh_slope, 1.0),
-    "hard_tanh": Activation(lambda z: jnp.clip(z, -1.0, 1.0), lambda z, y: jnp.where(jnp.abs(z) < 1.0, 1.0, 0.0), 1.0),
-    "softsign": Activation(lambda z: z / (1.0 + jnp.abs(z)), lambda z, y: 1.0 / jnp.square(1.0 + jnp.abs(z)), 1.0),
-    "relu": Activation(lambda z: jnp.maximum(z, 0.0), lambda z, y: jnp.where(z > 0.0, 1.0, 0.0), 1.0),
-    "leaky_relu": Activation(
-        lambda z: jnp.where(z > 0.0, z, _LEAK * z), lambda z, y: jnp.where(z > 0.0, 1.0, _LEAK), 1.0
-    ),
-    "elu": Activation(lambda z: jnp.where(z > 0.0, z, _expm1_below(z)), lambda z, y: _exp_below(z), 1.0),
-    "selu": Activation(
-        lambda z: _SELU_SCALE * jnp.where(z > 0.0, z, _SELU_ALPHA * _expm1_below(z)),
-        lambda z, y: _SELU_SCALE * jnp.where(z > 0.0, 1.0, _SELU_ALPHA * _exp_below(z)),
-        _SELU_SCALE * _SELU_ALPHA,
-    ),
-    "gelu": Activation(_gelu, _gelu_slope, 1.1289042),
-    "silu": Activation(jax.nn.silu, _silu_slope, 1.0998393),
-    "softplus": Activation(jax.nn.softplus, lambda z, y: jax.nn.sigmoid(z), 1.0),
-}
-"""`gelu` is the exact z·Φ(z), not its tanh approximation; `leaky_relu` has slope 0.01 below zero."""
-
-for _name, _activation in _OURS.items():
-    ACTIVATIONS.add(_name, _activation)
+activation("identity", derivative=lambda z, y: jnp.ones_like(z), max_slope=1.0)(lambda z: z)
+activation("sigmoid", derivative=_sigmoid_slope, max_slope=0.25)(jax.nn.sigmoid)
+activation("tanh", derivative=_tanh_slope, max_slope=1.0)(jnp.tanh)
+activation("hard_tanh", derivative=lambda z, y: jnp.where(jnp.abs(z) < 1.0, 1.0, 0.0), max_slope=1.0)(
+    lambda z: jnp.clip(z, -1.0, 1.0)
+)
+activation("softsign", derivative=lambda z, y: 1.0 / jnp.square(1.0 + jnp.abs(z)), max_slope=1.0)(
+    lambda z: z / (1.0 + jnp.abs(z))
+)
+activation("relu", derivative=lambda z, y: jnp.where(z > 0.0, 1.0, 0.0), max_slope=1.0)(lambda z: jnp.maximum(z, 0.0))
+activation("leaky_relu", derivative=lambda z, y: jnp.where(z > 0.0, 1.0, _LEAK), max_slope=1.0)(
+    lambda z: jnp.where(z > 0.0, z, _LEAK * z)
+)
+activation("elu", derivative=lambda z, y: _exp_below(z), max_slope=1.0)(
+    lambda z: jnp.where(z > 0.0, z, _expm1_below(z))
+)
+activation(
+    "selu",
+    derivative=lambda z, y: _SELU_SCALE * jnp.where(z > 0.0, 1.0, _SELU_ALPHA * _exp_below(z)),
+    max_slope=_SELU_SCALE * _SELU_ALPHA,
+)(lambda z: _SELU_SCALE * jnp.where(z > 0.0, z, _SELU_ALPHA * _expm1_below(z)))
+activation("gelu", derivative=_gelu_slope, max_slope=1.1289042)(_gelu)
+activation("silu", derivative=_silu_slope, max_slope=1.0998393)(jax.nn.silu)
+activation("softplus", derivative=lambda z, y: jax.nn.sigmoid(z), max_slope=1.0)(jax.nn.softplus)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))

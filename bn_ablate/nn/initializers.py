@@ -31,8 +31,10 @@ def initializer(name: str) -> Callable[[Maker], Maker]:
     return lambda make: INITIALIZERS.add(name, make)
 
 
-for _make in (
-    *(initializers.lecun_normal, initializers.lecun_uniform, initializers.glorot_normal, initializers.glorot_uniform),
-    *(initializers.he_normal, initializers.he_uniform, initializers.orthogonal),
-):
-    INITIALIZERS.add(_make.__name__, _make)
+initializer("lecun_normal")(initializers.lecun_normal)
+initializer("lecun_uniform")(initializers.lecun_uniform)
+initializer("glorot_normal")(initializers.glorot_normal)
+initializer("glorot_uniform")(initializers.glorot_uniform)
+initializer("he_normal")(initializers.he_normal)
+initializer("he_uniform")(initializers.he_uniform)
+initializer("orthogonal")(initializers.orthogonal)

@@ -15,6 +15,7 @@ from bn_ablate.analysis.figures.style import (
     LOOKS,
     PAPER,
     Chart,
+    axis_text,
     label_ends,
     short,
     small_multiples,
@@ -31,7 +32,6 @@ class Subject(NamedTuple):
 
     metric: str
     title: str
-    label: str
     meaning: str
     diverged: str
 
@@ -40,21 +40,18 @@ SUBJECTS = {
     "accuracy": Subject(
         "final_test_accuracy",
         "Test accuracy",
-        "Test accuracy (%)",
         "Final test accuracy",
         "they count with the accuracy that they had",
     ),
     "gap": Subject(
         "gap",
         "Generalization gap",
-        "Test − train loss (nats)",
         "Test loss minus training loss, both in evaluation mode,",
         "they are left out",
     ),
     "underfitting": Subject(
         "underfitting",
         "Underfitting",
-        "Underfitting (nats)",
         "Training loss in evaluation mode, minus that of the same network and seed at dropout rate 0,",
         "they are left out",
     ),
@@ -99,7 +96,7 @@ def against(results: Results, axis: str, what: str) -> Chart | None:
                 _draw(ax, placement, [place(level) for level in line[axis]], line)
                 ends.setdefault(ax, {})[placement] = line["mean"][-1]
     scale = scale_axis(panels[0], what, *_extent(lines))
-    figure.supylabel(subject.label, fontsize=7.5)
+    figure.supylabel(axis_text(quantity(subject.metric)), fontsize=7.5)
     figure.supxlabel(axis_label(axis).capitalize(), fontsize=7.5)
     label_ends(figure, panels, ends)
     diverged = held.lanes.filter(status="diverged").height

@@ -38,10 +38,10 @@ def aggregates(results: Results) -> Chart | None:
     said = _profiles(profile, scores)
     profile.set_title("performance profile")
     profile.set_xlabel("networks that do better (%)")
-    profile.set_ylabel(f"{metric.label} ({metric.unit.shown})".capitalize())
+    profile.set_ylabel(metric.axis)
     _rows(middle, {name: described(iqm, values, resamples=RESAMPLES) for name, values in scores.items()}, 1)
     middle.set_title("interquartile mean")
-    middle.set_xlabel(f"{metric.label} ({metric.unit.shown})")
+    middle.set_xlabel(metric.axis)
     first, *others = scores
     against = {
         name: described(probability_of_improvement, scores[name], scores[first], resamples=RESAMPLES) for name in others

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from textwrap import fill
-
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from bn_ablate.analysis.figures.style import FIRST, LOOKS, SECOND, Chart, label_ends, log_axis, small_multiples, styled
+from bn_ablate.analysis.figures.style import (
+    FIRST,
+    LOOKS,
+    SECOND,
+    Chart,
+    axis_text,
+    label_ends,
+    log_axis,
+    small_multiples,
+    styled,
+)
 from bn_ablate.analysis.judge.selection import hold, levels_of, summarize
 from bn_ablate.config.measures import NORM
 from bn_ablate.results import Results
@@ -45,7 +53,7 @@ def layers(results: Results, measure: str = NORM.name) -> Chart | None:
                     ends.setdefault(ax, {})[placement] = means["mean"][-1]
     if log:
         log_axis(panels[0])
-    figure.supylabel(fill(of.axis, 36), fontsize=7.5)
+    figure.supylabel(axis_text(of), fontsize=7.5)
     figure.supxlabel("Hidden layer", fontsize=7.5)
     label_ends(figure, panels, ends, [("end", FIRST), ("start", SECOND)])
     caption = (

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import wraps
+from textwrap import fill
 from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 
 import matplotlib as mpl
@@ -19,6 +20,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from bn_ablate.analysis.judge.selection import PLACEMENT_LABELS, level_label
+from bn_ablate.config.quantity import Quantity
 
 COLUMN = 3.3
 PAGE = 6.8
@@ -150,6 +152,11 @@ def styled(function: Callable[P, R]) -> Callable[P, R]:
             return function(*args, **kwargs)
 
     return inside
+
+
+def axis_text(metric: Quantity) -> str:
+    """What the y axis of a small figure is called that shows `metric`, in lines that it has room for."""
+    return fill(metric.axis, 32)
 
 
 def small_multiples(

@@ -6,9 +6,10 @@ import polars as pl
 from matplotlib.axes import Axes
 
 from bn_ablate.analysis.figures.claims.drawing import INTERVALS, dots, means, plain
-from bn_ablate.analysis.figures.style import Chart, label_ends, small_multiples
+from bn_ablate.analysis.figures.style import Chart, axis_text, label_ends, small_multiples
 from bn_ablate.analysis.judge.selection import hold, level_label, levels_of, tuned
 from bn_ablate.config.claims import figure
+from bn_ablate.config.quantity import quantity
 from bn_ablate.results import Results
 
 BOUNDED = ("sigmoid", "tanh", "hard_tanh", "softsign")
@@ -43,7 +44,7 @@ def saturation(results: Results) -> Chart | None:
             ax.set_ylabel(INPUTS[scaling])
         plain(ax)
     panels[0].set_ylim(bottom=-2)
-    figure.supylabel("Saturated, first layer (%)", fontsize=7.5)
+    figure.supylabel(axis_text(quantity("first_saturated")), fontsize=7.5)
     label_ends(figure, panels, ends)
     caption = (
         "Share of the first layer's units × samples at which the activation's slope is under a tenth of its greatest, "

@@ -8,9 +8,10 @@ import polars as pl
 from matplotlib.axes import Axes
 
 from bn_ablate.analysis.figures.claims.drawing import INTERVALS, band, dots, means, name_inside, plain
-from bn_ablate.analysis.figures.style import Chart, label_ends, small_multiples
+from bn_ablate.analysis.figures.style import Chart, axis_text, label_ends, small_multiples
 from bn_ablate.analysis.judge.selection import hold, levels_of, tuned
 from bn_ablate.config.claims import figure
+from bn_ablate.config.quantity import quantity
 from bn_ablate.results import Results
 
 NAMES = {"none": "none", "scale": "γ", "bias": "β", "both": "γ, β"}
@@ -46,7 +47,7 @@ def affine(results: Results) -> Chart | None:
         panels[-1].set_ylim(0, 100)
     for ax in panels:
         plain(ax)
-    figure.supylabel("Test accuracy (%)", fontsize=7.5)
+    figure.supylabel(axis_text(quantity(METRIC)), fontsize=7.5)
     figure.supxlabel("What BN learns", fontsize=7.5)
     label_ends(figure, panels, ends)
     caption = (

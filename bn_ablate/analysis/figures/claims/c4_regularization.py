@@ -6,9 +6,10 @@ import polars as pl
 from matplotlib.axes import Axes
 
 from bn_ablate.analysis.figures.claims.drawing import INTERVALS, band, curve, means, plain
-from bn_ablate.analysis.figures.style import Chart, label_ends, short, small_multiples
+from bn_ablate.analysis.figures.style import Chart, axis_text, label_ends, short, small_multiples
 from bn_ablate.analysis.judge.selection import axis_label, hold, levels_of
 from bn_ablate.config.claims import figure
+from bn_ablate.config.quantity import quantity
 from bn_ablate.results import Results
 
 DOSE = "norm_batch_size"
@@ -48,7 +49,7 @@ def regularization(results: Results) -> Chart | None:
         ax.set_xlabel("examples normalized together" if axis == DOSE else axis_label(axis))
         ax.set_title(titles[i] if i < len(titles) else "")
         plain(ax)
-    figure.supylabel("Test − train loss (nats)", fontsize=7.5)
+    figure.supylabel(axis_text(quantity("gap")), fontsize=7.5)
     label_ends(figure, panels, ends)
     caption = (
         "Generalization gap, both losses in evaluation mode. Where a band of BN crosses the curve without BN is the "

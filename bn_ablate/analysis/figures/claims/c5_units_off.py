@@ -8,9 +8,10 @@ from bn_ablate.analysis.figures.claims.drawing import INTERVALS, flat_dots, mean
 from bn_ablate.analysis.figures.style import INK, PAPER, Chart, small_multiples
 from bn_ablate.analysis.judge.selection import PLACEMENT_LABELS, hold, level_label, levels_of, tuned
 from bn_ablate.config.claims import figure
+from bn_ablate.config.quantity import quantity
 from bn_ablate.results import Results
 
-MEASURES = {"inactive_train": "Units × samples off (%)", "dead_train": "Units off on all of the training set (%)"}
+MEASURES = ("inactive_train", "dead_train")
 TRAINED = {"all": "β learned", "all_but_bias": "β at 0"}
 
 
@@ -27,7 +28,7 @@ def units_off(results: Results) -> Chart | None:
     titles = [f"{name.upper() if name == 'sgd' else name.capitalize()}" for name in optimizers] * len(MEASURES)
     figure, panels = small_multiples(titles, height=1.55, columns=len(optimizers), sharex="row", sharey=True)
     for i, ax in enumerate(panels):
-        measure, label = list(MEASURES.items())[i // len(optimizers)]
+        measure = MEASURES[i // len(optimizers)]
         of = lanes
         if "optimizer" in results.axes:
             of = of.filter(optimizer=optimizers[i % len(optimizers)])
@@ -44,7 +45,7 @@ def units_off(results: Results) -> Chart | None:
             [PLACEMENT_LABELS[p] + ("" if p == "none" else f", {TRAINED[t]}") for p, t in kinds],
         )
         ax.set_ylim(len(kinds) - 0.5, -0.5)
-        ax.set_xlabel(label)
+        ax.set_xlabel(quantity(measure).axis)
         ax.tick_params(labelbottom=True)
         plain(ax, "x")
     if len(decays) > 1:
