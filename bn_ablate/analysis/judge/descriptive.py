@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import stats as scipy_stats
+import scipy
 
 from bn_ablate.analysis.judge.scores import Scores
 from bn_ablate.analysis.judge.selection import levels_of
@@ -52,7 +52,7 @@ def by_placement(results: Results, metric: str) -> dict[str, Vector]:
 
 def iqm(scores: Vector) -> float:
     """Interquartile mean: the mean of all runs without the lowest and the highest quarter of them."""
-    return float(scipy_stats.trim_mean(scores, 0.25, axis=None))
+    return float(scipy.stats.trim_mean(scores, 0.25, axis=None))
 
 
 def probability_of_improvement(x: Vector, y: Vector) -> float:

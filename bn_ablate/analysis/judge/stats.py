@@ -1,6 +1,7 @@
 """The statistics of paired differences: interval, tests, effect size, and the seeds that a decision would need.
 
-Throughout, `d` is the vector of differences `(seeds,)`: one number per seed, finite. SciPy does the work.
+Throughout, `d` is the vector of differences `(seeds,)`: one number per seed, finite. SciPy does the work; it imports
+`scipy.stats` when that is first asked for, which takes longer than planning a small study.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import ndtr, ndtri, stdtrit
 
 Vector = NDArray[np.float64]
 Statistic = Callable[[Vector], Vector]
@@ -58,7 +60,7 @@ def constant(d: Vector) -> bool:
 def t_quantile(n: int | Vector, level: float = LEVEL) -> Vector:
     """Student's t quantile of a two-sided interval from `n` values; NaN below two."""
     degrees = np.maximum(np.asarray(n, dtype=float) - 1, 0)
-    return np.where(degrees > 0, stats.t.ppf((1 + level) / 2, np.maximum(degrees, 1)), np.nan)
+    return np.where(degrees > 0, stdtrit(np.maximum(degrees, 1), (1 + level) / 2), np.nan)
 
 
 def mean_interval(d: Vector, resamples: int = RESAMPLES) -> Interval | None:
@@ -100,7 +102,7 @@ def expanded_level(n: int) -> float:
 
     With the 97.5% quantile this gives 95% for normal data; the 98% one (a 96% interval) makes up for skewed data.
     """
-    return 1 - 2 * float(stats.norm.cdf(-float(t_quantile(n, _RAISED_LEVEL)) * math.sqrt(n / (n - 1))))
+    return 1 - 2 * float(ndtr(-float(t_quantile(n, _RAISED_LEVEL)) * math.sqrt(n / (n - 1))))
 
 
 def halls_reach(values: Vector) -> tuple[float, float]:
@@ -126,8 +128,8 @@ def _bootstrap(columns: Vector, statistic: Statistic, resamples: int) -> Interva
     said = f"{resamples} resamples, level expanded for {len(columns)} seeds"
     for method in ("BCa", "percentile"):
         with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
-            warnings.simplefilter("ignore", stats.DegenerateDataWarning)
-            low, high = stats.bootstrap(
+            warnings.simplefilter("ignore", scipy.stats.DegenerateDataWarning)
+            low, high = scipy.stats.bootstrap(
                 tuple(columns.T),
                 resampled,
                 axis=-1,
@@ -161,7 +163,7 @@ def sign_flip_p(d: Vector, resamples: int = RESAMPLES) -> Test:
     n = len(d)
     exact = n <= EXACT_SEEDS
     assignments = 2**n if exact else resamples
-    result = stats.permutation_test(
+    result = scipy.stats.permutation_test(
         (d,),
         np.mean,
         axis=-1,
@@ -200,7 +202,7 @@ def swap_p(a: Vector, b: Vector, statistic: Statistic, resamples: int = RESAMPLE
         means[..., :half], means[..., half:] = both[first].mean(axis=-2), both[second].mean(axis=-2)
         return statistic(means)
 
-    result = stats.permutation_test(
+    result = scipy.stats.permutation_test(
         (np.arange(n), np.arange(n, 2 * n)),
         of_seeds,
         axis=-1,
@@ -231,8 +233,8 @@ def tost_p(d: Vector, margin: float) -> Test:
         return Test(
             float(abs(d.mean()) >= margin), "all seeds agree: the difference against the margin", by_signs=False
         )
-    above = stats.ttest_1samp(d, -margin, alternative="greater").pvalue
-    below = stats.ttest_1samp(d, margin, alternative="less").pvalue
+    above = scipy.stats.ttest_1samp(d, -margin, alternative="greater").pvalue
+    below = scipy.stats.ttest_1samp(d, margin, alternative="less").pvalue
     return Test(float(max(above, below)), f"two one-sided t tests, {len(d) - 1} degrees of freedom", by_signs=False)
 
 
@@ -265,8 +267,8 @@ def seeds_needed(d: Vector, distance: float, family: int, both_sides: bool = Fal
     alpha = ALPHA / family
     fewest: int | None = FEWEST_SEEDS
     if both_sides:
-        z = stats.norm.isf(alpha) + stats.norm.isf((1 - _POWER) / 2)
+        z = -ndtri(alpha) - ndtri((1 - _POWER) / 2)
     else:
-        z, fewest = stats.norm.isf(alpha / 2) + stats.norm.isf(1 - _POWER), fewest_seeds(alpha)
+        z, fewest = -ndtri(alpha / 2) - ndtri(1 - _POWER), fewest_seeds(alpha)
     wanted = (float(z) * float(d.std(ddof=1)) / distance) ** 2
     return max(fewest, math.ceil(wanted)) if fewest and wanted <= _MOST_SEEDS else None
