@@ -26,7 +26,7 @@ QUICKLY = (
 os.environ.setdefault("XLA_FLAGS", QUICKLY)
 
 # on two CPU devices, if not where this says: `scripts/gpu_check.sh` says "auto"
-set_up(os.environ.get("BN_ABLATE_TEST_DEVICE", "cpu"), host_devices=2, cache=SHARED / "programs")  # type: ignore[arg-type]
+set_up(os.environ.get("BN_ABLATE_TEST_DEVICE", "cpu"), host_devices=2, cache=SHARED / "programs")
 # what a test calls itself is held to float32 on every device, as `engine.program.at_precision` holds programs
 jax.config.update("jax_default_matmul_precision", "highest")
 os.environ["BN_ABLATE_DATA_DIR"] = str(SHARED / "data")

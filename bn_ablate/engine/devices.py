@@ -29,7 +29,7 @@ class DeviceError(BnAblateError, RuntimeError):
     """The device that was asked for is not there, or cannot be used; the message says what is."""
 
 
-def set_up(platform: Platform = "auto", host_devices: int | None = None, cache: Path | None = None) -> None:
+def set_up(platform: str = "auto", host_devices: int | None = None, cache: Path | None = None) -> None:
     """Prepare JAX for a run by the command line: to be called before JAX starts its backend, and never by an import.
 
     On CPU every core becomes a device of its own (`host_devices` of them, by default as many as this process may

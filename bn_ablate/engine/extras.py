@@ -170,7 +170,7 @@ class Seen:
     @property
     def _settled(self) -> tuple[Program, Factors, TrainState, Examples, SeedExamples]:
         program, factors, state, examples, seed = self._given
-        return program, factors, state.replace(batch_stats=self._recalibrated[0]), examples, seed
+        return program, factors, state._replace(batch_stats=self._recalibrated[0]), examples, seed
 
     def _variances(self, batch_stats: Any) -> list[Array]:
         return [batch_stats[name]["norm"]["var"] for name in self._blocks]

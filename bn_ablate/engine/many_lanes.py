@@ -103,7 +103,7 @@ def run_segment(
             lambda: look(program, *given),
             lambda: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), nothing),
         )
-        state = state.replace(loss_sum=jnp.where(segment.observed, 0.0, state.loss_sum))
+        state = state._replace(loss_sum=jnp.where(segment.observed, 0.0, state.loss_sum))
         return advance(program, segment.n_steps, batches, factors, state), seen
 
     return each(strategy, one_seed)(seeds, segment.positions, states)  # type: ignore[no-any-return]
@@ -157,7 +157,7 @@ def initial_on_mesh(program: Program, layout: Layout) -> Callable[[Array, Factor
     def all_lanes(seeds: Array, factors: Factors) -> TrainState:
         def one_seed(seed: Array) -> TrainState:
             state = init_state(program, seed)
-            return jax.vmap(lambda lane: state.replace(params=with_initial_affine(state.params, lane)))(factors)
+            return jax.vmap(lambda lane: state._replace(params=with_initial_affine(state.params, lane)))(factors)
 
         return jax.vmap(one_seed)(seeds)
 

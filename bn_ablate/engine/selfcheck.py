@@ -209,7 +209,7 @@ def _initial(program: Program, n_seeds: int, n_cells: int) -> TrainState:
         return leaf
 
     params, stats = (jax.tree.map_with_path(begin, tree) for tree in (zeros.params, zeros.batch_stats))
-    started: TrainState = zeros.replace(params=params, batch_stats=stats, diverged_at=zeros.diverged_at - 1)
+    started: TrainState = zeros._replace(params=params, batch_stats=stats, diverged_at=zeros.diverged_at - 1)
     return started
 
 

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from flax import struct
 from jaxtyping import Array, Float, Int, UInt16
 
 from bn_ablate.engine.optimizers import make_tx
@@ -19,8 +18,8 @@ from bn_ablate.nn.parameters import keep_frozen, with_initial_affine
 from bn_ablate.nn.traced import blank_factors
 
 
-class TrainState(struct.PyTreeNode):
-    """All that changes while a lane trains.
+class TrainState(NamedTuple):
+    """All that changes while a lane trains; of many lanes, with leading axes.
 
     Attributes:
         params: the network's parameters.
@@ -34,9 +33,9 @@ class TrainState(struct.PyTreeNode):
     params: Any
     batch_stats: Any
     opt_state: Any
-    step: Int[Array, ""]
-    loss_sum: Float[Array, ""]
-    diverged_at: Int[Array, ""]
+    step: Int[Array, "*lanes"]
+    loss_sum: Float[Array, "*lanes"]
+    diverged_at: Int[Array, "*lanes"]
 
 
 class Batch(NamedTuple):

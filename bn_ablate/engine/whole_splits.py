@@ -69,7 +69,7 @@ def recalibrate(
         sweeps = len(jax.tree.leaves(state.batch_stats)) // 2
 
     def sweep(stats: Any, _: None) -> tuple[Any, Any]:
-        stats = population_statistics(program, factors, state.replace(batch_stats=stats), examples, seed)
+        stats = population_statistics(program, factors, state._replace(batch_stats=stats), examples, seed)
         return stats, stats
 
     last, every = lax.scan(sweep, state.batch_stats, length=sweeps)

@@ -7,7 +7,7 @@ from bn_ablate.nn.networks import Network, Noise, make_network
 from bn_ablate.nn.norm import Normalization, NormSettings, normalize_groups
 from bn_ablate.nn.normalize import How, normalize
 from bn_ablate.nn.structure import Structure
-from bn_ablate.nn.traced import Factors, stack_factors
+from bn_ablate.nn.traced import Factors, lane_factors, stack_factors
 
 __all__ = [
     "ACTIVATIONS",
@@ -21,6 +21,7 @@ __all__ = [
     "activate",
     "choose",
     "drop",
+    "lane_factors",
     "make_network",
     "normalize",
     "normalize_groups",

@@ -38,7 +38,7 @@ class Conv3x3(nn.Module):
     stride: int = 1
 
     @nn.compact
-    def __call__(self, x: Float[Array, "batch h w in"]) -> Float[Array, "batch h/stride w/stride out"]:
+    def __call__(self, x: Float[Array, "batch h w in"]) -> Float[Array, "batch rows columns out"]:
         """Convolve."""
         kernel = self.param("kernel", self.kernel_init, (3, 3, x.shape[-1], self.features), jnp.float32)
         x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
@@ -50,7 +50,7 @@ class Conv3x3(nn.Module):
 
 def native_conv3x3(
     x: Float[Array, "n h w i"], kernel: Float[Array, "3 3 i o"], stride: int = 1
-) -> Float[Array, "n h/stride w/stride o"]:
+) -> Float[Array, "n rows columns o"]:
     """XLA's convolution."""
     padding, numbers = ((1, 1), (1, 1)), ("NHWC", "HWIO", "NHWC")
     return lax.conv_general_dilated(x, kernel, (stride, stride), padding, dimension_numbers=numbers)
@@ -59,7 +59,7 @@ def native_conv3x3(
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def matmul_conv3x3(
     x: Float[Array, "n h w i"], kernel: Float[Array, "3 3 i o"], stride: int = 1
-) -> Float[Array, "n h/stride w/stride o"]:
+) -> Float[Array, "n rows columns o"]:
     """The same, with gradients as matrix products where XLA's own are slow.
 
     With p the patches, (h·w, 9·i), of the nine shifted images, and g the cotangent, dkernel = Σ pᵀg over the images,

@@ -183,7 +183,7 @@ def shortcut(x: Float[Array, "batch *places c"], stride: int, channels: int) -> 
     return jnp.pad(kept, (*[(0, 0)] * (x.ndim - 1), (0, channels - x.shape[-1])))
 
 
-def max_pool(x: Float[Array, "batch h w c"]) -> Float[Array, "batch h/2 w/2 c"]:
+def max_pool(x: Float[Array, "batch h w c"]) -> Float[Array, "batch h//2 w//2 c"]:
     """The maximum of each 2×2 window; an odd last row or column is left out. Of equal ones one has the gradient.
 
     It is a choice by comparison, since the gradient of `jnp.max` asks where x equals the maximum: in a compiled program

@@ -118,9 +118,14 @@ def stack_factors(settings: Sequence[LaneSettings], structure: Structure) -> Fac
     return Factors(**arrays)
 
 
+def lane_factors(settings: LaneSettings, structure: Structure) -> Factors:
+    """The factors of one lane."""
+    return Factors(*(jnp.asarray(leaf[0]) for leaf in stack_factors([settings], structure)))
+
+
 def blank_factors(depth: int) -> Factors:
     """Factors to trace an initialization with, which depends on none of them: zeros."""
     arrays: dict[str, Any] = {
-        name: np.zeros((depth,) if name == "coverage" else (), of.dtype) for name, of in _declared().items()
+        name: jnp.zeros((depth,) if name == "coverage" else (), of.dtype) for name, of in _declared().items()
     }
     return Factors(**arrays)

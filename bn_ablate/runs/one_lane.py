@@ -142,7 +142,7 @@ def train_lane(
     from bn_ablate.data import batch_indices, draw_split, moments
     from bn_ablate.engine import Engine, Shard, ensure_checked
     from bn_ablate.engine.train import init_state
-    from bn_ablate.nn import stack_factors
+    from bn_ablate.nn import lane_factors
     from bn_ablate.results.recording.frames import tables_of
 
     one_word("strategy", strategy, get_args(Strategy))
@@ -157,7 +157,7 @@ def train_lane(
     ensure_checked(engine)
     outcome = engine.run(shard, keep_states=True)
     program = engine.program(shard)
-    factors = jax.tree.map(lambda leaf: leaf[0], stack_factors([cell.settings], program.structure))
+    factors = lane_factors(cell.settings, program.structure)
     split = draw_split(dataset, plan.study.data, seed)
     mean, std = moments(dataset, plan.study.data, split)
     return TrainedLane(

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -17,7 +18,7 @@ from bn_ablate.engine.many_lanes import Strategy, each
 from bn_ablate.engine.optimizers import make_tx
 from bn_ablate.engine.program import Program, program_of
 from bn_ablate.engine.train import Batch, TrainState, init_state, train_step
-from bn_ablate.nn import Factors, stack_factors
+from bn_ablate.nn import Factors, lane_factors, stack_factors
 from bn_ablate.plan import Cell, make_plan
 from tests.config.levels import LEVELS
 
@@ -55,8 +56,8 @@ def batches(program: Program, n: int) -> list[Batch]:
     for step in range(n):
         draw = np.random.default_rng(step)
         x, y = draw.normal(size=(BATCH, *IMAGE)).astype(np.float32), draw.integers(CLASSES, size=BATCH)
-        bits = tuple(draw.integers(0, 65536, shape).astype(np.uint16) for shape in program.noise_shapes)
-        made.append(Batch(x, y.astype(np.int32), bits if program.drops else None))  # type: ignore[arg-type]
+        bits = tuple(jnp.asarray(draw.integers(0, 65536, shape), jnp.uint16) for shape in program.noise_shapes)
+        made.append(Batch(jnp.asarray(x), jnp.asarray(y, jnp.int32), bits if program.drops else None))
     return made
 
 
@@ -85,13 +86,13 @@ def trained(program: Program, strategy: Strategy, factors: Factors, given: Batch
 
 def stacked(some: list[Batch]) -> Batch:
     """Batches with a leading axis of steps."""
-    return jax.tree.map(lambda *leaves: np.stack(leaves), *some)  # type: ignore[no-any-return]
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *some)  # type: ignore[no-any-return]
 
 
 def optimized(settings: LaneSettings, steps: int = 3) -> np.ndarray:
     """A kernel and a bias as these settings' optimizer moves them along the same gradients, without a network."""
     program = program_of([settings], IMAGE, CLASSES)
-    factors = jax.tree.map(lambda leaf: np.asarray(leaf)[0], stack_factors([settings], program.structure))
+    factors = lane_factors(settings, program.structure)
     draw = np.random.default_rng(0)
     gradients = {name: draw.normal(size=(steps, 3)).astype(np.float32) for name in ("kernel", "bias")}
 

@@ -22,7 +22,7 @@ from bn_ablate.engine.optimizers import make_tx, rate_shape
 from bn_ablate.engine.program import program_of
 from bn_ablate.engine.train import init_state
 from bn_ablate.measure import cross_entropy
-from bn_ablate.nn import activate, stack_factors
+from bn_ablate.nn import activate, lane_factors
 from bn_ablate.nn.convolution import matmul_conv3x3, native_conv3x3
 from bn_ablate.nn.initializers import INITIALIZERS
 from bn_ablate.nn.networks import max_pool
@@ -38,7 +38,7 @@ def optimizer(**train: Any) -> optax.GradientTransformation:
     """Ours, for these settings."""
     settings = LaneSettings(train=Train(**{"steps": STEPS, "learning_rate": PEAK} | train))
     program = program_of([settings], (4, 4, 1), 3)
-    lane = jax.tree.map(lambda leaf: leaf[0], stack_factors([settings], program.structure))
+    lane = lane_factors(settings, program.structure)
     return make_tx(program, lane)
 
 
@@ -173,7 +173,7 @@ def test_convolutions_and_pooling_are_pytorchs(case: dict[str, Any]) -> None:
 
 def test_the_loss_is_pytorchs() -> None:
     case = TORCH["loss"]
-    labels = np.array(case["labels"])
+    labels = jnp.array(case["labels"])
     mean = jax.jit(jax.value_and_grad(lambda logits: jnp.mean(cross_entropy(logits, labels))))
     loss, gradient = mean(jnp.array(case["logits"]))
     assert float(loss) == pytest.approx(case["loss"], rel=1e-6)
@@ -245,9 +245,9 @@ def test_networks_are_laid_out_as_the_page_says(architecture: str, depth: int, p
         norm=Norm(placement=placement),
     )
     program = program_of([settings], (4, 4, 1), 3)
-    lane = jax.tree.map(lambda leaf: np.asarray(leaf)[0], stack_factors([settings], program.structure))
+    lane = lane_factors(settings, program.structure)
     draw = np.random.default_rng(0)
-    x = draw.normal(size=(6, 4, 4, 1)).astype(np.float32)
+    x = jnp.asarray(draw.normal(size=(6, 4, 4, 1)), jnp.float32)
     state = jax.eval_shape(partial(init_state, program), 0)
     params = jax.tree.map(lambda leaf: draw.normal(0.2, 0.5, leaf.shape).astype(np.float32), state.params)
     stats = jax.tree.map(lambda leaf: draw.uniform(0.5, 2.0, leaf.shape).astype(np.float32), state.batch_stats)

@@ -22,7 +22,7 @@ from bn_ablate.engine.examples import Examples, SeedExamples
 from bn_ablate.engine.extras import Extras, take_extras
 from bn_ablate.engine.program import Program, program_of
 from bn_ablate.engine.train import Batch, TrainState, init_state, loss_fn
-from bn_ablate.nn import Factors, stack_factors
+from bn_ablate.nn import Factors, lane_factors
 from bn_ablate.plan import make_plan
 from bn_ablate.results.recording.frames import tables_of
 
@@ -51,14 +51,14 @@ class Setting(NamedTuple):
 
     def taken(self, placement: str, thorough: bool = True, **changes: Any) -> Extras:
         """The extras in NumPy."""
-        state = self.state.replace(**changes)
+        state = self.state._replace(**changes)
         found = self.look(self.factors[placement], state, self.examples, self.seed, jnp.bool_(thorough))
         return jax.tree.map(np.asarray, found)  # type: ignore[no-any-return]
 
     def part(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """The standardized images of a part as rows, and their labels."""
-        chosen = np.asarray(getattr(self.seed, name))
-        x, y = self.examples.take(chosen, self.seed)  # type: ignore[arg-type]
+        chosen = getattr(self.seed, name)
+        x, y = self.examples.take(chosen, self.seed)
         return np.asarray(x, float).reshape(len(chosen), -1), np.asarray(y)
 
 
@@ -66,8 +66,7 @@ class Setting(NamedTuple):
 def setting() -> Setting:
     cells = make_plan(bn.build_study(TABLE)).cells
     program = program_of([cell.settings for cell in cells], (2, 2, 1), CLASSES)
-    stacked = stack_factors([cell.settings for cell in cells], program.structure)
-    factors = {p: jax.tree.map(lambda leaf, i=i: leaf[i], stacked) for i, p in enumerate(PLACEMENTS)}
+    factors = {cell.levels["placement"]: lane_factors(cell.settings, program.structure) for cell in cells}
     rng = np.random.default_rng(0)
     state = jax.jit(partial(init_state, program))(0)
     params = jax.tree.map(lambda leaf: jnp.asarray(leaf + rng.normal(0, 0.3, leaf.shape), jnp.float32), state.params)
@@ -79,7 +78,7 @@ def setting() -> Setting:
     seed = SeedExamples(*map(jnp.asarray, (train, validation, test, mean, std)), seed=jnp.int32(0))
     examples = Examples(jnp.asarray(images, jnp.uint8), jnp.asarray(labels, jnp.int32))
     look = jax.jit(lambda *args: take_extras(program, *args))
-    return Setting(program, factors, state.replace(params=params, batch_stats=stats), examples, seed, look)
+    return Setting(program, factors, state._replace(params=params, batch_stats=stats), examples, seed, look)
 
 
 def evaluated(found: Extras, how: str) -> Evaluation:
@@ -276,7 +275,7 @@ def test_dropout_before_bn_shifts_its_variance_by_the_share_it_keeps() -> None:
     }
     (cell,) = make_plan(bn.build_study(table)).cells
     program = program_of([cell.settings], (2, 2, 1), CLASSES)
-    factors = jax.tree.map(lambda leaf: leaf[0], stack_factors([cell.settings], program.structure))
+    factors = lane_factors(cell.settings, program.structure)
     state = jax.jit(partial(init_state, program))(0)
     for i in range(2):
         state.params[f"block_{i}"]["linear"]["kernel"] = jnp.eye(4)
@@ -292,7 +291,7 @@ def test_dropout_before_bn_shifts_its_variance_by_the_share_it_keeps() -> None:
         return loss_fn(program, factors, state.params, state.batch_stats, Batch(x, y, tuple(bits)))[1]["batch_stats"]  # type: ignore[no-any-return]
 
     stats = jax.jit(jax.vmap(trained))(jnp.asarray(rng.integers(0, 2**16, (400, 2, n, 4)), jnp.uint16))
-    state = state.replace(batch_stats=jax.tree.map(lambda leaf: leaf.mean(0), stats))
+    state = state._replace(batch_stats=jax.tree.map(lambda leaf: leaf.mean(0), stats))
     found = jax.jit(lambda state: take_extras(program, factors, state, examples, seed, jnp.bool_(True)))(state)
     np.testing.assert_allclose(found.layers["variance_ratio"], [1.0, keep], rtol=0.01)
     np.testing.assert_allclose(found.layers["variance_shift"], [1.0, 1 / keep], rtol=0.01)

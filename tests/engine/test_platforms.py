@@ -53,7 +53,7 @@ def test_a_segment_lowers_for_gpus_and_tpus(architecture: str, strategy: Any, co
 
 def test_a_device_that_there_is_not_is_answered_with_those_there_are() -> None:
     with pytest.raises(DeviceError, match="'gpu' is none of auto, cpu, cuda, tpu; an NVIDIA GPU is 'cuda'"):
-        set_up("gpu")  # type: ignore[arg-type]
+        set_up("gpu")
 
 
 @pytest.mark.parametrize(

@@ -77,11 +77,11 @@ def second(leaf: np.ndarray) -> np.ndarray:
     [
         (lambda state: jax.tree.map(lambda leaf: np.roll(leaf, 1, 0), state), ""),
         (lambda state: jax.tree.map(lambda leaf: np.roll(leaf, 1, 1), state), ""),
-        (lambda state: state.replace(params=jax.tree.map(second, state.params)), "pre, activation tanh, dropout 0.25"),
-        (lambda state: state.replace(batch_stats=jax.tree.map(second, state.batch_stats)), "on device 0"),
-        (lambda state: state.replace(loss_sum=second(state.loss_sum)), "pre, activation tanh, dropout 0.25"),
-        (lambda state: state.replace(loss_sum=np.full_like(state.loss_sum, np.nan)), ""),
-        (lambda state: state.replace(params=jax.tree.map(lambda leaf: np.full_like(leaf, np.inf), state.params)), ""),
+        (lambda state: state._replace(params=jax.tree.map(second, state.params)), "pre, activation tanh, dropout 0.25"),
+        (lambda state: state._replace(batch_stats=jax.tree.map(second, state.batch_stats)), "on device 0"),
+        (lambda state: state._replace(loss_sum=second(state.loss_sum)), "pre, activation tanh, dropout 0.25"),
+        (lambda state: state._replace(loss_sum=np.full_like(state.loss_sum, np.nan)), ""),
+        (lambda state: state._replace(params=jax.tree.map(lambda leaf: np.full_like(leaf, np.inf), state.params)), ""),
     ],
     ids=["other seeds", "other cells", "one lane by 1%", "its statistics", "its losses", "not a number", "infinite"],
 )

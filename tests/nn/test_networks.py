@@ -15,7 +15,7 @@ import bn_ablate as bn
 from bn_ablate.config.architectures import NETWORKS, BlockSpec, NetworkSpec, layout_of, network
 from bn_ablate.engine.program import program_of
 from bn_ablate.engine.train import init_state
-from bn_ablate.nn import Network, Structure, make_network, stack_factors
+from bn_ablate.nn import Network, Structure, lane_factors, make_network
 from bn_ablate.nn.networks import traced_layout
 from tests.engine import small
 
@@ -63,7 +63,7 @@ def begun(name: str) -> Any:
     """Initial values, random bits and logits of one lane that drops, BN and dropout of its input included."""
     lanes = [small.BASE.at({"architecture": name, "dropout_rate": 0.3, "dropout_site": "ic"})]
     program = program_of(lanes, small.IMAGE, small.CLASSES)
-    lane = jax.tree.map(lambda leaf: leaf[0], stack_factors(lanes, program.structure))
+    lane = lane_factors(lanes[0], program.structure)
     (batch,) = small.batches(program, 1)
 
     @jax.jit
