@@ -34,6 +34,7 @@ _WHERE = {
     "make_plan": "plan",
     "measured": "measure",
     "network": "config.architectures",
+    "normalizer": "config.normalizers",
     "open_results": "results",
     "optimizer": "engine.optimizers",
     "publish": "sinks",
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     )
     from bn_ablate.config.architectures import BlockSpec, NetworkSpec, network
     from bn_ablate.config.claims import figure
+    from bn_ablate.config.normalizers import normalizer
     from bn_ablate.data import Dataset
     from bn_ablate.engine.optimizers import optimizer
     from bn_ablate.measure import measured
@@ -93,6 +95,7 @@ __all__ = [
     "make_plan",
     "measured",
     "network",
+    "normalizer",
     "open_results",
     "optimizer",
     "publish",

@@ -76,7 +76,7 @@ class Normalizer:
             fitting = max(n for n in range(1, min(groups, channels) + 1) if channels % n == 0)
             return "groups", f"does not divide the {channels} channels of {{}}; {fitting} does"
         together = {"batch": math.inf, "example": channels, "group": channels // groups, "channel": 1}
-        if self.centre == "mean" and together[self.over] * math.prod(places) == 1:
+        if self.statistics is None and self.centre == "mean" and together[self.over] * math.prod(places) == 1:
             return (
                 "kind",
                 "leaves nothing of {}, where every value would be its own mean: let norm.coverage leave it out",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float, Int
 
+from bn_ablate.config.extensions import ExtensionError
 from bn_ablate.config.normalizers import NORMALIZERS, Normalizer
 from bn_ablate.nn.choose import choose
 
@@ -147,9 +149,27 @@ def _standardized(how: How, kind: Normalizer, rows: Array, epsilon: Any) -> tupl
 def _statistics(kind: Normalizer, rows: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
     """What is subtracted from the rows, and what a root of divides, with axes of length 1 for `axes`."""
     if kind.statistics:
-        centre, square = kind.statistics(rows, axes)
-        return centre, square
+        return _of_user(kind.statistics, rows, axes)
     mean = jnp.mean(rows, axes, keepdims=True)
     if kind.square == "mean square":
         return jnp.zeros_like(mean), jnp.mean(jnp.square(rows), axes, keepdims=True)
     return mean, jnp.mean(jnp.square(rows - mean), axes, keepdims=True)
+
+
+def _of_user(statistics: Callable[..., Any], rows: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
+    """What a user's function gives.
+
+    Raises:
+        ExtensionError: it is not what `bn.normalizer` asks for.
+    """
+    found = statistics(rows, axes)
+    wanted = tuple(1 if axis in axes else length for axis, length in enumerate(rows.shape))
+    shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(found)]
+    if shapes != [wanted, wanted]:
+        given = ", ".join(map(str, shapes))
+        raise ExtensionError(
+            f"{statistics.__name__} gives {given} for x of {rows.shape} and the axes {axes}: it must give two arrays, "
+            f"what is subtracted and what a root of divides, of {wanted}, as with keepdims=True"
+        )
+    centre, square = found
+    return centre, square
