@@ -49,11 +49,11 @@ SHAPES: dict[str, tuple[Draw, float]] = {
 RATES = (0.0, 0.2, 0.4, 0.6, 0.8)
 LEARNING_RATES = (0.03, 0.1, 0.3)
 FAMILY = 8
-"""Power is also told for a hypothesis that is one of eight."""
+"""Power is also given for a hypothesis that is one of eight."""
 
 
 def study_of(seeds: int) -> Study:
-    """A study with a hypothesis of every kind; in each, what is true is told by `Truth`."""
+    """A study with a hypothesis of every kind; in each, `Truth` says what is true."""
     pre, none = {"placement": "pre", "learning_rate": 0.1}, {"placement": "none", "learning_rate": 0.1}
     at = [{"dropout_rate": rate} for rate in RATES]
     kinds: list[dict[str, Any]] = [

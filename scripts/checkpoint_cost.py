@@ -70,11 +70,11 @@ def main() -> None:
                 spent = engine.timing.compile_seconds - compiled
                 clock[kept].append(time.perf_counter() - begun - spent)
                 processor[kept].append(time.process_time() - used - spent)
-                told = f"{clock[kept][-1]:.1f} s, {processor[kept][-1]:.1f} s of processor time"
+                shown = f"{clock[kept][-1]:.1f} s, {processor[kept][-1]:.1f} s of processor time"
                 if keeper:
                     written += keeper.times
-                    told += f", {len(keeper.times)} checkpoints of {keeper.bytes / 2**20:.1f} MiB"
-                print(f"round {at + 1}, {'with' if kept else 'without'}: {told}", flush=True)
+                    shown += f", {len(keeper.times)} checkpoints of {keeper.bytes / 2**20:.1f} MiB"
+                print(f"round {at + 1}, {'with' if kept else 'without'}: {shown}", flush=True)
     for what, times in (("processor time", processor), ("clock", clock)):
         print(f"{what}, with over without: {median(times[True]) / median(times[False]):.3f} (medians)")
     if written:

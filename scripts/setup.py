@@ -1,7 +1,7 @@
 """Makes `.venv` what the lock of a device says; does nothing when it is so already.
 
-`make` runs this before anything else, with the standard library alone. What is there is told from what is wanted by a
-stamp that is written last, so that a set-up which was cut short is done anew, and one whose lock has not changed needs
+`make` runs this before anything else, with the standard library alone. What is there is compared with what is wanted
+by a stamp that is written last: a set-up which was cut short is done anew, and one whose lock has not changed needs
 no network and no time.
 """
 

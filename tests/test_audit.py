@@ -45,7 +45,7 @@ def service() -> Iterator[str]:
         thread.join()
 
 
-def test_known_vulnerabilities_and_missing_hashes_are_told(
+def test_known_vulnerabilities_and_missing_hashes_are_reported(
     service: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lock = tmp_path / "lock.txt"

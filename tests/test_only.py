@@ -64,7 +64,7 @@ def test_a_part_has_the_shapes_of_the_whole_where_they_matter() -> None:
         assert sum(len(shard.lane_ids) for shard in shards) == 4
 
 
-def test_a_part_that_is_none_is_told() -> None:
+def test_a_part_that_is_none_is_reported() -> None:
     whole = make_plan(build_study(GRID))
     with pytest.raises(ConfigError, match="the exclusions of the study leave nothing of it"):
         restrict(whole, {"placement": "none", "affine": "both"})
@@ -124,7 +124,7 @@ def test_the_command_line_says_whether_the_numbers_are_the_same(
     assert "learning_rate: '0.2' is none of 0.01, 0.1" in capsys.readouterr().err
 
 
-def test_what_differs_is_told_with_how_it_was_trained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_differs_is_reported_with_how_it_was_trained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stored = write_results(tmp_path / "stored", SYNTHETIC)
     nudged = write_results(
         tmp_path / "again", SYNTHETIC, change=lambda levels, seed, row: row | {"gap": row["gap"] + 2e-7}

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 NO_MEMORY = (
-    "memory does not suffice; what was finished is stored, and the same command goes on from there: with a smaller "
+    "memory does not suffice; what was finished is stored, and the same command resumes from there: with a smaller "
     "--memory, or what else takes memory on this machine closed"
 )
 

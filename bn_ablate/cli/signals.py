@@ -27,7 +27,7 @@ class Stopped(BaseException):
         return 128 + self.signum
 
     def __str__(self) -> str:
-        return f"{WORDS[self.signum]}; what is done is stored, and the same command goes on from there"
+        return f"{WORDS[self.signum]}; what is done is stored, and the same command resumes from there"
 
 
 def stop_at_once() -> None:
@@ -76,7 +76,7 @@ def _answer(reading: int) -> None:
             if sys.stdout.isatty():
                 sys.stdout.write("\x1b[?25h")  # the progress bar has hidden the cursor
                 sys.stdout.flush()
-            os.write(2, b"\nstopped at once; what was stored before stays, and the same command goes on from there\n")
+            os.write(2, b"\nstopped at once; what was stored before stays, and the same command resumes from there\n")
             os._exit(128 + number[0])
         asked = True
         os.write(2, b"\nstopping as soon as this stretch of training is done and stored; once more stops at once\n")

@@ -50,7 +50,7 @@ class Timing:
         compile_seconds: tracing and compiling.
         train_seconds: running the compiled programs, measurements included.
         lane_steps: training steps done, over all lanes.
-        resumed: lane-steps that had been done before, and were gone on from.
+        resumed: lane-steps that had been done before, and were resumed from.
         programs: training programs compiled.
     """
 
@@ -140,8 +140,8 @@ class Engine:
     ) -> Outcome:
         """Train the lanes of `shard` to the end, calling `on_progress` about once a second.
 
-        Goes on from what `keeper` has of the shard, and gives it the state when that is due, and when `on_progress`
-        raises, which ends the training. The outcome is the same to the bit, however often it was gone on from.
+        Resumes what `keeper` has of the shard, and gives it the state when that is due, and when `on_progress`
+        raises, which ends the training. The outcome is the same to the bit, however often it was resumed.
 
         Raises:
             DataError: the data set cannot be divided as the settings say.

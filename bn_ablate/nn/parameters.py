@@ -1,4 +1,4 @@
-"""What a parameter is, told by its path: BN's γ or β, or one of all the others."""
+"""What a parameter is, by its path: BN's γ or β, or one of all the others."""
 
 from __future__ import annotations
 

@@ -25,21 +25,21 @@ CHECKPOINTS, LAYOUT, SUFFIX = "checkpoints", "shards.json", ".ckpt"
 CHECKPOINT_FORMAT = 2
 
 SECONDS_BETWEEN = 30.0
-"""How long training goes on, at least, between two checkpoints of a shard: one that is done sooner needs none."""
+"""The least seconds of training between two checkpoints of a shard: one that is done sooner needs none."""
 
 TIMES_ITS_COST = 40.0
 """And at least that many times as long as the last one took to write: so checkpoints cost 1/40 of the time at most."""
 
 
 class CheckpointError(ResultsError):
-    """A checkpoint that cannot be gone on from; the message says which, and why."""
+    """A checkpoint that cannot be resumed; the message says which, and why."""
 
 
 class Checkpoints:
     """The checkpoints of a results folder, and how its work was laid out; gone when the run is complete."""
 
     def __init__(self, folder: Path, provenance: Provenance, tell: Callable[[str], None]) -> None:
-        """`provenance` is that of the training; `tell` is told of what is there but cannot be gone on from."""
+        """`provenance` is that of the training; `tell` is called with what is there but cannot be resumed."""
         self.path = folder / CHECKPOINTS
         self._provenance = provenance
         self._tell = tell
@@ -53,7 +53,7 @@ class Checkpoints:
         write_text(self.path / LAYOUT, json.dumps({"format": CHECKPOINT_FORMAT, "shards": shards}))
 
     def laid_out(self) -> list[dict[str, Any]]:
-        """The shards that an earlier run was to train; none where that cannot be told."""
+        """The shards that an earlier run was to train; none where that is unknown."""
         file = self.path / LAYOUT
         try:
             said = json.loads(file.read_text(encoding="utf-8"))
@@ -88,7 +88,7 @@ class Checkpoint:
         """Write `arrays` in place of what was there, whole or not at all.
 
         Args:
-            key: says which program they can be gone on with.
+            key: says which program can resume them.
 
         Raises:
             ResultsError: it cannot be written.

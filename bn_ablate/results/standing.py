@@ -15,7 +15,7 @@ QUICK = "this is a --quick run, of 2 seeds and a few steps: its numbers and verd
 def unfinished(manifest: Mapping[str, Any]) -> list[str]:
     """A sentence on a run that is under way or was stopped; none where it is complete."""
     status = manifest.get("status")
-    said = f"the run is not complete: its status is {status!r}; `bn-ablate run` goes on with it"
+    said = f"the run is not complete: its status is {status!r}; `bn-ablate run` resumes it"
     return [said] if status != "complete" else []
 
 

@@ -48,7 +48,7 @@ def run(
 
     Finished shards are stored as they come, and the state of a long one every now and then, so that what is done stays
     done, whatever happens next; when the run is interrupted, as by an exception of `on_progress`, the tables of what is
-    finished are published before the exception goes on. Lanes are trained in shards that fit into `memory` bytes; when
+    finished are published before it is raised again. Lanes are trained in shards that fit into `memory` bytes; when
     not given, half of what the machine, or its accelerator, has. Where that does not suffice, shards are halved.
     With strategy `map`, `at_once` lanes go through a step together on each device.
 

@@ -191,7 +191,7 @@ def study_content(results: Results) -> RunContent:
 
 
 def running_content(plan: Plan) -> RunContent:
-    """The run of a study that is being trained: what is known before; `study_content` goes on with the same run."""
+    """The run of a study that is being trained: what is known before; `study_content` resumes the same run."""
     study = plan.study
     return RunContent(
         id=run_names.run_id(study.name, "study"),

@@ -76,7 +76,7 @@ def publish(
     """Send the results in the folder `path` to W&B, or write them as offline runs; all of it comes from the store.
 
     Run ids depend on the study and the lane alone, and what was sent is on record: a second call changes nothing, and
-    goes on with an interrupted one. A run that the caller has open is left as it is.
+    resumes an interrupted one. A run that the caller has open is left as it is.
 
     Args:
         path: the results folder.

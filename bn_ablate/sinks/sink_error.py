@@ -61,14 +61,14 @@ def sync_command(results: Path) -> str:
 
 
 @contextmanager
-def calling_wandb(told: Callable[[Exception], SinkError] = unusable) -> Iterator[None]:
-    """The one door to wandb: whatever it raises in the block becomes a `SinkError`, as `told` says it."""
+def calling_wandb(into: Callable[[Exception], SinkError] = unusable) -> Iterator[None]:
+    """The one door to wandb: whatever it raises in the block becomes a `SinkError`, the one that `into` makes of it."""
     try:
         yield
     except SinkError:
         raise
     except Exception as error:
-        raise told(error) from error
+        raise into(error) from error
 
 
 def _variables() -> str:

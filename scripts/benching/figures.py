@@ -39,7 +39,7 @@ class Target:
         measured: what was; None where a peer or case is missing.
         show: writes such a figure.
         at_most: less is better.
-        limit: the same figure of the matrix products alone, (e), where there is one: no more is to be had in that form.
+        limit: the same figure of the matrix products alone, (e), where there is one: that form reaches no more.
     """
 
     title: str

@@ -29,7 +29,7 @@ class Conditions:
         tiny: small sizes.
         python, torch_python: interpreters.
         log: takes the standard error of all sections.
-        say: what is shown while it goes on.
+        say: what is shown while it runs.
     """
 
     platform: str

@@ -95,7 +95,7 @@ def test_verdicts_that_stand_alone_may_fall_in_the_family(tmp_path: Path) -> Non
     assert {claim["verdict"] for claim in said["claims"]} == {"inconclusive"}
 
 
-def test_folders_without_verdicts_or_of_one_study_are_told(tmp_path: Path) -> None:
+def test_folders_without_verdicts_or_of_one_study_are_reported(tmp_path: Path) -> None:
     one = study(tmp_path, "one", {"id": "h", "claim": "C1", "at": 0.9})
     with pytest.raises(ResultsError, match="holds the study 'one', as another"):
         combine_claims([one, one])

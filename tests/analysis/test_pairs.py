@@ -47,7 +47,7 @@ def test_the_same_results_differ_in_nothing(tmp_path: Path) -> None:
     assert "0 have another verdict" in summary(said)
 
 
-def test_another_verdict_and_its_reasons_are_told(tmp_path: Path) -> None:
+def test_another_verdict_and_its_reasons_are_reported(tmp_path: Path) -> None:
     a, b = results(tmp_path / "a", 0.05), results(tmp_path / "b", -0.05, train={"steps": 200})
     said = beside(a, b)
     assert Change("study.train.steps", "400", "200") in said.changes

@@ -69,5 +69,5 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def results(original: Path, tmp_path: Path) -> Path:
-    """A copy of the folder of all results, to be gone on with."""
+    """A copy of the folder of all results, to be resumed."""
     return Path(shutil.copytree(original / "results", tmp_path / "results"))

@@ -1,4 +1,4 @@
-"""What the command line is given: plans are shown, mistakes are told, and the exit status says whose they are."""
+"""What the command line is given: plans are shown, mistakes are named, and the exit status says whose they are."""
 
 from __future__ import annotations
 

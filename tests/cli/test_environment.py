@@ -42,7 +42,7 @@ def test_what_a_library_does_not_say_is_said(
         ("XLA_FLAGS", "--nonsense", "Unknown flag in XLA_FLAGS: --nonsense"),
     ],
 )
-def test_what_jax_refuses_is_told_with_the_variable(
+def test_what_jax_refuses_is_reported_with_the_variable(
     config: Path, tmp_path: Path, name: str, value: str, telling: str
 ) -> None:
     words = ("run", config, "--results", tmp_path / "results", "--wandb", "disabled")
@@ -57,7 +57,7 @@ def test_what_jax_refuses_is_told_with_the_variable(
 
 
 @pytest.mark.parametrize("trained", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_a_lane_that_diverges_under_the_debugger_of_jax_is_told(
+def test_a_lane_that_diverges_under_the_debugger_of_jax_is_reported(
     bn: Bn, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: bool
 ) -> None:
     """JAX computes what diverged once more, step by step, which takes long; a logarithm in its place does not."""

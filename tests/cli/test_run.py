@@ -155,7 +155,7 @@ def test_any_damaged_table_is_mended(config: Path, results: Path, table: str) ->
     assert file.read_bytes() == whole
 
 
-def test_a_damaged_shard_is_told_and_only_it_is_trained_again(bn: Bn, config: Path, results: Path) -> None:
+def test_a_damaged_shard_is_reported_and_only_it_is_trained_again(bn: Bn, config: Path, results: Path) -> None:
     whole = (results / "tiny" / "lanes.parquet").read_bytes()
     (shard,) = (results / "tiny" / "shards").iterdir()
     flip(shard / "lanes.parquet")
@@ -219,7 +219,7 @@ def test_the_manifest_says_where_the_results_come_from(original: Path) -> None:
     assert manifest["peak_memory_bytes"] > 10**8
 
 
-def test_a_full_disk_is_told_and_the_run_goes_on_once_there_is_space(
+def test_a_full_disk_is_reported_and_the_run_resumes_once_there_is_space(
     bn: Bn, config: Path, results: Path, small_disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk is filled when training has ended, and the shard is to be stored."""

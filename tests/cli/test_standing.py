@@ -16,7 +16,7 @@ from tests.results.made_up import listing
 
 CLAIMED = TINY.replace('id = "faster"', 'id = "faster"\nclaim = "C4"')
 QUICK = "this is a --quick run, of 2 seeds and a few steps: its numbers and verdicts mean nothing"
-RUNNING = "the run is not complete: its status is 'running'; `bn-ablate run` goes on with it"
+RUNNING = "the run is not complete: its status is 'running'; `bn-ablate run` resumes it"
 READERS: dict[str, Callable[[Path, Path], list[object]]] = {
     "claims": lambda folder, out: ["claims", folder, "--output", out / "claims.json"],
     "paper": lambda folder, out: ["paper", folder, "--output", out / "paper"],

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: what is finished stays, and the same command goes on from there."""
+"""Ctrl-C and SIGTERM: what is finished stays, and the same command resumes from there."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ STOPPED = {signal.SIGINT: (130, "interrupted"), signal.SIGTERM: (143, "terminate
 
 def check_stopped(folder: Path, status: int, err: str, signum: signal.Signals) -> int:
     """Check that a stopped run has said so and left readable results; return how many lanes it had finished."""
-    asked, told = err.strip().split("\n\n")
+    asked, said = err.strip().split("\n\n")
     assert asked == "stopping as soon as this stretch of training is done and stored; once more stops at once"
-    assert (status, told.partition(";")[0]) == STOPPED[signum]
-    assert told.endswith("; what is done is stored, and the same command goes on from there")
+    assert (status, said.partition(";")[0]) == STOPPED[signum]
+    assert said.endswith("; what is done is stored, and the same command resumes from there")
     left = open_results(folder)
     assert left.manifest["status"] == "interrupted"
     finished = int(left.manifest["lanes"]["finished"])
     assert left.lanes.height == finished < left.manifest["lanes"]["planned"]
     assert left.history["lane_id"].n_unique() == finished
-    assert verify(folder) == ["the run is not complete: its status is 'interrupted'; `bn-ablate run` goes on with it"]
+    assert verify(folder) == ["the run is not complete: its status is 'interrupted'; `bn-ablate run` resumes it"]
     return finished
 
 

@@ -117,7 +117,7 @@ def test_overrides_set_keys(overrides: list[str], path: str, expected: Any) -> N
         ("title=" + "[" * 5000, "title", "is '[[[["),
     ],
 )
-def test_a_wrong_override_is_told(override: str, key: str, telling: str) -> None:
+def test_a_wrong_override_is_reported(override: str, key: str, telling: str) -> None:
     with pytest.raises(ConfigError) as caught:
         build_study(TABLE, [override])
     (problem,) = caught.value.problems
@@ -125,7 +125,7 @@ def test_a_wrong_override_is_told(override: str, key: str, telling: str) -> None
     assert telling in problem.message
 
 
-def test_all_wrong_overrides_are_told_at_once() -> None:
+def test_all_wrong_overrides_are_reported_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
         build_study(TABLE, ["steps", "name.x=1"])
     assert [problem.key for problem in caught.value.problems] == ["steps", "name.x"]
@@ -170,7 +170,7 @@ def test_overrides_leave_the_given_table_alone() -> None:
         ({"axes": {"placement": ["pre"]}, "exclude": [{"placement": "pre"}]}, "exclude", "leaves nothing of the grid"),
     ],
 )
-def test_a_combination_that_cannot_be_is_told(settings: dict[str, Any], key: str, telling: str) -> None:
+def test_a_combination_that_cannot_be_is_reported(settings: dict[str, Any], key: str, telling: str) -> None:
     with pytest.raises(ConfigError) as caught:
         make_plan(build_study({"name": "x"} | settings))
     (problem,) = caught.value.problems
@@ -186,7 +186,7 @@ def test_a_combination_that_cannot_be_may_be_excluded() -> None:
     assert [tuple(cell.levels.values()) for cell in plan.cells] == [(2, "all"), (3, "all"), (3, "only_2")]
 
 
-def test_a_hypothesis_that_lost_its_cells_is_told() -> None:
+def test_a_hypothesis_that_lost_its_cells_is_reported() -> None:
     side = {"placement": "pre", "dropout_rate": 0.5}
     hypothesis = {
         "id": "h",
@@ -215,7 +215,7 @@ def test_a_hypothesis_that_lost_its_cells_is_told() -> None:
         ),
     ],
 )
-def test_a_curve_with_gaps_is_told(exclude: list[dict[str, Any]], telling: str) -> None:
+def test_a_curve_with_gaps_is_reported(exclude: list[dict[str, Any]], telling: str) -> None:
     axes = {"placement": ["none", "pre"], "activation": ["relu", "tanh"], "dropout_rate": [0.0, 0.2, 0.5]}
     slope = {"id": "h", "kind": "slope", "statement": "s", "metric": "gap", "axis": "dropout_rate"}
     sides = {"a": {"placement": "pre"}, "b": {"placement": "none"}}

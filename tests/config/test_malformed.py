@@ -373,7 +373,7 @@ def problems_of(folder: Path, text: str) -> tuple[tuple[str, str], ...]:
 
 
 @pytest.mark.parametrize(("text", "key", "telling"), MALFORMED.values(), ids=MALFORMED.keys())
-def test_a_mistake_is_told_at_its_key(tmp_path: Path, text: str, key: str, telling: list[str]) -> None:
+def test_a_mistake_is_reported_at_its_key(tmp_path: Path, text: str, key: str, telling: list[str]) -> None:
     (problem,) = problems_of(tmp_path, text)
     assert problem[0] == key
     for part in telling:
@@ -391,7 +391,7 @@ def test_two_hypotheses_of_one_id(tmp_path: Path) -> None:
     assert problems_of(tmp_path, f"{contrast()}\n{second}") == (("hypotheses", "'h' is the id of two of them"),)
 
 
-def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+def test_all_mistakes_are_reported_at_once(tmp_path: Path) -> None:
     text = """
         seeds = -1
         sedes = 3
@@ -409,7 +409,7 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
     assert sorted(keys) == sorted(["seeds", "sedes", "model.activation", "model.depth", "train.steps", *hypothesis])
 
 
-def test_mistakes_of_axes_exclusions_and_hypotheses_are_told_at_once(tmp_path: Path) -> None:
+def test_mistakes_of_axes_exclusions_and_hypotheses_are_reported_at_once(tmp_path: Path) -> None:
     text = contrast(a='{ placement = "before" }', b="{ seed = 3 }") + '\n[[exclude]]\nplacement = "after"\n'
     text = text.replace("dropout_rate = [0.0, 0.5]", "dropout_rate = [0.0, 2.0]\nwidht = [3]")
     keys = [key for key, _ in problems_of(tmp_path, text)]
@@ -443,7 +443,7 @@ def test_a_file_that_is_no_study_file(tmp_path: Path, content: bytes, telling: s
     assert str(caught.value).startswith(f"{file}: 1 problem\n  {telling}")
 
 
-def test_a_missing_file_is_told_with_the_nearest_one(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_with_the_nearest_one(tmp_path: Path) -> None:
     (tmp_path / "ablate.toml").touch()
     with pytest.raises(
         ConfigError, match=r"ablat\.toml: 1 problem\n  there is no such file; did you mean 'ablate\.toml'\?"

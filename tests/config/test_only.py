@@ -51,6 +51,6 @@ def test_every_mistake_is_named_with_what_was_meant() -> None:
 
 
 @pytest.mark.parametrize("word", ["placement", "=pre", "placement=", "", "seed=1,"])
-def test_words_of_another_form_are_told(word: str) -> None:
+def test_words_of_another_form_are_reported(word: str) -> None:
     with pytest.raises(ConfigError, match="is not of the form axis=level, as in placement=pre or seed=3"):
         parse_only([word])

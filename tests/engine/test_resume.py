@@ -1,4 +1,4 @@
-"""A shard that was stopped, wherever, and gone on from ends as one that never was: to the bit."""
+"""A shard that was stopped, wherever, and resumed ends as one that never was: to the bit."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def stop(progress: Progress) -> None:
 
 
 def test_stopped_after_every_segment(engine: Engine, shard: Shard, whole: Outcome, tmp_path: Path) -> None:
-    """8, 2, 8, 2, 3 and 0 steps: each run takes one segment, and the next goes on, the measurements included."""
+    """8, 2, 8, 2, 3 and 0 steps: each run takes one segment, and the next resumes, the measurements included."""
     told: list[str] = []
     before = engine.timing.resumed
     for _ in range(6):
@@ -113,7 +113,7 @@ def test_a_short_shard_writes_nothing(engine: Engine, shard: Shard, tmp_path: Pa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_damaged_or_foreign_is_told_and_not_used(
+def test_what_is_damaged_or_foreign_is_reported_and_not_used(
     engine: Engine, shard: Shard, whole: Outcome, tmp_path: Path
 ) -> None:
     file = tmp_path / "a.ckpt"

@@ -54,7 +54,7 @@ def test_a_program_that_freezes_trains_the_others_alike() -> None:
         np.testing.assert_allclose(leaf[1], expected[0], atol=1e-6, err_msg=jax.tree_util.keystr(path))
 
 
-def test_gamma_and_beta_start_where_they_are_told_to_and_nothing_else_does() -> None:
+def test_gamma_and_beta_start_where_they_are_to_and_nothing_else_does() -> None:
     cells, program, factors = small.lay_out({"scale_init": [1.0, 0.1], "bias_init": [0.0, -1.0]})
     start, after = small.train(program, factors, steps=1)
     base = small.lane(start.params, 0)

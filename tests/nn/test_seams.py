@@ -192,7 +192,7 @@ def test_every_block_is_what_the_factors_say(network: Any, depth: int, levels: d
 
 
 @pytest.mark.parametrize("architecture", ["mlp", "cnn", "resnet"])
-def test_gamma_and_beta_are_told_from_all_else(architecture: str) -> None:
+def test_gamma_and_beta_are_distinguished_from_all_else(architecture: str) -> None:
     lanes = [small.BASE.at({"architecture": architecture, "coverage": "input"})]
     state = jax.eval_shape(partial(init_state, program_of(lanes, small.IMAGE, small.CLASSES)), 0)
     roles = {jax.tree_util.keystr(path): role(path) for path, _ in jax.tree.leaves_with_path(state.params)}

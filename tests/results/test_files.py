@@ -127,7 +127,7 @@ def test_sweeping_reaches_every_depth_and_spares_the_rest(tmp_path: Path) -> Non
     assert set(listing(tmp_path)) == {"a/writing-z", "a/b/.hidden"}
 
 
-def test_a_full_disk_is_told(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("old")
     told = r"file: cannot be written \(No space left on device\); what was finished before is whole"
     with pytest.raises(ResultsError, match=told), whole_file(tmp_path / "file"):
@@ -135,7 +135,7 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
     assert listing(tmp_path) == {"file": b"old"}
 
 
-def test_a_place_that_is_no_folder_is_told(tmp_path: Path) -> None:
+def test_a_place_that_is_no_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ResultsError, match="table: cannot be written"):
         write_text(tmp_path / "file" / "table", "x")
@@ -162,7 +162,7 @@ for write, content in ((write_bytes, bytes(10**6)), (write_table, table)):
 """
 
 
-def test_what_the_system_refuses_to_write_is_told(tmp_path: Path) -> None:
+def test_what_the_system_refuses_to_write_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("old")
     done = python(LIMITED, tmp_path)
     assert done.stderr == ""

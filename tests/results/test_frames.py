@@ -13,11 +13,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bn_ablate.config.measures import ALONG, OF_AFFINE, OFF, PROBED, SHIFTED, UNIT
+from bn_ablate.config.measures import ALONG, OF_AFFINE, OFF, PARTS, PROBED, SHIFTED, UNIT
 from bn_ablate.config.quantity import REQUESTS, TABLES, Quantity
 from bn_ablate.engine import Outcome, Shard
-from bn_ablate.engine.evaluate import Evaluation
-from bn_ablate.engine.extras import Extras, evaluations
+from bn_ablate.engine.extras import Extras
 from bn_ablate.engine.observe import Observation
 from bn_ablate.results.provenance import environment, git_state, lock
 from bn_ablate.results.recording.columns import table_schemas
@@ -40,7 +39,15 @@ def extras_of() -> Extras:
     lane, layer = digits(TIMES, SEEDS, CELLS), digits(TIMES, SEEDS, CELLS, DEPTH)
     parts = np.moveaxis(digits(TIMES, SEEDS, CELLS, 3), -1, 0)
     return Extras(
-        history=evaluations(Evaluation(parts + 0.25, parts / 20_000), Evaluation(parts + 0.5, parts / 40_000))
+        history={
+            f"{how}_{part}_{what}": values[i]
+            for how, loss, accuracy in (
+                ("recalibrated", parts + 0.25, parts / 20_000),
+                ("batch", parts + 0.5, parts / 40_000),
+            )
+            for i, part in enumerate(PARTS)
+            for what, values in (("loss", loss), ("accuracy", accuracy))
+        }
         | filled(ALONG, lane),
         layers=filled(SHIFTED, layer)
         | filled(OFF, layer)

@@ -32,7 +32,7 @@ def holder(folder: Path) -> subprocess.Popen[str]:
     return process
 
 
-def test_the_second_is_told_who_is_there_until_the_first_is_dead(tmp_path: Path) -> None:
+def test_the_second_learns_who_is_there_until_the_first_is_dead(tmp_path: Path) -> None:
     folder = tmp_path / "study"
     with holder(folder) as process:
         told = rf"study: another run \(process {process.pid} on .*\) is at work on it; wait for its end"

@@ -79,9 +79,9 @@ def test_what_exists_only_while_running_is_not_sealed(folder: Path) -> None:
     assert verify(folder) == []
 
 
-def test_an_unfinished_run_is_told(folder: Path) -> None:
+def test_an_unfinished_run_is_reported(folder: Path) -> None:
     edit_manifest(folder, status="interrupted")
-    assert verify(folder) == ["the run is not complete: its status is 'interrupted'; `bn-ablate run` goes on with it"]
+    assert verify(folder) == ["the run is not complete: its status is 'interrupted'; `bn-ablate run` resumes it"]
 
 
 def test_a_changed_file_passes_once_it_is_sealed(folder: Path) -> None:
@@ -102,7 +102,7 @@ def test_sealing_again_passes_no_damaged_table_for_whole(folder: Path, name: str
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'"x"', b"\xff", b'{"files": []}', b"[" * 10**5])
-def test_a_manifest_that_is_none_is_told(folder: Path, content: bytes) -> None:
+def test_a_manifest_that_is_none_is_reported(folder: Path, content: bytes) -> None:
     (folder / "manifest.json").write_bytes(content)
     for read in (verify, open_results, seal):
         with pytest.raises(ResultsError, match=r"manifest\.json: (cannot be read|is not a manifest)"):
@@ -117,7 +117,7 @@ def test_a_folder_without_a_manifest_is_no_results_folder(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("key", ["study", "config", "seeds"])
-def test_a_manifest_that_lacks_something_is_told(folder: Path, key: str) -> None:
+def test_a_manifest_that_lacks_something_is_reported(folder: Path, key: str) -> None:
     manifest = json.loads((folder / "manifest.json").read_text())
     del manifest[key]
     (folder / "manifest.json").write_text(json.dumps(manifest))
@@ -173,7 +173,7 @@ def test_damaged_claims_are_refused_by_name(folder: Path, content: str) -> None:
         _ = open_results(folder).claims
 
 
-def test_a_config_that_is_none_is_told_by_its_file(folder: Path) -> None:
+def test_a_config_that_is_none_is_reported_by_its_file(folder: Path) -> None:
     edit_manifest(folder, config={"name": "x", "sedes": 3})
     with pytest.raises(ConfigError, match=r"manifest\.json: 1 problem\n  sedes: there is no such key"):
         _ = open_results(folder).study
@@ -192,7 +192,7 @@ def test_a_damaged_checkpoint_is_found(folder: Path) -> None:
     ]
 
 
-def test_what_a_run_had_laid_out_is_read_back_or_told(folder: Path) -> None:
+def test_what_a_run_had_laid_out_is_read_back_or_reported(folder: Path) -> None:
     told: list[str] = []
     checkpoints = Checkpoints(folder, provenance(), told.append)
     shards = [{"lanes": ["a", "b"], "seeds": [0], "room": 2, "seed_room": 1}]

@@ -264,7 +264,7 @@ def test_opening_sweeps_what_an_interrupted_run_left(tmp_path: Path) -> None:
     assert listing(tmp_path) == before
 
 
-def test_a_place_where_no_folder_can_be_is_told(tmp_path: Path) -> None:
+def test_a_place_where_no_folder_can_be_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(
         ResultsError, match=r"file/study: cannot be written to: .*; choose another folder with --results"
@@ -311,7 +311,7 @@ def test_lanes_that_are_in_several_shards_count_once(
     assert results.histograms.height == 8 * len(finished)
 
 
-def test_a_folder_that_vanished_is_told_and_not_made_anew(tmp_path: Path) -> None:
+def test_a_folder_that_vanished_is_reported_and_not_made_anew(tmp_path: Path) -> None:
     plan = plan_of()
     store = published(tmp_path / "study", plan)
     shutil.rmtree(store.path)

@@ -58,7 +58,7 @@ def test_what_passes_is_waited_out(results: Results, service: Service, fault: Fa
 
 @pytest.mark.slow
 @pytest.mark.parametrize("status", [429, BROKEN_OFF], ids=["429", "broken off"])
-def test_what_does_not_pass_is_told_and_a_later_sync_completes(
+def test_what_does_not_pass_is_reported_and_a_later_sync_completes(
     results: Results, service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, status: int
 ) -> None:
     """From half-way on: when the third lane is about to be sent."""

@@ -38,7 +38,9 @@ def test_another_user_gets_the_very_files(results: Results, service: Service, tm
     assert not (tmp_path / "oldest" / "small" / "report.html").exists()
 
 
-def test_what_is_damaged_or_none_is_told_and_leaves_nothing(results: Results, service: Service, tmp_path: Path) -> None:
+def test_what_is_damaged_or_none_is_named_and_leaves_nothing(
+    results: Results, service: Service, tmp_path: Path
+) -> None:
     (results.path / "report.html").write_text("one")
     seal(results.path)
     (results.path / "report.html").write_text("two")
@@ -66,4 +68,4 @@ def test_a_half_finished_study_comes_back_half_finished(results: Results, servic
     (results.path / "manifest.json").write_text(json.dumps(manifest | {"status": "interrupted"}))
     publish(results.path, "online", lanes=False)
     got = fetch(NAME, tmp_path / "theirs")
-    assert verify(got.path) == ["the run is not complete: its status is 'interrupted'; `bn-ablate run` goes on with it"]
+    assert verify(got.path) == ["the run is not complete: its status is 'interrupted'; `bn-ablate run` resumes it"]

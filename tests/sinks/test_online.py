@@ -93,9 +93,7 @@ def test_a_second_sync_doubles_nothing_even_without_its_record(results: Results,
     assert {project for project, _ in service.runs} == {"mine", "another"}
 
 
-def test_a_sync_that_broke_off_is_gone_on_with(
-    results: Results, service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_sync_that_broke_off_is_resumed(results: Results, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "RUNS_AT_ONCE", 1)
     lost = f"small-{results.lanes['lane_id'][5]}"
     whole = publish(results.path, "online", project="whole")

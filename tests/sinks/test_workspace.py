@@ -55,7 +55,7 @@ def test_a_report_has_the_verdicts_and_the_same_panels(results: Results, service
     assert json.dumps(grids[0]).count("axis/placement") >= 1
 
 
-def test_what_is_missing_is_told(results: Results, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_missing_is_reported(results: Results, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     service.fault = lambda name: 403 if name.lower().startswith("upsertview") else None
     with pytest.raises(SinkError, match=r"the view was not saved: .*403"):
         save_workspace(results.path, "view", project="mine", entity=ENTITY)

@@ -1,6 +1,6 @@
 """One look for all figures: sizes, type, colours, and the drawing steps they share.
 
-Every placement has one colour, one marker and one line style in all figures, so that they are told apart in greyscale
+Every placement has one colour, one marker and one line style in all figures, so that they differ in greyscale
 and by colour-blind readers (the colours are Okabe and Ito's). Figures are made without pyplot and hold no global state.
 """
 

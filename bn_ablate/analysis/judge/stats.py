@@ -106,7 +106,7 @@ def expanded_level(n: int) -> float:
 
 
 def halls_reach(values: Vector) -> tuple[float, float]:
-    """How far an interval that minds skewness reaches below and above the mean of `values` `(seeds,)` (Hall 1992).
+    """How far an interval that allows for skewness reaches below and above the mean of `values` `(seeds,)` (Hall 1992).
 
     With skewness k and studentized mean x, `g(x) = x + k x² / 3 + k² x³ / 27 + k / (6 n)` is nearly symmetric. Its
     inverse, `g⁻¹(y) = 3 ((1 + k (y − k / (6 n)))^(1/3) − 1) / k`, takes Student's 98% quantiles over `sqrt(n)` back;

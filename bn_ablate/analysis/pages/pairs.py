@@ -24,7 +24,7 @@ class Beside(NamedTuple):
     """Two results folders side by side.
 
     Attributes:
-        names: the two folders, as told apart in tables.
+        names: the two folders, as tables call them.
         changes: what differs between the runs.
         hypotheses: a record per hypothesis that either has: `id`, `statement`, the records `a` and `b` (None where it
             is missing), `verdict_changed`, and whether the intervals `overlap` (None where one has none).

@@ -37,7 +37,7 @@ AHEAD_COPIES = {"map": 1, "vmap": 4}
 """How often these exist at the peak: gathered, standardized, drawn, put together; for a seed at a time, or for all."""
 
 SHARE = 0.5
-"""The share of the machine's memory that a run takes when it is not told otherwise."""
+"""The share of the machine's memory that a run takes by default."""
 
 MOST_LANES = 256
 """Lanes in a shard, at most, lane by lane: more are no faster, and finished work is to be stored every now and then."""

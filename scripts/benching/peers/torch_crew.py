@@ -17,7 +17,7 @@ from benching.protocol import Peer, Ready, Timed, peak_bytes, share, steps_withi
 
 
 class Trainer(ABC):
-    """Trains every so-manieth part of a case.
+    """Trains every n-th part of a case.
 
     Attributes:
         lanes: how many lanes that is.
