@@ -76,12 +76,15 @@ def lane_steps_per_second(engine: Engine, case: Any) -> float:
 def traced(engine: Engine, case: Any) -> tuple[dict[str, float], int]:
     """Microseconds by purpose in the training steps of a short study, and how many lane-steps were traced."""
     (shard,) = shards_of(make_plan(study_of(case)))
-    engine.run(shard)
-    program = list(engine._programs.values())[-1][1]
-    origin = dict(NAMED.findall(str(program.as_text())))
+    wanted, _ = engine._wanted(shard)
+    programs = wanted.programs()
+    begin, train = programs.begin.result(), programs.train.result()
+    segment = wanted.segment._replace(n_steps=jax.numpy.int32(TRACED_STEPS))
+    origin = dict(NAMED.findall(str(train.as_text())))
+    states = begin(wanted.seeds.seed, wanted.factors)
     with tempfile.TemporaryDirectory() as folder:
         with jax.profiler.trace(folder, create_perfetto_trace=True):
-            engine.run(shard)
+            jax.block_until_ready(train(wanted.examples, wanted.seeds, wanted.factors, states, segment))
         (file,) = Path(folder).rglob("perfetto_trace.json.gz")
         events = json.loads(gzip.decompress(file.read_bytes()))["traceEvents"]
     spent: defaultdict[str, float] = defaultdict(float)
@@ -89,7 +92,7 @@ def traced(engine: Engine, case: Any) -> tuple[dict[str, float], int]:
     for name, microseconds, around in self_times(events):
         source = origin.get(name.removesuffix(".clone"))
         inside = source or next((origin[other] for other in reversed(around) if other in origin), None)
-        if inside is None or observes(inside):
+        if inside is None:
             continue
         if source is None or name.startswith(("conditional", "while")):
             purpose = DISPATCH
@@ -99,12 +102,6 @@ def traced(engine: Engine, case: Any) -> tuple[dict[str, float], int]:
         if source and "head" in source and "dot_general" in source:
             times[name] += 1
     return spent, int(np.median(list(times.values())))
-
-
-def observes(source: str) -> bool:
-    """Whether an operation belongs to a measurement, and not to a training step."""
-    measured, step = source.find("cond/branch"), source.find("jvp(")
-    return measured >= 0 and (step < 0 or measured < step)
 
 
 def self_times(events: list[dict[str, Any]]) -> list[tuple[str, float, list[str]]]:

@@ -7,9 +7,9 @@ import pytest
 
 def compiled_as_by_users(patch: pytest.MonkeyPatch) -> None:
     """With XLA's newer emitters lanes are the same to the bit however many are trained; the older round otherwise."""
-    from bn_ablate.engine import execute
+    from bn_ablate.engine import programs
 
-    patch.setattr(execute, "compiler_options", lambda device: {"xla_cpu_use_fusion_emitters": True})
+    patch.setattr(programs, "compiler_options", lambda device: {"xla_cpu_use_fusion_emitters": True})
 
 
 def few_figures(patch: pytest.MonkeyPatch) -> None:

@@ -12,10 +12,10 @@ import polars as pl
 from scipy.special import expit
 
 from bn_ablate.config import build_study
+from bn_ablate.config.sources import source_hash
 from bn_ablate.data import load
 from bn_ablate.plan import Lane, Plan, make_plan
 from bn_ablate.results import Provenance, Record, Results, Store, open_results
-from bn_ablate.results.provenance import source_hash
 from bn_ablate.results.recording.columns import table_schemas
 
 Change = Callable[[dict[str, Any], int, dict[str, Any]], dict[str, Any]]

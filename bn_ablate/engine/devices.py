@@ -34,7 +34,9 @@ def set_up(platform: str = "auto", host_devices: int | None = None, cache: Path 
 
     On CPU every core becomes a device of its own (`host_devices` of them, by default as many as this process may
     use), each running its lanes on one thread: small matrix products gain nothing from several. Compiled programs are
-    kept in `cache`, by default a folder of the user's cache, so that the same study starts at once the next time.
+    kept in `cache`, by default a folder of the user's cache, so that the same study starts at once the next time: what
+    trains and measures as `engine.executables`, which need no tracing, and what XLA compiles, by JAX, for programs that
+    have to be traced again and come out the same.
 
     Raises:
         DeviceError: JAX has no such platform, here or at all.
@@ -49,12 +51,16 @@ def set_up(platform: str = "auto", host_devices: int | None = None, cache: Path 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import jax
 
+    from bn_ablate.engine.executables import keep_in
+
     asked = platform if platform != "auto" else os.environ.get("JAX_PLATFORMS")
     if asked:  # the CPU beside it is what a new device is compared with
         jax.config.update("jax_platforms", asked if "cpu" in asked.split(",") else f"{asked},cpu")
     for name, value in NUMBERS.items():
         jax.config.update(name, value)
-    jax.config.update("jax_compilation_cache_dir", str(cache or platformdirs.user_cache_path("bn_ablate") / "programs"))
+    cache = cache or platformdirs.user_cache_path("bn_ablate") / "programs"
+    keep_in(cache / "executables")
+    jax.config.update("jax_compilation_cache_dir", str(cache))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
     try:
         jax.config.update("jax_num_cpu_devices", host_devices or cores())

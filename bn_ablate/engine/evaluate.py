@@ -28,7 +28,8 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate in eval mode, with the moving statistics of `state` and no dropout, `eval_batch` examples at a time."""
     splits = (seed.train, seed.validation, seed.test)
-    sizes = jnp.asarray([split.shape[0] for split in splits], jnp.float32)
+    # behind a barrier, since XLA would multiply by the reciprocals of constants, which are rounded
+    sizes = lax.optimization_barrier(jnp.asarray([split.shape[0] for split in splits], jnp.float32))
     n = sum(split.shape[0] for split in splits)
     passes = -(-n // program.measure.eval_batch)
     size = -(-n // passes)

@@ -5,25 +5,25 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from bn_ablate.data import Dataset, batch_indices, draw_split, moments
-from bn_ablate.engine.compiling import HASTILY, compiler_options
 from bn_ablate.engine.devices import machine
 from bn_ablate.engine.examples import Examples, SeedExamples
-from bn_ablate.engine.many_lanes import Layout, Segment, Strategy, initial_on_mesh, on_mesh
+from bn_ablate.engine.many_lanes import Layout, Segment, Strategy
 from bn_ablate.engine.observe import Observation
 from bn_ablate.engine.program import Program, program_of
+from bn_ablate.engine.programs import Programs, Wanted, ahead
 from bn_ablate.engine.resume import Keeper, Snapshot, pack, program_key, unpack
 from bn_ablate.engine.shards import Shard, Way
 from bn_ablate.engine.train import TrainState
-from bn_ablate.nn import Factors, stack_factors
+from bn_ablate.nn import stack_factors
 from bn_ablate.plan.memory import BLOCK_BYTES, Machine
 
 SECONDS_PER_CALL = 1.0
@@ -47,11 +47,11 @@ class Timing:
     """Where the time of an engine went.
 
     Attributes:
-        compile_seconds: tracing and compiling.
+        compile_seconds: waiting for programs to be traced, compiled or loaded.
         train_seconds: running the compiled programs, measurements included.
         lane_steps: training steps done, over all lanes.
         resumed: lane-steps that had been done before, and were resumed from.
-        programs: training programs compiled.
+        programs: different programs that lanes were trained by.
     """
 
     compile_seconds: float = 0.0
@@ -89,7 +89,7 @@ def measured_steps(steps: int, every: int) -> tuple[int, ...]:
 
 @dataclass
 class Engine:
-    """Trains shards on one data set; compiles a program once and keeps it.
+    """Trains shards on one data set; all engines of a process share their compiled programs.
 
     Attributes:
         dataset: the examples.
@@ -104,14 +104,13 @@ class Engine:
     devices: list[jax.Device] | None = None
     at_once: int = 1
     timing: Timing = field(default_factory=Timing)
-    _programs: dict[Any, tuple[Callable[..., TrainState], jax.stages.Compiled]] = field(
-        default_factory=dict, repr=False
-    )
+    _itself: object = field(default_factory=object, repr=False)
+    _used: set[Future[jax.stages.Compiled]] = field(default_factory=set, repr=False)
 
     def __post_init__(self) -> None:
         self.devices = self.devices or jax.local_devices()
         self.strategy = self.machine(0).strategy
-        self._examples = Examples(jnp.asarray(self.dataset.images), jnp.asarray(self.dataset.labels))
+        self._examples = Examples(*jax.device_put((self.dataset.images, self.dataset.labels)))
 
     @property
     def way(self) -> Way:
@@ -137,48 +136,56 @@ class Engine:
         *,
         keeper: Keeper | None = None,
         keep_states: bool = False,
+        following: Shard | None = None,
     ) -> Outcome:
         """Train the lanes of `shard` to the end, calling `on_progress` about once a second.
 
         Resumes what `keeper` has of the shard, and gives it the state when that is due, and when `on_progress`
         raises, which ends the training. The outcome is the same to the bit, however often it was resumed.
+        The programs of the `following` shard are compiled meanwhile.
 
         Raises:
             DataError: the data set cannot be divided as the settings say.
         """
-        settings = [cell.settings for cell in shard.cells]
-        program = self.program(shard)
-        way = shard.way or self.way
-        layout = self._layout(way, max(len(shard.seeds), shard.seed_room), shard.room)
-        seed_numbers = _fill(list(shard.seeds), layout.seeds)
-        factors = stack_factors(_fill(settings, layout.cells), program.structure)
-        seeds = self._seed_examples(shard, seed_numbers)
-        steps = measured_steps(program.train.steps, settings[0].measure.every)
-        room = self._room(program, settings[0].measure.every)
+        wanted, seed_numbers = self._wanted(shard)
+        program, layout, seeds, factors = wanted.program, wanted.layout, wanted.seeds, wanted.factors
+        steps = measured_steps(program.train.steps, program.measure.every)
+        room = wanted.segment.positions.shape[1]
         whole = (slice(len(shard.seeds)), slice(len(shard.cells)))
 
-        def segment(start: int, n_steps: int, observed: bool) -> Segment:
+        def segment(start: int, n_steps: int, measured: bool) -> Segment:
             return Segment(
                 positions=_positions(program, seed_numbers, seeds.train.shape[1], start, room),
                 start=np.int32(start),  # type: ignore[arg-type]
                 n_steps=np.int32(n_steps),  # type: ignore[arg-type]
-                observed=np.bool_(observed),  # type: ignore[arg-type]
-                thorough=np.bool_(observed and start in (0, steps[-1])),  # type: ignore[arg-type]
+                measured=np.bool_(measured),  # type: ignore[arg-type]
             )
 
-        begin, call = self._compiled(program, way.strategy, layout, seeds, factors, segment(0, 0, False))
-        at, states, seen = 0, begin(seeds.seed, factors), list[Observation]()
-        key = program_key(program, way.strategy, layout, shard)
+        programs = self._compiled(wanted)
+        at, states, seen = 0, self._ready(programs.begin)(seeds.seed, factors), list[Observation]()
+        key = program_key(program, wanted.strategy, layout, shard)
         if keeper and (saved := keeper.load(key)):
-            at, states, seen = unpack(saved, states, jax.tree_util.treedef_children(call.out_tree)[1])
+            at, states, seen = unpack(saved, states, self._ready(programs.measure).out_tree)
         lanes = len(shard.seeds) * len(shard.cells)
         self.timing.resumed += at * lanes
-        begun = time.perf_counter()
+        begun, waited = time.perf_counter(), self.timing.compile_seconds
+
+        def seconds() -> float:
+            return time.perf_counter() - begun - (self.timing.compile_seconds - waited)
+
         done = 0
         since = at - steps[max(len(seen) - 1, 0)]
         try:
             for start, n_steps, observed in self._segments(steps, room, at, len(seen)):
-                states, observation = call(self._examples, seeds, factors, states, segment(start, n_steps, observed))
+                if observed:
+                    thorough = np.bool_(start in (0, steps[-1]))
+                    observation = self._ready(programs.measure)(self._examples, seeds, factors, states, thorough)
+                if n_steps:
+                    train = self._ready(programs.train)
+                    states = train(self._examples, seeds, factors, states, segment(start, n_steps, observed))
+                if following:
+                    ahead(partial(self._prepare, following))
+                    following = None
                 jax.block_until_ready(states)
                 if observed:
                     seen.append(jax.tree.map(lambda leaf: np.asarray(leaf)[whole], observation))
@@ -191,13 +198,13 @@ class Engine:
                     loss = np.asarray(states.loss_sum)[whole] / since if since else None
                     diverged = int((np.asarray(states.diverged_at)[whole] >= 0).sum())
                     try:
-                        on_progress(Progress(done, time.perf_counter() - begun, diverged, loss))
+                        on_progress(Progress(done, seconds(), diverged, loss))
                     except BaseException:
                         if keeper:
                             keeper.save(key, pack(here))
                         raise
         finally:
-            self.timing.train_seconds += time.perf_counter() - begun
+            self.timing.train_seconds += seconds()
             self.timing.lane_steps += done
         return Outcome(
             shard,
@@ -249,40 +256,44 @@ class Engine:
             seed=np.asarray(seeds, np.int32),  # type: ignore[arg-type]
         )
 
-    def _room(self, program: Program, every: int) -> int:
+    def _room(self, program: Program) -> int:
         """How many steps a call may take, at most: what is made ahead for them must stay small."""
         noise = 2 * sum(math.prod(shape) for shape in program.noise_shapes) if program.drops else 0
         images = 4 * program.train.batch_size * math.prod(program.image_shape)
-        return max(1, min(every, program.train.steps, BLOCK_BYTES // (noise + images)))
+        return max(1, min(program.measure.every, program.train.steps, BLOCK_BYTES // (noise + images)))
 
-    def _compiled(
-        self,
-        program: Program,
-        strategy: Strategy,
-        layout: Layout,
-        seeds: SeedExamples,
-        factors: Factors,
-        segment: Segment,
-    ) -> tuple[Callable[..., TrainState], jax.stages.Compiled]:
-        """What makes the initial states, and what trains them, for these shapes; compiled at their first use.
+    def _wanted(self, shard: Shard) -> tuple[Wanted, list[int]]:
+        """The programs for `shard`, and its seeds with those that fill up the layout."""
+        program, way = self.program(shard), shard.way or self.way
+        layout = self._layout(way, max(len(shard.seeds), shard.seed_room), shard.room)
+        seed_numbers = _fill(list(shard.seeds), layout.seeds)
+        settings = _fill([cell.settings for cell in shard.cells], layout.cells)
+        seeds, factors = self._seed_examples(shard, seed_numbers), stack_factors(settings, program.structure)
+        positions = _positions(program, seed_numbers, seeds.train.shape[1], 0, self._room(program))
+        segment = Segment(positions, np.int32(0), np.int32(0), np.bool_(False))  # type: ignore[arg-type]
+        given = (self._examples, seeds, factors, segment)
+        return Wanted(program, way.strategy, layout, *given, self._itself), seed_numbers
 
-        The one is compiled while the other is traced.
-        """
-        shapes = jax.tree.map(lambda leaf: (leaf.shape, str(leaf.dtype)), (seeds, factors, segment))
-        key = (program, strategy, layout.axis, layout.mesh.size, layout.at_once, str(shapes))
-        if key not in self._programs:
-            begun = time.perf_counter()
-            begin = jax.jit(initial_on_mesh(program, layout), compiler_options=HASTILY)
-            options = compiler_options(layout.mesh.devices.flat[0])
-            train = jax.jit(on_mesh(program, strategy, layout), donate_argnums=3, compiler_options=options)
-            with ThreadPoolExecutor(1) as beside:
-                lowered = begin.lower(seeds.seed, factors)
-                initial = beside.submit(lowered.compile)
-                lowered = train.lower(self._examples, seeds, factors, lowered.out_info, segment)
-                self._programs[key] = initial.result(), lowered.compile()
+    def _prepare(self, shard: Shard) -> None:
+        """Have the programs for `shard` compiled."""
+        self._wanted(shard)[0].programs()
+
+    def _compiled(self, wanted: Wanted) -> Programs:
+        """The programs, of which some may still be compiling."""
+        begun = time.perf_counter()
+        programs = wanted.programs()
+        self.timing.compile_seconds += time.perf_counter() - begun
+        self._used.add(programs.train)
+        self.timing.programs = len(self._used)
+        return programs
+
+    def _ready(self, program: Future[jax.stages.Compiled]) -> jax.stages.Compiled:
+        """The compiled program, which is waited for."""
+        begun = time.perf_counter()
+        try:
+            return program.result()
+        finally:
             self.timing.compile_seconds += time.perf_counter() - begun
-            self.timing.programs += 1
-        return self._programs[key]
 
 
 def _positions(program: Program, seeds: list[int], n_train: int, start: int, room: int) -> Any:

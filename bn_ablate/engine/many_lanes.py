@@ -30,16 +30,14 @@ class Segment(NamedTuple):
         positions: for each seed and step, the training examples of its batch, as positions in the seed's training
             split; room for as many steps as a segment may have.
         start: the step it begins with.
-        n_steps: how many of the steps are taken, 0 included.
-        observed: whether the lanes are measured before the first step.
-        thorough: whether that is the first or the last measurement, which takes more.
+        n_steps: how many of the steps are taken.
+        measured: whether the lanes were measured just before, from where on batch losses are added up anew.
     """
 
     positions: Int[Array, "seeds room batch"]
     start: Int[Array, ""]
     n_steps: Int[Array, ""]
-    observed: Bool[Array, ""]
-    thorough: Bool[Array, ""]
+    measured: Bool[Array, ""]
 
 
 def each(strategy: Strategy, function: Callable[..., Any], at_once: int = 1) -> Callable[..., Any]:
@@ -53,7 +51,7 @@ def each(strategy: Strategy, function: Callable[..., Any], at_once: int = 1) -> 
 
 
 @at_precision
-def run_segment(
+def train_lanes(
     program: Program,
     strategy: Strategy,
     at_once: int,
@@ -62,8 +60,8 @@ def run_segment(
     factors: Factors,
     states: TrainState,
     segment: Segment,
-) -> tuple[TrainState, Observation]:
-    """Measure, then train, every lane: cells × seeds.
+) -> TrainState:
+    """Train every lane, cells × seeds, through a segment.
 
     For each seed the batches and the random bits of the whole segment are made once; then every cell goes through all
     of its steps with them. So the cells of a seed differ in nothing but their factors, and, lane by lane, the
@@ -78,7 +76,7 @@ def run_segment(
         segment: what to do; its scalars are shared by all lanes.
     """
 
-    def one_seed(seed: SeedExamples, positions: Array, states: TrainState) -> tuple[TrainState, Observation]:
+    def one_seed(seed: SeedExamples, positions: Array, states: TrainState) -> TrainState:
         x, y = examples.take(jnp.take(seed.train, positions, mode="clip"), seed)
         noise = None
         if program.drops:
@@ -90,23 +88,35 @@ def run_segment(
                 return tuple(block.at[i].set(bits) for block, bits in zip(noise, drawn, strict=True))
 
             noise = lax.fori_loop(0, segment.n_steps, draw, empty)
-        batches = Batch(x, y, noise)
-        return each(strategy, partial(one_lane, seed, batches), at_once)(factors, states)  # type: ignore[no-any-return]
+        return each(strategy, partial(one_lane, Batch(x, y, noise)), at_once)(factors, states)  # type: ignore[no-any-return]
 
-    def one_lane(
-        seed: SeedExamples, batches: Batch, factors: Factors, state: TrainState
-    ) -> tuple[TrainState, Observation]:
-        given = (factors, state, examples, seed, segment.thorough)
-        nothing = jax.eval_shape(look, program, *given)
-        seen = lax.cond(
-            segment.observed,
-            lambda: look(program, *given),
-            lambda: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), nothing),
-        )
-        state = state._replace(loss_sum=jnp.where(segment.observed, 0.0, state.loss_sum))
-        return advance(program, segment.n_steps, batches, factors, state), seen
+    def one_lane(batches: Batch, factors: Factors, state: TrainState) -> TrainState:
+        state = state._replace(loss_sum=jnp.where(segment.measured, 0.0, state.loss_sum))
+        return advance(program, segment.n_steps, batches, factors, state)
 
     return each(strategy, one_seed)(seeds, segment.positions, states)  # type: ignore[no-any-return]
+
+
+@at_precision
+def measure_lanes(
+    program: Program,
+    strategy: Strategy,
+    at_once: int,
+    examples: Examples,
+    seeds: SeedExamples,
+    factors: Factors,
+    states: TrainState,
+    thorough: Bool[Array, ""],
+) -> Observation:
+    """Measure every lane, cells × seeds, as it stands; arguments as of `train_lanes`, and of `observe`."""
+
+    def one_seed(seed: SeedExamples, states: TrainState) -> Observation:
+        def one_lane(factors: Factors, state: TrainState) -> Observation:
+            return observe(program, factors, state, examples, seed, thorough)
+
+        return each(strategy, one_lane, at_once)(factors, states)  # type: ignore[no-any-return]
+
+    return each(strategy, one_seed)(seeds, states)  # type: ignore[no-any-return]
 
 
 def advance(
@@ -119,10 +129,6 @@ def advance(
         return train_step(program, factors, state, batch)
 
     return lax.fori_loop(0, n_steps, step, state)  # type: ignore[no-any-return]
-
-
-look = jax.jit(observe, static_argnums=0, inline=True)
-"""`observe`, traced once for its shapes and for its program."""
 
 
 class Layout(NamedTuple):
@@ -165,17 +171,22 @@ def initial_on_mesh(program: Program, layout: Layout) -> Callable[[Array, Factor
     return jax.shard_map(all_lanes, mesh=layout.mesh, in_specs=(seeds, cells), out_specs=lanes, check_vma=False)
 
 
-def on_mesh(
+def training_on_mesh(
     program: Program, strategy: Strategy, layout: Layout
-) -> Callable[[Examples, SeedExamples, Factors, TrainState, Segment], tuple[TrainState, Observation]]:
-    """`run_segment` with its seeds, or its cells, divided over devices."""
-    everywhere = PartitionSpec()
+) -> Callable[[Examples, SeedExamples, Factors, TrainState, Segment], TrainState]:
+    """`train_lanes` with its seeds, or its cells, divided over devices."""
     seeds, cells, lanes = layout.specs
-    segment = Segment(seeds, *[everywhere] * 4)  # type: ignore[arg-type]
-    return jax.shard_map(
-        partial(run_segment, program, strategy, layout.at_once),
-        mesh=layout.mesh,
-        in_specs=(everywhere, seeds, cells, lanes, segment),
-        out_specs=(lanes, lanes),
-        check_vma=False,
-    )
+    segment = Segment(seeds, *[PartitionSpec()] * 3)  # type: ignore[arg-type]
+    function = partial(train_lanes, program, strategy, layout.at_once)
+    given = (PartitionSpec(), seeds, cells, lanes, segment)
+    return jax.shard_map(function, mesh=layout.mesh, in_specs=given, out_specs=lanes, check_vma=False)
+
+
+def measuring_on_mesh(
+    program: Program, strategy: Strategy, layout: Layout
+) -> Callable[[Examples, SeedExamples, Factors, TrainState, Array], Observation]:
+    """`measure_lanes` with its seeds, or its cells, divided over devices."""
+    seeds, cells, lanes = layout.specs
+    function = partial(measure_lanes, program, strategy, layout.at_once)
+    given = (PartitionSpec(), seeds, cells, lanes, PartitionSpec())
+    return jax.shard_map(function, mesh=layout.mesh, in_specs=given, out_specs=lanes, check_vma=False)

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bn_ablate.config.sources import source_hash
 from bn_ablate.results.files import TEMPORARY, ResultsError, first_line, is_litter, read_table, sha256_of
 from bn_ablate.results.origins import RECORD, Held, Record, read_record
-from bn_ablate.results.provenance import source_hash
 from bn_ablate.results.recording.columns import KEYS, misfit, table_schemas
 
 if TYPE_CHECKING:

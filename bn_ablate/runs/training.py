@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bn_ablate.plan import Cell, Plan, RunProgress
+from bn_ablate.plan.memory import COMPILER_BYTES
 from bn_ablate.runs.statement import afterwards
 
 if TYPE_CHECKING:
@@ -44,11 +45,16 @@ def train(
     checkpoints.lay_out([shard.described for shard in work])
     worker = Worker(engine, store, checkpoints, origin)
     tally = Tally(plan, engine, work, on_progress)
-    status = "interrupted"
+    spare = _spare(plan, engine, memory)
+    status, group = "interrupted", None
     try:
         while work:
+            first = work[0]
+            others = (shard for shard in work if shard.group is not first.group)
+            following = next(others, None) if spare >= COMPILER_BYTES and first.group is not group else None
+            group = first.group
             try:
-                diverged = worker.train(work[0], partial(tally.show, work[0].cells))
+                diverged = worker.train(first, partial(tally.show, first.cells), following)
             except (MemoryError, RuntimeError) as error:
                 whole, work = work[0], _halved(work, error)
                 checkpoints.of(whole.id).remove()
@@ -72,8 +78,10 @@ class Worker:
     checkpoints: Checkpoints
     origin: Record
 
-    def train(self, shard: Shard, on_progress: Callable[[Progress], None]) -> int:
+    def train(self, shard: Shard, on_progress: Callable[[Progress], None], following: Shard | None = None) -> int:
         """Train `shard`, from its checkpoint where there is one, and store it; how many of its lanes diverged.
+
+        The programs of the `following` shard are compiled meanwhile.
 
         Raises:
             MemoryError, RuntimeError: of the device, as when there is no memory for it.
@@ -82,7 +90,7 @@ class Worker:
         from bn_ablate.results.recording.frames import tables_of
 
         checkpoint = self.checkpoints.of(shard.id)
-        outcome = self.engine.run(shard, on_progress, keeper=checkpoint)
+        outcome = self.engine.run(shard, on_progress, keeper=checkpoint, following=following)
         record = self.origin.of(shard.way or self.engine.way, shard)
         self.store.add_shard(record.name(shard.id), tables_of(outcome), record)
         checkpoint.remove()
@@ -141,6 +149,14 @@ def _left(
     shapes = [said for shard in like if (said := shard.described)]
     used = store.usable(plan).keys()
     return shards_of(plan, used, room, as_whole=machine.together, begun=begun, like=shapes)
+
+
+def _spare(plan: Plan, engine: Engine, memory: int | None) -> int:
+    """What the run may take beyond what its plan is expected to."""
+    from bn_ablate.plan.memory import estimate_bytes
+
+    machine = engine.machine(memory)
+    return machine.budget - estimate_bytes(plan, machine, engine.dataset.extent)
 
 
 def _halved(work: list[Shard], error: Exception) -> list[Shard]:

@@ -63,15 +63,16 @@ def _peak(section: Section, title: str) -> dict[str, Any]:
     after = (device.memory_stats() or {}).get("peak_bytes_in_use")
     settings = shard.cells[0].settings
     estimate = shard_bytes(settings, len(shard.lane_ids), len(shard.seeds), engine.machine(), engine.dataset.extent)
-    _, call = next(iter(engine._programs.values()))
-    memory = call.memory_analysis()
+    programs = engine._compiled(engine._wanted(shard)[0])
+    memory = [each.result().memory_analysis() for each in (programs.measure, programs.train)]
     return {
         "lanes": len(shard.lane_ids),
         "strategy": engine.strategy,
         "estimated_bytes": estimate,
         "process_bytes": PROGRAM_BYTES,
         "xla_bytes": {
-            part: getattr(memory, f"{part}_size_in_bytes", None) for part in ("temp", "argument", "output", "alias")
+            part: max(getattr(each, f"{part}_size_in_bytes", 0) for each in memory)
+            for part in ("temp", "argument", "output", "alias")
         },
         "peak_before": before,
         "peak_bytes": after,

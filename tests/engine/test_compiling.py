@@ -10,7 +10,7 @@ import pytest
 
 import bn_ablate as bn
 from bn_ablate.data import load
-from bn_ablate.engine import Engine, execute, selfcheck, shards_of
+from bn_ablate.engine import Engine, programs, selfcheck, shards_of
 from bn_ablate.engine.compiling import HASTILY, compiler_options, options_for
 from bn_ablate.plan import make_plan
 
@@ -56,7 +56,7 @@ def test_what_trains_and_what_checks_a_device_are_compiled_so(monkeypatch: pytes
         given[strategy] = options
         return arrays[-1]
 
-    for module in (execute, selfcheck):
+    for module in (programs, selfcheck):
         monkeypatch.setattr(module, "compiler_options", lambda device: asked)
     monkeypatch.setattr(selfcheck, "_trained", trained)
     study = {"name": "x", "model": {"depth": 1, "width": 2}, "train": {"steps": 1}, "axes": {"placement": ["none"]}}

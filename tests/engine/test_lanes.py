@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 
 import bn_ablate as bn
 from bn_ablate.data import load
-from bn_ablate.engine import Engine, Outcome, many_lanes, shards_of
+from bn_ablate.engine import Engine, Outcome, executables, many_lanes, programs, shards_of
 from bn_ablate.engine.shards import Shard
 from bn_ablate.engine.train import init_state, loss_fn
 from bn_ablate.nn import Factors, stack_factors
@@ -133,10 +134,11 @@ def test_another_level_changes_no_stored_lane(tmp_path: Path) -> None:
 
 
 def test_one_trace_and_one_program_for_every_traced_factor(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many levels, cells, seeds and shards: the training program is traced and compiled once."""
-    traces = []
-    original = many_lanes.run_segment
-    monkeypatch.setattr(many_lanes, "run_segment", lambda *args: (traces.append(1), original(*args))[1])
+    """However many levels, cells, seeds, shards, engines: what measures and what trains is traced and compiled once."""
+    traces: Counter[str] = Counter()
+    for name in ("measure_lanes", "train_lanes"):
+        original = getattr(many_lanes, name)
+        monkeypatch.setattr(many_lanes, name, lambda *args, o=original, n=name: (traces.update([n]), o(*args))[1])
     axes = {
         "placement": ["none", "pre", "post"],
         "activation": ["sigmoid", "relu"],
@@ -152,11 +154,14 @@ def test_one_trace_and_one_program_for_every_traced_factor(monkeypatch: pytest.M
     shards = shards_of(plan, max_lanes=256)
     assert len(plan.cells) == 384
     assert [len(shard.cells) for shard in shards] == [91, 91, 90]  # without BN 112 of the cells are networks of others
-    engine = Engine(load("digits"))
+    programs.forget()
+    monkeypatch.setattr(executables, "_folders", [])
+    engine, other = Engine(load("digits")), Engine(load("digits"))
     for shard in shards:
         engine.run(shard)
-    assert len(traces) == 1
-    assert engine.timing.programs == 1
+    other.run(shards[0])
+    assert traces == {"measure_lanes": 1, "train_lanes": 1}
+    assert engine.timing.programs == other.timing.programs == 1
     assert engine.timing.lane_steps == plan.n_lanes * 2
 
 

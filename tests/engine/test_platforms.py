@@ -98,7 +98,7 @@ def one_shard(architecture: str, convolution: str, precision: str) -> Shard:
 def lowered(
     architecture: str, strategy: Any, convolution: str, precision: str, default: str = "default"
 ) -> jax.export.Exported:
-    """Its program, for `PLATFORMS`, traced where JAX's `default` precision of products is this."""
+    """Its two programs as one function, for `PLATFORMS`, traced where JAX's `default` precision of products is this."""
     shard = one_shard(architecture, convolution, precision)
     engine = Engine(random_images(), strategy, jax.local_devices()[:1])
     program, layout = engine.program(shard), engine._layout(engine.way, 1, shard.room)
@@ -106,9 +106,13 @@ def lowered(
     seeds = engine._seed_examples(shard, [0])
     begin = jax.jit(many_lanes.initial_on_mesh(program, layout))
     states = jax.eval_shape(begin, seeds.seed, factors)
-    scalars = np.int32(0), np.int32(1), np.bool_(True), np.bool_(True)
+    scalars = np.int32(0), np.int32(1), np.bool_(True)
     segment = Segment(np.zeros((1, 2, program.train.batch_size), np.int32), *scalars)  # type: ignore[arg-type]
-    train = jax.jit(many_lanes.on_mesh(program, strategy, layout))
-    examples = Examples(*engine._examples)
+    measure = many_lanes.measuring_on_mesh(program, strategy, layout)
+    train = many_lanes.training_on_mesh(program, strategy, layout)
+
+    def both(examples: Examples, *lanes: Any) -> Any:
+        return measure(examples, *lanes, segment.measured), train(examples, *lanes, segment)
+
     with jax.default_matmul_precision(default):
-        return jax.export.export(train, platforms=PLATFORMS)(examples, seeds, factors, states, segment)
+        return jax.export.export(jax.jit(both), platforms=PLATFORMS)(engine._examples, seeds, factors, states)

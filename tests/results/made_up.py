@@ -13,11 +13,11 @@ import polars as pl
 from bn_ablate.config import build_study
 from bn_ablate.config.measures import SITES
 from bn_ablate.config.quantity import TABLES
+from bn_ablate.config.sources import source_hash
 from bn_ablate.data import load
 from bn_ablate.plan import Lane, Plan, make_plan
 from bn_ablate.results import Provenance, Record, Store
 from bn_ablate.results.files import sha256_of
-from bn_ablate.results.provenance import source_hash
 
 TABLE: dict[str, Any] = {
     "name": "made-up",

@@ -12,11 +12,12 @@ from pathlib import Path
 import jax
 import pytest
 
+from bn_ablate.config.sources import NO_NUMBERS, ROOT, source_files, source_hash
 from bn_ablate.data import load
 from bn_ablate.engine import Engine
 from bn_ablate.results import ResultsError, Store, open_results, verify
 from bn_ablate.results.origins import Old
-from bn_ablate.results.provenance import NO_NUMBERS, ROOT, Bearing, provenance_of, source_files, source_hash
+from bn_ablate.results.provenance import Bearing, provenance_of
 from tests.results.made_up import finished, manifest_of, plan_of, provenance, record, tables_of
 
 

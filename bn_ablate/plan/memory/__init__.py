@@ -2,6 +2,7 @@
 
 from bn_ablate.plan.memory.estimate import (
     BLOCK_BYTES,
+    COMPILER_BYTES,
     PROGRAM_BYTES,
     SHARE,
     Machine,
@@ -14,6 +15,7 @@ from bn_ablate.plan.memory.estimate import (
 
 __all__ = [
     "BLOCK_BYTES",
+    "COMPILER_BYTES",
     "PROGRAM_BYTES",
     "SHARE",
     "Machine",

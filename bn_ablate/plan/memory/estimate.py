@@ -16,6 +16,9 @@ FLOAT, BITS = 4, 2
 PROGRAM_BYTES = 600 * 2**20
 """What the process takes before there is any lane: Python, JAX, the compiler and what it made."""
 
+COMPILER_BYTES = 512 * 2**20
+"""What compiling the programs of a group takes while another one trains."""
+
 STATE_COPIES = 3
 """How often the states of a shard exist at its peak: as they are made, placed on the devices, and after a segment."""
 
