@@ -35,6 +35,7 @@ def origins(results: bn.Results) -> list[tuple[int, bool, str]]:
     return [(origin["lanes"], origin["kept"], origin["code"]) for origin in results.manifest["origins"]]
 
 
+@pytest.mark.usefixtures("as_users_compile")
 def test_old_lanes_are_refused_then_kept_then_trained_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = bn.run(study("none", "pre"), tmp_path)
     ours = first.manifest["origins"][0]["code"]

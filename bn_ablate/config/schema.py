@@ -257,6 +257,10 @@ class Measure(Section):
 
     every: Count = Field(50, description="steps between two measurements; the start and the end are always measured")
     probe: Count = Field(256, description="training examples, at most, for the measures by layer")
+    examples: Count | None = Field(
+        None,
+        description="examples of each split, at most, for curves between the start and the end; all when absent",
+    )
     eval_batch: Count = Field(256, description="examples, at most, in one evaluation pass")
     also: tuple[MeasureName, ...] = Field((), description="measures that cost time, and are only taken when asked for")
     loss_threshold: Positive | None = Field(

@@ -77,6 +77,7 @@ KEYS = _table(
         "measure.every": "eval_every eval_interval log_every log_interval evaluate_every eval_freq log_freq",
         "measure.eval_batch": "eval_batch_size test_batch_size eval_bs",
         "measure.probe": "probe_size n_probe",
+        "measure.examples": "eval_examples max_eval_examples limit_val_batches eval_steps",
         "measure.loss_threshold": "target_loss loss_target threshold",
         "measure.also": "metrics extra extras diagnostics",
         "hypotheses.id": "name key label",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -16,8 +17,9 @@ from bn_ablate.config.measures import PARTS
 from bn_ablate.config.names import PLACEMENTS
 from bn_ablate.config.quantity import REQUESTS, TABLES
 from bn_ablate.data import load
+from bn_ablate.data.permutation import permutation
 from bn_ablate.engine import Engine, shards_of
-from bn_ablate.engine.evaluate import Evaluation
+from bn_ablate.engine.evaluate import Evaluation, evaluate
 from bn_ablate.engine.examples import Examples, SeedExamples
 from bn_ablate.engine.extras import Extras, take_extras
 from bn_ablate.engine.program import Program, program_of
@@ -248,6 +250,19 @@ def test_between_the_first_and_the_last_measurement_the_dear_ones_are_not_taken(
     for leaf in dear:
         assert not leaf.any()
     assert found.history["smoothness"] > 0
+
+
+def test_between_the_ends_curves_are_on_some_examples_of_each_part(setting: Setting) -> None:
+    """On 8 of 23, all 6 and 8 of 11, in passes of 5; at the ends on all."""
+    measure = setting.program.measure.model_copy(update={"examples": 8})
+    look = jax.jit(partial(evaluate, replace(setting.program, measure=measure)))
+    lane = (setting.factors["pre"], setting.state, setting.examples)
+    parts = {part: getattr(setting.seed, part) for part in PARTS}
+    few = {part: indices[permutation(len(indices), "measured", 0)[:8]] for part, indices in parts.items()}
+    assert [len(indices) for indices in few.values()] == [8, 6, 8]
+    for whole, seed in ((True, setting.seed), (False, setting.seed._replace(**few))):
+        found = look(*lane, setting.seed, jnp.bool_(whole))
+        np.testing.assert_allclose(found, evaluate(setting.program, *lane, seed), rtol=1e-6)
 
 
 def test_a_lane_that_is_not_finite_measures_nothing(setting: Setting) -> None:
