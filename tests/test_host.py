@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from bn_ablate import engine
+from bn_ablate.engine import executables
 from bn_ablate.plan.memory import SHARE, Machine, host
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -140,6 +141,7 @@ def test_every_core_is_a_device_where_no_process_is_bound(monkeypatch: pytest.Mo
 
     told: dict[str, object] = {}
     monkeypatch.setattr(jax.config, "update", told.__setitem__)
+    monkeypatch.setattr(executables, "_folders", [])
     monkeypatch.setattr(host, "PROC", Path("/nowhere"))
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 10)

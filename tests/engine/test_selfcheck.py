@@ -18,7 +18,7 @@ from bn_ablate import engine
 from bn_ablate.cli import main as cli
 from bn_ablate.config import build_study
 from bn_ablate.data import load
-from bn_ablate.engine import DeviceError, Engine, ensure_checked, known_devices, selfcheck
+from bn_ablate.engine import DeviceError, Engine, ensure_checked, executables, known_devices, selfcheck
 from bn_ablate.engine.devices import is_accelerator
 from bn_ablate.engine.known_devices import FaultyDeviceError, refusal
 from bn_ablate.engine.selfcheck import CELLS, DeviceCheck, check_devices
@@ -207,6 +207,7 @@ def test_the_cpu_is_there_beside_what_was_asked_for(
     set_to: dict[str, Any] = {}
     monkeypatch.setattr(type(jax.config), "update", lambda config, name, value: set_to.update({name: value}))
     monkeypatch.setattr(jax, "devices", list)
+    monkeypatch.setattr(executables, "_folders", [])
     monkeypatch.setenv("JAX_PLATFORMS", asked)
     engine.set_up("auto")
     assert set_to.get("jax_platforms") == platforms
