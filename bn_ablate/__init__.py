@@ -27,6 +27,7 @@ _WHERE = {
     "TrainedLane": "runs.one_lane",
     "build_study": "config",
     "activation": "nn.activations",
+    "augmentation": "data.augmentation",
     "figure": "config.claims",
     "initializer": "nn.initializers",
     "load_extension": "config",
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from bn_ablate.config.claims import figure
     from bn_ablate.config.normalizers import normalizer
     from bn_ablate.data import Dataset
+    from bn_ablate.data.augmentation import augmentation
     from bn_ablate.engine.optimizers import optimizer
     from bn_ablate.measure import measured
     from bn_ablate.nn.activations import activation
@@ -87,6 +89,7 @@ __all__ = [
     "TrainedLane",
     "__version__",
     "activation",
+    "augmentation",
     "build_study",
     "figure",
     "initializer",

@@ -146,6 +146,13 @@ def test_another_seed_is_another_lane() -> None:
     assert len({lane_id(LaneSettings(), seed) for seed in range(100)}) == 100
 
 
+def test_lanes_are_in_the_order_of_their_first_cells() -> None:
+    """Without BN the side of an addition makes no difference: the first network comes again after the second."""
+    plan = grid({"residual_norm": ["before_add", "after_add"], "placement": ["none", "pre"]}, seeds=[0])
+    assert len(plan.lanes) < len(plan.rows)
+    assert [lane.id for lane in plan.lanes] == list(dict.fromkeys(row.id for row in plan.rows))
+
+
 @given(levels.axes(), st.data())
 @settings(max_examples=100)
 def test_a_grid_is_the_product_of_its_axes(axes: dict[str, list[Any]], data: st.DataObject) -> None:

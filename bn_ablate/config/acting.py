@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from bn_ablate.config.architectures import NETWORKS
-from bn_ablate.config.names import COVERAGES, coverage_mask
+from bn_ablate.config.names import COVERAGES, SIZED, coverage_mask
 from bn_ablate.config.normalizers import used_by
 
 if TYPE_CHECKING:
@@ -53,6 +53,9 @@ WITH_GROUPS = When(
 WITH_PLACEMENT = When("where norm.placement is not none", lambda lane: lane.norm.placement != "none")
 WITH_SCALE = When("where BN has γ (norm.affine = scale or both)", lambda lane: lane.has_scale)
 WITH_BIAS = When("where BN has β (norm.affine = bias or both)", lambda lane: lane.has_bias)
+WITH_SIZED_AUGMENTATION = When(
+    "with data.augment crop, crop_flip, shift or cutout", lambda lane: lane.data.augment in SIZED
+)
 WHERE_UNITS_DROP = When("where dropout.rate is above 0", lambda lane: lane.dropout.rate > 0)
 WHERE_TRAINED = When(
     "where something is trained (with train.trainable = affine_only, that takes BN with γ or β)",

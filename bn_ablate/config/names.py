@@ -33,7 +33,13 @@ INITIALIZERS: Registry[Any] = Registry(
     *("lecun_normal", "lecun_uniform", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "orthogonal"),
 )
 OPTIMIZERS: Registry[Any] = Registry("optimizer", "train.optimizer", "sgd", "adam", "adamw", "rmsprop")
+AUGMENTATIONS: Registry[Any] = Registry(
+    "augmentation", "data.augment", "none", "flip", "crop", "crop_flip", "shift", "cutout"
+)
+SIZED = {"crop": 1 / 8, "crop_flip": 1 / 8, "shift": 1 / 8, "cutout": 1 / 2}
+"""The augmentations that have a size in pixels, and which share of an image's height it is where a study gives none."""
 ActivationName = Annotated[str, ACTIVATIONS.named]
+AugmentationName = Annotated[str, AUGMENTATIONS.named]
 InitializerName = Annotated[str, INITIALIZERS.named]
 OptimizerName = Annotated[str, OPTIMIZERS.named]
 Precision = Literal["float32", "tensorfloat32", "bfloat16"]

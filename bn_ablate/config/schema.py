@@ -34,6 +34,7 @@ from bn_ablate.config.acting import (
     WITH_MOVING,
     WITH_PLACEMENT,
     WITH_SCALE,
+    WITH_SIZED_AUGMENTATION,
     WITH_TRAINED_KERNELS,
     same_affines,
     same_coverages,
@@ -54,8 +55,10 @@ from bn_ablate.config.measures import MEASURES
 from bn_ablate.config.metrics import MeasureName, Tables
 from bn_ablate.config.names import (
     NAME,
+    SIZED,
     ActivationName,
     Affine,
+    AugmentationName,
     Coverage,
     DropoutKind,
     DropoutSite,
@@ -108,6 +111,19 @@ class Data(Section):
     standardize: Annotated[Literal["channel", "feature", "none"], Factor(traced=False, prefix="std-")] = Field(
         "channel", description="zero mean and unit variance, by statistics of the training examples only"
     )
+    augment: Annotated[AugmentationName, Factor(traced=False, prefix="aug-")] = Field(
+        "none",
+        description="what is done to training images: mirrored (flip), moved with zeros coming in (crop), both "
+        "(crop_flip), moved with their edges mirrored (shift), a square of zeros (cutout)",
+    )
+    augment_size: Annotated[Count | None, Factor(traced=False, prefix="px", acts=WITH_SIZED_AUGMENTATION)] = Field(
+        None, description="pixels to move by at most, an eighth of the height when absent; for cutout its side, a half"
+    )
+
+    def pixels(self, height: int) -> int:
+        """The size of the augmentation for images of this height; 0 where it has none."""
+        share = SIZED.get(self.augment)
+        return 0 if share is None else self.augment_size or max(1, int(share * height))
 
 
 class Model(Section):

@@ -60,6 +60,8 @@ KEYS = _table(
         "dropout_probability",
         "dropout.site": "dropout_position dropout_location where location",
         "dropout.kind": "noise noise_type dropout_type dropout_noise",
+        "data.augment": "augmentation augmentations data_augmentation transform transforms",
+        "data.augment_size": "crop_padding cutout_size padding",
         "train.steps": "iterations iters n_steps num_steps max_steps train_steps training_steps max_iter n_iter "
         "updates num_updates",
         "train.batch_size": "batch_size batch bs minibatch minibatch_size mini_batch_size train_batch_size",

@@ -16,7 +16,7 @@ from bn_ablate.engine.examples import Examples, SeedExamples
 from bn_ablate.engine.observe import Observation, observe
 from bn_ablate.engine.program import Program, at_precision
 from bn_ablate.engine.randomness import dropout_bits
-from bn_ablate.engine.train import Batch, TrainState, init_state, train_step
+from bn_ablate.engine.train import Batch, TrainState, augmented, init_state, train_step
 from bn_ablate.nn import Factors
 from bn_ablate.nn.parameters import with_initial_affine
 
@@ -78,6 +78,7 @@ def train_lanes(
 
     def one_seed(seed: SeedExamples, positions: Array, states: TrainState) -> TrainState:
         x, y = examples.take(jnp.take(seed.train, positions, mode="clip"), seed)
+        x = augmented(program, seed.seed, segment.start + jnp.arange(len(positions)), x)
         noise = None
         if program.drops:
             shapes = program.noise_shapes

@@ -34,6 +34,7 @@ class Program:
         decays: whether any lane has weight decay.
         freezes: whether any lane leaves some parameters as they begin.
         own: the parts of a user's own that its lanes use.
+        augment, augment_size: what is done to training images, and its size in pixels (0 where it has none).
     """
 
     model: Model
@@ -47,6 +48,8 @@ class Program:
     decays: bool
     freezes: bool
     own: tuple[Own, ...] = ()
+    augment: str = "none"
+    augment_size: int = 0
 
     @property
     def network(self) -> Network:
@@ -98,4 +101,6 @@ def program_of(
         decays=any(s.train.weight_decay > 0 for s in settings),
         freezes=any(s.train.trainable != "all" for s in settings),
         own=tuple(sorted({own for lane in settings for own in lane.own})),
+        augment=first.data.augment,
+        augment_size=first.data.pixels(image_shape[0]),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, UInt16
 
+from bn_ablate.data.augmentation import augment
 from bn_ablate.engine.optimizers import make_tx
 from bn_ablate.engine.program import Program, at_precision
 from bn_ablate.engine.randomness import key_of
@@ -64,6 +66,16 @@ def init_state(program: Program, seed: Int[Array, ""] | int, lane: Factors | Non
         loss_sum=jnp.float32(0),
         diverged_at=jnp.int32(-1),
     )
+
+
+def augmented(
+    program: Program, seed: Int[Array, ""] | int, steps: Int[Array, " steps"], x: Float[Array, "steps batch h w c"]
+) -> Float[Array, "steps batch h w c"]:
+    """The training images `x` of some steps as they are seen in training: what is drawn depends on seed and step."""
+    if program.augment == "none":
+        return x
+    of_step = partial(augment, program.augment, program.augment_size)
+    return jax.vmap(lambda step, images: of_step(images, key_of(seed, "augment", step)))(steps, x)
 
 
 @at_precision

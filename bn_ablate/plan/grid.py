@@ -99,7 +99,10 @@ class Plan:
     @property
     def lanes(self) -> list[Lane]:
         """Every lane once, at the first of its cells."""
-        return list({lane.id: lane for lane in reversed(self.rows)}.values())[::-1]
+        first: dict[str, Lane] = {}
+        for lane in self.rows:
+            first.setdefault(lane.id, lane)
+        return list(first.values())
 
     @property
     def n_rows(self) -> int:

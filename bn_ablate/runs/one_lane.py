@@ -74,12 +74,21 @@ class TrainedLane:
     def batch(self, step: int) -> Labelled:
         """The images and labels of training step `step`, from 0 on, in their order, as the program computes them.
 
+        The images are augmented, where the study asks for that.
+
         Raises:
             IndexError: the lane has no such step.
         """
         if not 0 <= step < len(self.batch_indices):
             raise IndexError(f"step {step}: the lane has the steps 0 to {len(self.batch_indices) - 1}")
-        return self._labelled(self.split.train[self.batch_indices[step]])
+        import jax
+        import numpy as np
+
+        from bn_ablate.engine.train import augmented
+
+        found = self._labelled(self.split.train[self.batch_indices[step]])
+        seen = jax.jit(augmented, static_argnums=0)(self.program, self.seed, np.asarray([step]), found.images[None])
+        return found._replace(images=np.asarray(seen[0]))
 
     def examples(self, part: Literal["train", "validation", "test"]) -> Labelled:
         """All images and labels of a part, in the order of `split`, as the program computes them.

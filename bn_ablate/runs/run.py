@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from bn_ablate.config import ConfigError, Problem, Study
 from bn_ablate.config.extensions import require, sources
 from bn_ablate.config.given import one_word, place, whole_number
+from bn_ablate.config.names import AUGMENTATIONS
 from bn_ablate.plan import Plan, RunProgress, make_plan
 from bn_ablate.runs.statement import beforehand, config_of
 from bn_ablate.runs.training import train
@@ -110,6 +111,7 @@ def expected_bytes(plan: Plan, machine: Machine, data_dir: Path | None = None) -
     with _named(plan):
         extent = extent_of(plan.study.data.name, data_dir)
         _check_networks(plan, plan.study.data.name, extent)
+        _check_augmentations(plan, plan.study.data.name, extent)
         return estimate_bytes(plan, machine, extent)
 
 
@@ -152,6 +154,7 @@ def data_of(plan: Plan, data: Dataset | None, data_dir: Path | None) -> Dataset:
     with _named(plan):
         dataset = data or load(plan.study.data.name, data_dir)
         _check_networks(plan, dataset.name, dataset.extent)
+        _check_augmentations(plan, dataset.name, dataset.extent)
         for settings in dict.fromkeys(group.settings.data for group in plan.groups):
             draw_split(dataset, settings, plan.seeds[0])
     return dataset
@@ -173,6 +176,21 @@ def _check_networks(plan: Plan, name: str, extent: Extent) -> None:
     for lane in dict.fromkeys(cell.settings for group in plan.groups for cell in group.cells):
         for problem in lane.misfits(lane.model.layout(extent.image, extent.classes), entry=True):
             raise DataSettingError(problem.message, problem.key)
+
+
+def _check_augmentations(plan: Plan, name: str, extent: Extent) -> None:
+    """Refuse augmentations of ours that such images leave no room for."""
+    from bn_ablate.data import DataSettingError
+
+    height, width, _ = extent.image
+    for data in dict.fromkeys(group.settings.data for group in plan.groups):
+        if data.augment in AUGMENTATIONS.own[1:] and extent.vectors:
+            said = f"= {data.augment} is for images, and {name} holds vectors"
+            raise DataSettingError(said, "data.augment")
+        most = min(height, width) - 1
+        if most and (size := data.pixels(height)) > most:
+            said = f"= {size} is too large for the images of {name}, which are {height} × {width}: {most} is the most"
+            raise DataSettingError(said, "data.augment_size")
 
 
 def _published(store: Store, plan: Plan, used: dict[str, Held]) -> Results | None:

@@ -33,6 +33,8 @@ LEVELS: dict[str, tuple[Any, ...]] = {
     "kernel_init": ("lecun_normal", "he_normal"),
     "n_train": (50, 100),
     "standardize": ("channel", "none"),
+    "augment": ("none", "flip", "crop", "cutout"),
+    "augment_size": (None, 1, 2),
     "steps": (10, 20),
     "batch_size": (8, 16),
     "optimizer": ("sgd", "adam"),
@@ -45,6 +47,7 @@ LEVELS: dict[str, tuple[Any, ...]] = {
 
 
 ACTING: dict[str, Any] = {
+    "data": {"augment": "crop"},
     "model": {"architecture": "resnet"},
     "dropout": {"rate": 0.1},
     "train": {"weight_decay": 0.1, "schedule": "cosine"},
