@@ -8,16 +8,23 @@ from collections.abc import Sequence
 
 import tyro
 
+from bn_ablate import __version__
 from bn_ablate.cli import machine_commands, messages, results_commands, signals, study_commands, wandb_commands
+from bn_ablate.cli.arguments import fail
 
+COMMANDS = {
+    command.__name__.replace("_", "-"): command
+    for command in (
+        *(study_commands.plan, study_commands.run, results_commands.report),
+        *(results_commands.verify, results_commands.compare, results_commands.claims, results_commands.paper),
+        *(wandb_commands.sync, wandb_commands.fetch, wandb_commands.sweep_config, wandb_commands.wandb_report),
+        *(machine_commands.data, machine_commands.check_device),
+    )
+}
+"""Name -> command, in the order in which one comes to need them."""
 app = tyro.extras.SubcommandApp()
-for command in (
-    *(study_commands.plan, study_commands.run, results_commands.report),
-    *(machine_commands.data, machine_commands.check_device),
-    *(results_commands.claims, results_commands.paper, results_commands.compare, results_commands.verify),
-    *(wandb_commands.sync, wandb_commands.fetch, wandb_commands.sweep_config, wandb_commands.wandb_report),
-):
-    app.command(command)
+for name, command in COMMANDS.items():
+    app.command(name=name)(command)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -29,6 +36,13 @@ def main(argv: list[str] | None = None) -> int:
         with messages.printing():
             words = sys.argv[1:] if argv is None else argv
             words = _axes_as_only(words) if words[:1] == ["run"] else words
+            if words[:1] == ["--version"]:
+                print(f"bn-ablate {__version__}")
+                return 0
+            if words and not words[0].startswith("-") and words[0] not in COMMANDS:
+                from bn_ablate.config.errors import one_of
+
+                fail(f"bn-ablate: {one_of(words[0], COMMANDS)}", 2)
             messages.check_environment()
             app.cli(prog="bn-ablate", description="Batch Normalization ablations in JAX.", args=words)
     except signals.Stopped as stopped:

@@ -30,7 +30,7 @@ class DataSettingError(DataError):
         self.key = key
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """Every example of a data set: its own train examples first, then its own test examples.
 
@@ -45,6 +45,10 @@ class Dataset:
     n_classes: int
     n_official_train: int
     sha256: str
+
+    def __repr__(self) -> str:
+        shape = " × ".join(map(str, self.images.shape[1:]))
+        return f"Dataset({self.name} {self.version}: {len(self.labels)} of {shape}, {self.n_classes} classes)"
 
     @property
     def extent(self) -> Extent:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -26,7 +26,7 @@ class Cell:
     """
 
     levels: dict[str, Any]
-    stated: LaneSettings
+    stated: LaneSettings = field(repr=False)
 
     @cached_property
     def settings(self) -> LaneSettings:
@@ -71,7 +71,7 @@ class Group:
         return of_program([cell.settings for cell in self.kin])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plan:
     """What a study amounts to.
 
@@ -85,6 +85,10 @@ class Plan:
     groups: tuple[Group, ...]
     whole: Plan | None = None
     quick: bool = False
+
+    def __repr__(self) -> str:
+        n = len(self.cells), len(self.seeds), self.n_lanes, len(self.groups)
+        return "Plan({}: {} cells, {} seeds, {} lanes, {} programs)".format(self.study.name, *n)
 
     @property
     def seeds(self) -> tuple[int, ...]:

@@ -43,12 +43,15 @@ CLAIM: dict[str, type | tuple[type, ...]] = {
 """What every record of `claims.json` says, and what kind of value that is."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Results:
     """A results folder: its manifest, and its tables as data frames, each checked against the seal when first read."""
 
     path: Path
     manifest: dict[str, Any]
+
+    def __repr__(self) -> str:
+        return f"Results({self.name}: {self.manifest.get('status')}; {self.path})"
 
     @property
     def name(self) -> str:

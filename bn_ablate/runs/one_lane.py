@@ -42,7 +42,7 @@ class Labelled(NamedTuple):
     labels: np.ndarray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TrainedLane:
     """One lane, trained alone, with all that is needed to rebuild it in another framework.
 
@@ -70,6 +70,11 @@ class TrainedLane:
     batch_indices: np.ndarray
     tables: dict[str, pl.DataFrame]
     program: Program
+
+    def __repr__(self) -> str:
+        levels = ", ".join(f"{axis} {level}" for axis, level in self.cell.levels.items())
+        accuracy = self.tables["lanes"]["final_test_accuracy"][0]
+        return f"TrainedLane({', '.join(filter(None, [levels, f'seed {self.seed}']))}: test accuracy {accuracy:.2%})"
 
     def batch(self, step: int) -> Labelled:
         """The images and labels of training step `step`, from 0 on, in their order, as the program computes them.

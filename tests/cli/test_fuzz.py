@@ -216,7 +216,7 @@ def spoiled_lines(draw: st.DrawFn) -> tuple[list[str], set[int], list[str]]:
                 return [name, path, *good], {2}, [path, "problem"]
             return [name, path, *command.words[1:], *good], {0, 1}, [path, *command.words, ".", "API key"]
     word = draw(odd.filter(lambda word: word not in COMMANDS and not word.startswith("-")))
-    return [word, *command.words, *good], {2}, [word, "Missing"]  # the value of a flag may be called as a command is
+    return [word, *command.words, *good], {2}, [word, repr(word)[1:-1]]
 
 
 def check_line(line: tuple[list[str], set[int], list[str]]) -> None:
