@@ -46,6 +46,10 @@ WITH_EPSILON = When("where the network has BN, or another norm.kind that divides
 WITH_GHOSTS = When(
     "where the network has BN, or another norm.kind with statistics of a batch", _normalizes_with("batch_size")
 )
+WITH_CORRECTION = When(
+    "where the network has norm.kind = batch_renorm, and is not BN by r_max = 1 and d_max = 0",
+    lambda lane: _normalizes_with("r_max")(lane) and same_normalizers(lane) == (lane.norm.kind,),
+)
 WITH_GROUPS = When(
     "where the network has norm.kind = group, of other groups than all channels or a single one",
     lambda lane: _normalizes_with("groups")(lane) and same_normalizers(lane) == (lane.norm.kind,),
@@ -118,8 +122,11 @@ def same_sites(lane: LaneSettings) -> tuple[str, ...]:
 def same_normalizers(lane: LaneSettings) -> tuple[str, ...]:
     """The normalizer; one by groups is that of the whole example for one group, and of a channel for as many as these.
 
-    The channels of a user's own network may depend on the data, and are not asked for.
+    Batch renormalization that corrects nothing is BN. The channels of a user's own network may depend on the data, and
+    are not asked for.
     """
+    if lane.norm.kind == "batch_renorm" and (lane.norm.r_max, lane.norm.d_max) == (1.0, 0.0):
+        return ("batch",)
     if lane.norm.kind != "group":
         return (lane.norm.kind,)
     if lane.norm.groups == 1:

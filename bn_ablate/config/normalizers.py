@@ -19,7 +19,7 @@ T = TypeVar("T", bound=Callable[..., Any])
 Over = Literal["batch", "example", "group", "channel"]
 
 KEYS = frozenset({"momentum", "epsilon", "batch_size", "groups"})
-"""The keys of `norm` that act in some normalizers only."""
+"""The keys of `norm` that act in some normalizers only, and are taken to act in those of a user's own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,20 +32,34 @@ class Normalizer:
         centre: what is subtracted: the mean, or nothing.
         square: what a root of divides: the biased variance, the mean square, or nothing.
         running: what is kept of the statistics of batches. `average`: moving averages, by which evaluation normalizes.
-            `nothing`: evaluation does what training does.
+            `first`: those of the first training batch, as constants, by which all later ones are normalized, and
+            evaluation. `nothing`: evaluation does what training does.
+        corrected: training takes the batch's statistics only as far as they are within bounds of the moving ones.
         statistics: a function of a user's own that gives the centre and the square.
     """
 
     over: Over
     centre: Literal["mean", "nothing"] = "mean"
     square: Literal["variance", "mean square", "nothing"] = "variance"
-    running: Literal["average", "nothing"] = "nothing"
+    running: Literal["average", "first", "nothing"] = "nothing"
+    corrected: bool = False
     statistics: Callable[..., Any] | None = None
 
     @property
     def absorbs_bias(self) -> bool:
         """Whether what is added to a channel before is subtracted again."""
-        return self.statistics is None and self.centre == "mean" and self.over in ("batch", "channel")
+        by_channel = self.of_plain_batch or (self.over == "channel" and self.statistics is None)
+        return by_channel and self.centre == "mean"
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether training looks at the statistics that are kept."""
+        return self.corrected or self.running == "first"
+
+    @property
+    def of_plain_batch(self) -> bool:
+        """Whether it does no more in training than BN, or a part of it."""
+        return self.over == "batch" and self.statistics is None and not self.looks_back
 
     @property
     def standardizes(self) -> bool:
@@ -53,19 +67,29 @@ class Normalizer:
         return self.statistics is None and (self.centre, self.square) == ("mean", "variance")
 
     @property
+    def keeps(self) -> tuple[bool, bool]:
+        """Whether it keeps a mean, and a variance, by which evaluation normalizes."""
+        kept = self.running != "nothing"
+        return kept and self.centre != "nothing", kept and self.square != "nothing"
+
+    @property
     def moves(self) -> tuple[bool, bool]:
-        """Whether it has a moving mean, and a moving variance."""
-        averages = self.running == "average"
-        return averages and self.centre != "nothing", averages and self.square != "nothing"
+        """Whether these are moving averages."""
+        return self.keeps if self.running == "average" else (False, False)
 
     @property
     def uses(self) -> frozenset[str]:
-        """Which of `KEYS` act; for one of a user's own, whose file may not be there, all of them are taken to."""
+        """Which keys of `norm` act that do not in all normalizers.
+
+        Of one of a user's own, whose file may not be there, all of `KEYS` are taken to.
+        """
         acting = {
             "momentum": self.running == "average",
             "epsilon": self.square != "nothing",
             "batch_size": self.over == "batch",
             "groups": self.over == "group",
+            "r_max": self.corrected,
+            "d_max": self.corrected,
         }
         return KEYS if self.statistics else frozenset(key for key, acts in acting.items() if acts)
 
@@ -87,13 +111,13 @@ class Normalizer:
 NORMALIZERS: Registry[Normalizer] = Registry(
     "normalizer",
     "norm.kind",
-    *("batch", "layer", "group", "instance", "rms", "mean_only", "variance_only"),
+    *("batch", "layer", "group", "instance", "rms", "mean_only", "variance_only", "batch_renorm", "fixed"),
 )
 """By name."""
 
 
 def used_by(name: str) -> frozenset[str]:
-    """Which of `KEYS` act with the normalizer `name`: all of them, where its file was not loaded."""
+    """Which keys of `norm` act with the normalizer `name` that do not with all: `KEYS`, where its file is not there."""
     found = NORMALIZERS.get(name)
     return found.uses if found else KEYS
 
@@ -139,5 +163,7 @@ for _name, _ours in {
     "rms": Normalizer(over="example", centre="nothing", square="mean square"),  # Zhang & Sennrich 2019, 1910.07467
     "mean_only": Normalizer(over="batch", square="nothing", running="average"),  # Salimans & Kingma 2016, 1602.07868
     "variance_only": Normalizer(over="batch", centre="nothing", running="average"),
+    "batch_renorm": Normalizer(over="batch", running="average", corrected=True),  # Ioffe 2017, arXiv 1702.03275
+    "fixed": Normalizer(over="batch", running="first"),  # Krähenbühl et al. 2016, arXiv 1511.06856
 }.items():
     NORMALIZERS.add(_name, _ours)

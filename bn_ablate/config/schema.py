@@ -26,6 +26,7 @@ from bn_ablate.config.acting import (
     WHERE_UNITS_DROP,
     WITH_BIAS,
     WITH_BN,
+    WITH_CORRECTION,
     WITH_EPSILON,
     WITH_GHOSTS,
     WITH_GROUPS,
@@ -78,6 +79,7 @@ from bn_ablate.config.text import Text
 
 Name = Annotated[str, StringConstraints(pattern=f"^{NAME}$")]
 Positive = Annotated[Float32, Field(gt=0.0)]
+AtLeastOne = Annotated[Float32, Field(ge=1.0)]
 NonNegative = Annotated[Float32, Field(ge=0.0)]
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
@@ -196,7 +198,16 @@ class Norm(Section):
     ] = Field(
         "batch",
         description="the normalizer; BN (batch), or what stands in its place: of each example layer, group, instance "
-        "and rms; by the batch's mean alone (mean_only), or its variance (variance_only)",
+        "and rms; by the batch's mean alone (mean_only), or its variance (variance_only); by statistics near the "
+        "moving ones (batch_renorm); by those of the first training batch (fixed)",
+    )
+    r_max: Annotated[AtLeastOne, Factor(traced=True, prefix="rmax", acts=WITH_CORRECTION)] = Field(
+        3.0,
+        description="for norm.kind = batch_renorm: the batch's deviation counts as at most so many times the moving "
+        "one, and at least one part of so many",
+    )
+    d_max: Annotated[NonNegative, Factor(traced=True, prefix="dmax", acts=WITH_CORRECTION)] = Field(
+        5.0, description="for norm.kind = batch_renorm: how many moving deviations a mean may lie off, at most"
     )
     groups: Annotated[Count, Factor(axis="norm_groups", traced=False, prefix="g", acts=WITH_GROUPS)] = Field(
         8, description="into how many the channels are divided, for norm.kind = group"

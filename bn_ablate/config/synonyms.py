@@ -154,6 +154,8 @@ _VALUES = {
     "group": "group_norm groupnorm gn group_normalization",
     "instance": "instance_norm instancenorm in instance_normalization",
     "rms": "rms_norm rmsnorm",
+    "batch_renorm": "brn renorm batch_renormalization",
+    "fixed": "frozen data_dependent data_dependent_init first_batch",
     "mean_only": "mean_only_batch_norm mean_only_bn centering",
     "variance_only": "variance_only_bn var_only scale_only_bn",
     "pre": "before pre_activation before_activation pre_act bn_first",
@@ -229,7 +231,7 @@ delta_orthogonal sparse
 exponential exponential_decay step step_lr multistep polynomial piecewise one_cycle cyclic plateau inverse_sqrt
 reduce_lr_on_plateau inverse_time noam warm_restarts sgdr
 float16 fp16 f16 half float64 fp64 f64 double float8 fp8 int8
-batch_renorm weight_norm spectral_norm weight_standardization power_norm
+weight_norm spectral_norm weight_standardization power_norm
 spatial channel_dropout drop_connect drop_path alpha_dropout stochastic_depth zoneout
 vit transformer vgg alexnet lenet densenet mobilenet efficientnet rnn lstm gru mixer
 auc f1 precision recall perplexity mse mae r2 top5

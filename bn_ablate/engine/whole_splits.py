@@ -37,7 +37,7 @@ def population_statistics(
 
     passes = _on_training_set(program, factors, state, examples, seed, look)
     whole = jax.tree.map(pooled, passes, is_leaf=is_moments)
-    return jax.tree.map(lambda of_norm: {"mean": of_norm.mean, "var": of_norm.var}, whole, is_leaf=is_moments)
+    return _put(whole, state.batch_stats)
 
 
 def recalibrate(
@@ -66,11 +66,14 @@ def recalibrate(
     if not program.structure.moving:
         return state.batch_stats, population_statistics(program, factors, state, examples, seed)
     if sweeps is None:
-        sweeps = len(jax.tree.leaves(state.batch_stats)) // 2
+        sweeps = program.model.depth + (program.structure.input_normed != "none")
+    recalibrates = factors.recalibrates(program.structure)
 
     def sweep(stats: Any, _: None) -> tuple[Any, Any]:
-        stats = population_statistics(program, factors, state._replace(batch_stats=stats), examples, seed)
-        return stats, stats
+        arriving = population_statistics(program, factors, state._replace(batch_stats=stats), examples, seed)
+        if recalibrates is True:
+            return arriving, arriving
+        return jax.tree.map(lambda new, old: jnp.where(recalibrates, new, old), arriving, stats), arriving
 
     last, every = lax.scan(sweep, state.batch_stats, length=sweeps)
     return last, jax.tree.map(lambda leaf: leaf[0], every)
@@ -117,3 +120,10 @@ def _arriving(batch_stats: Any, seen: Any) -> Any:
     if "var" in batch_stats:
         return seen["input"][0]
     return {name: _arriving(inner, seen[name]) for name, inner in batch_stats.items()}
+
+
+def _put(found: Any, batch_stats: Any) -> Any:
+    """`batch_stats` with the moments that were found in the place of its means and variances."""
+    if isinstance(found, Moments):
+        return {**batch_stats, "mean": found.mean, "var": found.var}
+    return {name: _put(inner, batch_stats[name]) for name, inner in found.items()}

@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, Int
 
 from bn_ablate.config.normalizers import NORMALIZERS
 from bn_ablate.nn.choose import choose
-from bn_ablate.nn.normalize import THROUGH, How, Statistics, normalize
+from bn_ablate.nn.normalize import THROUGH, How, Kept, Statistics, normalize
 from bn_ablate.nn.structure import Structure
 
 
@@ -32,6 +32,7 @@ class NormSettings(NamedTuple):
         momentum: decay of the moving statistics.
         epsilon: added to the variance.
         kind: index into the normalizers that the program can choose from.
+        r_max, d_max: how far the batch's statistics may lie off the moving ones, for batch renormalization.
     """
 
     enabled: bool | Bool[Array, ""]
@@ -40,6 +41,8 @@ class NormSettings(NamedTuple):
     momentum: float | Float[Array, ""] = 0.9
     epsilon: float | Float[Array, ""] = 1e-5
     kind: int | Int[Array, ""] = 0
+    r_max: float | Float[Array, ""] = 3.0
+    d_max: float | Float[Array, ""] = 5.0
 
 
 class Normalization(nn.Module):
@@ -77,21 +80,32 @@ class Normalization(nn.Module):
         bias = self.param("bias", nn.initializers.zeros_init(), channels, jnp.float32)
         mean = self.variable("batch_stats", "mean", jnp.zeros, channels, jnp.float32)
         var = self.variable("batch_stats", "var", jnp.ones, channels, jnp.float32)
+        looks_back = any(NORMALIZERS[name].looks_back for name in self.kinds)
+        started = self.variable("batch_stats", "started", jnp.zeros, (), jnp.float32) if looks_back else None
         scale = jnp.where(settings.use_scale, scale, 1.0)
         bias = jnp.where(settings.use_bias, bias, 0.0)
         moving = Statistics(mean.value, var.value)
         if not train:
             return self._evaluated(x, scale, bias, moving, settings)
         how, index = self._chosen(settings)
-        y, batch = normalize_groups(how, self.batch_size or x.shape[0], index, x, scale, bias, settings.epsilon)
+        kept = Kept(moving, started.value, settings.r_max, settings.d_max) if started else None
+        y, batch = normalize_groups(how, self.batch_size or x.shape[0], index, x, scale, bias, settings.epsilon, kept)
         if self.is_mutable_collection("batch_stats") and not self.is_initializing():
             moves = zip(*(NORMALIZERS[name].moves for name in self.kinds), strict=True)
             for state, of_batch, kinds in zip((mean, var), batch, moves, strict=True):
                 if any(kinds):
-                    here = settings.enabled if all(kinds) else settings.enabled & jnp.array(kinds)[settings.kind]
-                    weight = jnp.where(here, 1.0 - settings.momentum, 0.0)
+                    weight = jnp.where(self._is(kinds, settings), 1.0 - settings.momentum, 0.0)
                     state.value = state.value + weight * (of_batch - state.value)
+            if started:
+                of_first = tuple(NORMALIZERS[name].running == "first" for name in self.kinds)
+                here = self._is(of_first, settings)  # it gives back the statistics that it has normalized by
+                for state, used in ((mean, batch.mean), (var, batch.var), (started, 1.0)):
+                    state.value = jnp.where(here, used, state.value)
         return y
+
+    def _is(self, kinds: tuple[bool, ...], settings: NormSettings) -> bool | Bool[Array, ""]:
+        """Whether the lane has one of the normalizers of which that is said."""
+        return settings.enabled if all(kinds) else settings.enabled & jnp.array(kinds)[settings.kind]
 
     def _chosen(self, settings: NormSettings) -> tuple[How, int | Array]:
         """What there is to choose from, and which of it the lane has."""
@@ -104,7 +118,7 @@ class Normalization(nn.Module):
 
     def _evaluated(self, x: Array, scale: Array, bias: Array, moving: Statistics, settings: NormSettings) -> Array:
         """Normalize as in evaluation: by the moving statistics, or as in training where there are none."""
-        if all(NORMALIZERS[name].running == "average" for name in self.kinds):
+        if all(NORMALIZERS[name].running != "nothing" for name in self.kinds):
             # one product and one sum serve all of them, and what hands its input through
             minus, inverse = choose(
                 settings.kind, [partial(_of_moving, name) for name in self.kinds], moving, settings.epsilon
@@ -113,26 +127,23 @@ class Normalization(nn.Module):
             minus, plus = jnp.where(settings.enabled, minus, 0.0), jnp.where(settings.enabled, bias, 0.0)
             return ((x - minus) * by + plus).astype(x.dtype)
         how, index = self._chosen(settings)
-        y: Array = choose(
-            index, [partial(_evaluate, how, i) for i in range(len(how.kinds))], x, scale, bias, moving, settings.epsilon
-        )
+        alone = [partial(_evaluate, How((name,), how.groups)) for name in how.kinds]
+        y: Array = choose(index, alone, x, scale, bias, moving, settings.epsilon)
         return y
 
 
 def _of_moving(name: str, moving: Statistics, epsilon: float | Array) -> tuple[Array, Array]:
-    """What a normalizer with moving statistics subtracts in evaluation, and what it multiplies by."""
-    has_mean, has_var = NORMALIZERS[name].moves
+    """What a normalizer that keeps statistics subtracts in evaluation, and what it multiplies by."""
+    has_mean, has_var = NORMALIZERS[name].keeps
     minus = moving.mean if has_mean else jnp.zeros_like(moving.mean)
     return minus, jax.lax.rsqrt(moving.var + epsilon) if has_var else jnp.ones_like(moving.var)
 
 
-def _evaluate(
-    how: How, i: int, x: Array, scale: Array, bias: Array, moving: Statistics, epsilon: float | Array
-) -> Array:
-    """Normalize as normalizer number `i` does in evaluation."""
-    name = how.kinds[i]
+def _evaluate(how: How, x: Array, scale: Array, bias: Array, moving: Statistics, epsilon: float | Array) -> Array:
+    """Normalize as the one normalizer of `how` does in evaluation."""
+    (name,) = how.kinds
     if name == THROUGH or NORMALIZERS[name].running == "nothing":
-        return normalize(how, i, x, scale, bias, epsilon)[0]
+        return normalize(how, 0, x, scale, bias, epsilon)[0]
     minus, inverse = _of_moving(name, moving, epsilon)
     return ((x - minus) * (scale * inverse) + bias).astype(x.dtype)
 
@@ -145,6 +156,7 @@ def normalize_groups(
     scale: Float[Array, " channels"],
     bias: Float[Array, " channels"],
     epsilon: float | Float[Array, ""],
+    kept: Kept | None = None,
 ) -> tuple[Float[Array, "batch ... channels"], Statistics]:
     """`normalize`, with every `size` examples in a row normalized by their own statistics, over all their places.
 
@@ -157,12 +169,12 @@ def normalize_groups(
     """
     n = x.shape[0]
     if n <= size:
-        return normalize(how, index, x, scale, bias, epsilon)
+        return normalize(how, index, x, scale, bias, epsilon, kept)
     whole = n // size * size
     groups = x[:whole].reshape(n // size, size, *x.shape[1:])
-    y, statistics = jax.vmap(lambda x: normalize(how, index, x, scale, bias, epsilon))(groups)
+    y, statistics = jax.vmap(lambda x: normalize(how, index, x, scale, bias, epsilon, kept))(groups)
     y = y.reshape(whole, *x.shape[1:])
     if whole < n:
-        rest, _ = normalize(how, index, x[-size:], scale, bias, epsilon)
+        rest, _ = normalize(how, index, x[-size:], scale, bias, epsilon, kept)
         y = jnp.concatenate([y, rest[whole - n :]])
     return y, Statistics(*(jnp.mean(some, 0) for some in statistics))

@@ -38,6 +38,21 @@ class Statistics(NamedTuple):
     var: Float[Array, " channels"]
 
 
+class Kept(NamedTuple):
+    """What some normalizers look at when they train besides the batch.
+
+    Attributes:
+        statistics: those that evaluation normalizes by.
+        started: whether a batch was seen, 0 or 1.
+        r_max, d_max: how far, as a factor and in deviations, the batch's statistics may lie off these.
+    """
+
+    statistics: Statistics
+    started: Float[Array, ""]
+    r_max: float | Float[Array, ""]
+    d_max: float | Float[Array, ""]
+
+
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def normalize(
     how: How,
@@ -46,6 +61,7 @@ def normalize(
     scale: Float[Array, " channels"],
     bias: Float[Array, " channels"],
     epsilon: float | Float[Array, ""],
+    kept: Kept | None = None,
 ) -> tuple[Float[Array, "... channels"], Statistics]:
     """Normalize x as in training, by normalizer number `index` of `how.kinds`, then scale and shift.
 
@@ -61,11 +77,12 @@ def normalize(
         x: any places between its first axis, the examples, and its last, the channels.
         scale, bias: γ and β.
         epsilon: added to the variance, or to the mean square.
+        kept: needed where `Normalizer.looks_back`; no gradient passes through it.
 
     Returns:
         y, and the batch's mean and biased variance, in float32; 0 where they are not taken.
     """
-    y, statistics, _ = _normalize(how, index, x, scale, bias, epsilon)
+    y, statistics, _ = _normalize(how, index, x, scale, bias, epsilon, kept)
     return y, statistics
 
 
@@ -74,29 +91,33 @@ def _normalize(how: How, index: int | Array, *args: Any) -> tuple[Array, Statist
     return found
 
 
-def _normalize_forward(how: How, index: int | Array, x: Array, scale: Array, bias: Array, epsilon: Any) -> Any:
-    y, statistics, inverse = _normalize(how, index, x, scale, bias, epsilon)
-    return (y, statistics), (index, x, statistics.mean, inverse, scale, epsilon)
+def _normalize_forward(
+    how: How, index: int | Array, x: Array, scale: Array, bias: Array, epsilon: Any, kept: Kept | None
+) -> Any:
+    y, statistics, inverse = _normalize(how, index, x, scale, bias, epsilon, kept)
+    return (y, statistics), (index, x, statistics.mean, inverse, scale, epsilon, kept)
 
 
-def _normalize_backward(how: How, kept: Any, cotangents: Any) -> tuple[Any, ...]:
-    index, x, mean, inverse, scale, epsilon = kept
+def _normalize_backward(how: How, residuals: Any, cotangents: Any) -> tuple[Any, ...]:
+    index, x, *others = residuals
     branches = [partial(_backward, how, name) for name in how.kinds]
-    dx, dscale, dbias = choose(index, branches, x, cotangents[0], mean, inverse, scale, epsilon)
-    return None, dx, dscale, dbias, None
+    dx, dscale, dbias = choose(index, branches, x, cotangents[0], *others)
+    return None, dx, dscale, dbias, None, None
 
 
 normalize.defvjp(_normalize_forward, _normalize_backward)
 
 
-def _forward(how: How, name: str, x: Array, scale: Array, bias: Array, epsilon: Any) -> tuple[Array, Statistics, Array]:
-    """What `normalize` gives, and the inverse of what divides where the values of a channel share it, else 0."""
+def _forward(
+    how: How, name: str, x: Array, scale: Array, bias: Array, epsilon: Any, kept: Kept | None
+) -> tuple[Array, Statistics, Array]:
+    """What `normalize` gives, and the inverse of what divides, where the gradient is written out for it."""
     zero = jnp.zeros(x.shape[-1:], jnp.float32)
     if name == THROUGH:
         return x, Statistics(zero, zero), zero
     kind, rows = NORMALIZERS[name], x.astype(jnp.float32)
-    if kind.statistics or kind.over != "batch":
-        xhat, statistics = _standardized(how, kind, rows, epsilon)
+    if not kind.of_plain_batch:
+        xhat, statistics = _standardized(how, kind, rows, epsilon, kept)
         return (xhat * scale + bias).astype(x.dtype), statistics, zero
     axes = tuple(range(x.ndim - 1))
     mean = jnp.mean(rows, axes)
@@ -109,7 +130,15 @@ def _forward(how: How, name: str, x: Array, scale: Array, bias: Array, epsilon: 
 
 
 def _backward(
-    how: How, name: str, x: Array, g: Array, mean: Array, inverse: Array, scale: Array, epsilon: Any
+    how: How,
+    name: str,
+    x: Array,
+    g: Array,
+    mean: Array,
+    inverse: Array,
+    scale: Array,
+    epsilon: Any,
+    kept: Kept | None,
 ) -> tuple[Array, Array, Array]:
     """The gradients for x, γ and β."""
     if name == THROUGH:
@@ -118,8 +147,8 @@ def _backward(
     kind, rows, g = NORMALIZERS[name], x.astype(jnp.float32), g.astype(jnp.float32)
     axes, n = tuple(range(x.ndim - 1)), x.size // x.shape[-1]
     dbias = jnp.sum(g, axes)
-    if kind.statistics or kind.over != "batch":
-        xhat, pull_back, _ = jax.vjp(lambda rows: _standardized(how, kind, rows, epsilon), rows, has_aux=True)
+    if not kind.of_plain_batch:
+        xhat, pull_back, _ = jax.vjp(lambda rows: _standardized(how, kind, rows, epsilon, kept), rows, has_aux=True)
         (dx,) = pull_back(g * scale)
         return dx.astype(x.dtype), jnp.sum(g * xhat, axes), dbias
     xhat = deviation = (rows - mean) * inverse
@@ -131,19 +160,36 @@ def _backward(
     return ((scale * inverse) * dx).astype(x.dtype), dscale, dbias
 
 
-def _standardized(how: How, kind: Normalizer, rows: Array, epsilon: Any) -> tuple[Array, Statistics]:
+def _standardized(how: How, kind: Normalizer, rows: Array, epsilon: Any, kept: Kept | None) -> tuple[Array, Statistics]:
     """x̂ for statistics of any values; and the statistics, where they are by channel."""
     *_, channels = rows.shape
     places = tuple(range(1, rows.ndim - 1))
     groups = how.groups if channels % how.groups == 0 else 1  # where they do not fit, no lane normalizes
     parted = rows.reshape(*rows.shape[:-1], groups, -1) if kind.over == "group" else rows
     axes = {"batch": (0, *places), "example": (*places, rows.ndim - 1), "group": (*places, rows.ndim)}
-    centre, square = _statistics(kind, parted, axes.get(kind.over, places))
+    own = partial(_statistics, kind, axes=axes.get(kind.over, places))
+    if kind.looks_back and kept is None:
+        raise ValueError("a normalizer that looks at what it keeps has to be given it")
+    if kind.running == "first" and kept:  # the batch's only until one was seen, as constants
+        first = tuple(some.reshape(*[1] * (rows.ndim - 1), channels) for some in kept.statistics)
+        centre, square = jax.lax.cond(kept.started > 0, lambda _: first, own, jax.lax.stop_gradient(parted))
+    else:
+        centre, square = own(parted)
     xhat = ((parted - centre) * jax.lax.rsqrt(square + epsilon)).reshape(rows.shape)
+    if kind.corrected and kept:
+        r, d = jax.lax.stop_gradient(_correction(kept, centre, square, epsilon))
+        xhat = xhat * r + d
     if kind.over == "batch":
         return xhat, Statistics(centre.reshape(channels), square.reshape(channels))
     zero = jnp.zeros(channels, jnp.float32)
     return xhat, Statistics(zero, zero)
+
+
+def _correction(kept: Kept, mean: Array, var: Array, epsilon: Any) -> tuple[Array, Array]:
+    """R and d of batch renormalization, which make the batch's statistics the kept ones where no bound is reached."""
+    deviation = jnp.sqrt(kept.statistics.var + epsilon)
+    r = jnp.clip(jnp.sqrt(var + epsilon) / deviation, 1 / kept.r_max, kept.r_max)
+    return r, jnp.clip((mean - kept.statistics.mean) / deviation, -kept.d_max, kept.d_max)
 
 
 def _statistics(kind: Normalizer, rows: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:

@@ -50,6 +50,7 @@ class Factors(NamedTuple):
         scale_init, bias_init: what every gamma and beta start from.
         trains_scale, trains_bias, trains_rest: whether BN's gamma, BN's beta, and all other parameters are trained.
         norm_kind: index into the normalizers of the program's structure.
+        r_max, d_max: how far a batch's statistics may lie off the moving ones, for batch renormalization.
     """
 
     placement: Annotated[Int[Array, "..."], Of(np.int32, lambda lane, _: PLACEMENTS.index(lane.norm.placement))]
@@ -80,6 +81,9 @@ class Factors(NamedTuple):
         Of(np.int32, lambda lane, structure: structure.norm_kinds.index(lane.norm.kind) if lane.normalizes else 0),
     ]
 
+    r_max: Annotated[Float[Array, "..."], Of(np.float32, lambda lane, _: lane.norm.r_max)]
+    d_max: Annotated[Float[Array, "..."], Of(np.float32, lambda lane, _: lane.norm.d_max)]
+
     def norm(self, block: int) -> NormSettings:
         """The BN settings of one block of one lane."""
         return self._norm(self.coverage[block] & (self.placement != NONE))
@@ -96,7 +100,14 @@ class Factors(NamedTuple):
             momentum=self.bn_momentum,
             epsilon=self.bn_epsilon,
             kind=self.norm_kind,
+            r_max=self.r_max,
+            d_max=self.d_max,
         )
+
+    def recalibrates(self, structure: Structure) -> bool | Array:
+        """Whether the lane's normalizer has moving statistics, which those of the population may replace."""
+        moving = [NORMALIZERS[name].running == "average" for name in structure.norm_kinds]
+        return moving[0] if len(set(moving)) == 1 else jnp.array(moving)[self.norm_kind]
 
     def absorbs_bias(self, structure: Structure) -> bool | Array:
         """Whether the lane's normalizer subtracts a bias that is added just before it."""

@@ -24,7 +24,9 @@ LEVELS: dict[str, tuple[Any, ...]] = {
     "learning_rate": (0.01, 0.1, 1.0),
     "weight_decay": (0.0, 1e-4),
     "trainable": TRAINABLES,
-    "norm_kind": ("batch", "layer", "group", "rms", "mean_only", "variance_only"),
+    "norm_kind": ("batch", "layer", "group", "rms", "mean_only", "variance_only", "batch_renorm", "fixed"),
+    "r_max": (1.5, 3.0),
+    "d_max": (0.5, 5.0),
     "architecture": ("mlp", "cnn", "resnet"),
     "depth": (3, 5, 7),
     "width": (8, 16),
@@ -53,7 +55,11 @@ ACTING: dict[str, Any] = {
     "train": {"weight_decay": 0.1, "schedule": "cosine"},
 }
 """Sections of a study in which every factor acts, but for what stands in `ACTING_WITH`."""
-ACTING_WITH: dict[str, dict[str, Any]] = {"norm_groups": {"norm": {"kind": "group"}}}
+ACTING_WITH: dict[str, dict[str, Any]] = {
+    "norm_groups": {"norm": {"kind": "group"}},
+    "r_max": {"norm": {"kind": "batch_renorm"}},
+    "d_max": {"norm": {"kind": "batch_renorm"}},
+}
 """Factor -> sections in which it acts, where BN has no use for it."""
 
 

@@ -23,8 +23,8 @@ FUNCTIONS = {
 }
 
 
-BATCH = ("batch", "mean_only", "variance_only")
-"""The normalizers whose statistics are those of a batch."""
+BATCH = ("batch", "mean_only", "variance_only", "batch_renorm")
+"""The normalizers with moving statistics."""
 
 
 def parted(x: Array, norm: Any) -> tuple[Array, tuple[int, ...]]:
@@ -62,8 +62,21 @@ class Norm:
         self.centred = kind not in ("rms", "variance_only")
         self.divided = kind != "mean_only"
         self.deviation = np.sqrt(square + self.settings.epsilon) if self.divided else np.ones_like(mean)
-        self.xhat = (v - mean * self.centred) / self.deviation
+        if kind == "fixed":
+            if not self.stats.get("started"):
+                of_batch = (some.reshape(-1, x.shape[-1]) for some in (mean, square))
+                self.stats.update(zip(("mean", "var"), (some.mean(0) for some in of_batch), strict=True), started=1.0)
+            else:
+                mean = around = np.broadcast_to(self.stats["mean"], mean.shape)
+                self.deviation = np.sqrt(np.broadcast_to(self.stats["var"], mean.shape) + self.settings.epsilon)
+        self.plain = self.xhat = (v - mean * self.centred) / self.deviation
         self.spread = (v - around) / self.deviation
+        self.r = 1.0
+        if kind == "batch_renorm":
+            r_max, d_max, moving = self.settings.r_max, self.settings.d_max, self.stats
+            of_moving = np.sqrt(moving["var"] + self.settings.epsilon)
+            self.r = np.clip(self.deviation / of_moving, 1 / r_max, r_max)
+            self.xhat = self.plain * self.r + np.clip((mean - moving["mean"]) / of_moving, -d_max, d_max)
         momentum = self.settings.momentum
         for name, of_groups, moves in (("mean", mean, self.centred), ("var", square, self.divided)):
             if kind in BATCH and moves:
@@ -76,7 +89,9 @@ class Norm:
         v, rows = parted(g * self.scale, self.settings)[0], tuple(range(g.ndim - 1))
         dx = v - self.centred * v.mean(self.axes, keepdims=True)
         if self.divided:
-            dx = (dx - self.spread * (v * self.xhat).mean(self.axes, keepdims=True)) / self.deviation
+            dx = self.r * (dx - self.spread * (v * self.plain).mean(self.axes, keepdims=True)) / self.deviation
+        if self.settings.kind == "fixed":  # its statistics are constants
+            dx = v / self.deviation
         d_scale, d_bias = (g * self.xhat.reshape(g.shape)).sum(rows), g.sum(rows)
         affine = self.settings.affine
         return dx.reshape(g.shape), {
@@ -149,9 +164,10 @@ def train(
     """
     f, df = FUNCTIONS[settings.model.activation]
     depth, placement, normed = settings.model.depth, settings.norm.placement, normed_blocks(settings)
-    stats = {i: {"mean": np.zeros(settings.model.width), "var": np.ones(settings.model.width)} for i in range(depth)}
+    width = settings.model.width
+    stats = {i: {"mean": np.zeros(width), "var": np.ones(width), "started": 0.0} for i in range(depth)}
     features = batches[0][0].shape[1]
-    input_stats = {"mean": np.zeros(features), "var": np.ones(features)}
+    input_stats = {"mean": np.zeros(features), "var": np.ones(features), "started": 0.0}
     velocity: dict[tuple[str, ...], Array] = {}
     losses = []
     for (x, y), step_bits in zip(batches, bits, strict=True):

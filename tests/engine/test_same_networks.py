@@ -30,7 +30,9 @@ LEVELS: dict[str, tuple[Any, ...]] = {
     "learning_rate": (0.1, 0.3),
     "weight_decay": (0.0, 0.1),
     "trainable": ("all", "all_but_scale", "all_but_bias", "affine_only"),
-    "norm_kind": ("batch", "layer", "rms", "mean_only", "variance_only"),
+    "norm_kind": ("batch", "layer", "rms", "mean_only", "variance_only", "batch_renorm", "fixed"),
+    "r_max": (1.0, 1.2),
+    "d_max": (0.0, 0.2),
 }
 
 

@@ -18,7 +18,7 @@ import bn_ablate as bn
 from bn_ablate.config.normalizers import NORMALIZERS
 from bn_ablate.engine.program import program_of
 from bn_ablate.nn import How, Normalization, NormSettings, Structure, normalize
-from bn_ablate.nn.normalize import THROUGH
+from bn_ablate.nn.normalize import THROUGH, Kept, Statistics
 from tests.engine import small
 
 KINDS = NORMALIZERS.own
@@ -120,15 +120,69 @@ def test_a_part_of_batch_normalization_by_hand(shape: tuple[int, ...], variables
 def test_gradients_against_finite_differences(shape: tuple[int, ...]) -> None:
     """In one program with all of them, as a lane has it."""
     how, weights = How((THROUGH, *KINDS), 3), drawn(shape, 4)
+    # so far off that both bounds are reached, since a correction within them is a constant to the gradient only
+    kept = Kept(Statistics(jnp.full(CHANNELS, -9.0), jnp.full(CHANNELS, 50.0)), jnp.float32(1), 1.5, 0.5)
 
     @jax.jit
     def loss(index: jax.Array, x: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
-        return jnp.sum(weights * jnp.sin(normalize(how, index, x, scale, bias, 0.1)[0]))
+        return jnp.sum(weights * jnp.sin(normalize(how, index, x, scale, bias, 0.1, kept)[0]))
 
     args = drawn(shape), jnp.linspace(0.5, 2.0, CHANNELS), jnp.linspace(-1.0, 1.0, CHANNELS)
     for kind in [kind for kind, its in SHAPED if its == shape]:
         of_kind = partial(loss, jnp.int32(how.kinds.index(kind)))
         check_grads(of_kind, args, order=1, modes=["rev"], atol=3e-2, rtol=3e-2)
+
+
+def test_the_statistics_of_the_first_batch_stay(variables: Any) -> None:
+    """By which the first batch is normalized as by BN, and all that comes as in evaluation; no gradient passes."""
+    first, later = drawn(VECTORS), 5.0 * drawn(VECTORS, 7) - 3.0
+    start = variables | {"batch_stats": {"mean": jnp.zeros(6), "var": jnp.ones(6), "started": jnp.float32(0)}}
+
+    @jax.jit
+    def step(stats: Any, x: jax.Array) -> Any:
+        def run_on(x: jax.Array) -> Any:
+            return run(("fixed",), 0, variables | {"batch_stats": stats}, x, train=True)
+
+        y, pull_back, changed = jax.vjp(run_on, x, has_aux=True)
+        (dx,) = pull_back(jnp.ones_like(y))
+        return y, dx, changed["batch_stats"]
+
+    y, dx, stats = step(start["batch_stats"], first)
+    np.testing.assert_allclose(y, run(("batch",), 0, start, first, train=True)[0], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(stats["mean"], first.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(stats["var"], first.var(0), rtol=1e-5)
+    np.testing.assert_allclose(dx[0], variables["params"]["scale"] / np.sqrt(first.var(0) + EPSILON), rtol=1e-5)
+    y, dx, after = step(stats, later)
+    jax.tree.map(np.testing.assert_array_equal, after, stats)
+    evaluated = run(("fixed",), 0, variables | {"batch_stats": stats}, later, train=False)[0]
+    np.testing.assert_allclose(y, evaluated, rtol=1e-5, atol=1e-5)
+
+
+def test_batch_renormalization_lies_between_the_batch_and_evaluation(variables: Any) -> None:
+    """Within wide bounds training does what evaluation does, at the narrowest what BN does; else by hand."""
+    x, started = drawn(IMAGES), jnp.float32(0)
+    variables = variables | {"batch_stats": variables["batch_stats"] | {"started": started}}
+
+    def renormed(r_max: float, d_max: float) -> Any:
+        norm = Normalization(("batch_renorm",))
+        settings = NormSettings(True, momentum=0.75, epsilon=EPSILON, r_max=r_max, d_max=d_max)
+        return norm.apply(variables, x, settings, train=True, mutable=["batch_stats"])
+
+    y, changed = renormed(1e6, 1e6)
+    evaluated = run(("batch_renorm",), 0, variables, x, train=False)[0]
+    np.testing.assert_allclose(y, evaluated, rtol=1e-4, atol=1e-4)
+    of_batch, moved = run(("batch",), 0, variables, x, train=True)
+    for name in ("mean", "var"):
+        np.testing.assert_allclose(changed["batch_stats"][name], moved["batch_stats"][name], rtol=1e-6)
+    np.testing.assert_allclose(renormed(1.0, 0.0)[0], of_batch, rtol=1e-5, atol=1e-5)
+    kept, exact, axes = variables["batch_stats"], np.asarray(x, float), (0, 1, 2)
+    deviation, of_moving = np.sqrt(exact.var(axes) + EPSILON), np.sqrt(np.asarray(kept["var"], float) + EPSILON)
+    r = np.clip(deviation / of_moving, 1 / 1.5, 1.5)
+    d = np.clip((exact.mean(axes) - np.asarray(kept["mean"])) / of_moving, -0.5, 0.5)
+    assert np.sum((r > 1 / 1.5) & (r < 1.5)) > 0
+    want = (exact - exact.mean(axes)) / deviation * r + d
+    want = want * np.asarray(variables["params"]["scale"]) + np.asarray(variables["params"]["bias"])
+    np.testing.assert_allclose(renormed(1.5, 0.5)[0], want, rtol=1e-4, atol=1e-4)
 
 
 def test_a_grid_over_all_of_them_is_one_program() -> None:
@@ -137,7 +191,7 @@ def test_a_grid_over_all_of_them_is_one_program() -> None:
     axes = {"norm_kind": kinds, "placement": ["none", "pre", "post"]}
     plan = bn.make_plan(bn.build_study({"name": "x", "norm": {"batch_size": 16, "groups": 4}, "axes": axes}))
     (group,) = plan.groups
-    assert (len(group.cells), group.settings.norm.batch_size, group.settings.norm.groups) == (13, 16, 4)
+    assert (len(group.cells), group.settings.norm.batch_size, group.settings.norm.groups) == (17, 16, 4)
     structure = program_of([cell.settings for cell in group.cells], small.IMAGE, small.CLASSES).structure
     assert (structure.norm_batch_size, structure.norm_groups) == (16, 4)
     assert structure.norm_kinds == tuple(kinds)

@@ -155,7 +155,7 @@ def resnet(replay: Replay, x: Array) -> Array:
     return last.mean((1, 2))
 
 
-OF_ONE_CHANNEL = ("batch", "layer", "rms", "mean_only", "variance_only")
+OF_ONE_CHANNEL = ("batch", "layer", "rms", "mean_only", "variance_only", "batch_renorm", "fixed")
 """Normalizers that can stand at the input of these networks too, an image of one channel."""
 
 CASES: dict[str, tuple[Any, int, dict[str, Any]]] = {
