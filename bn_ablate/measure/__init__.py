@@ -1,5 +1,6 @@
 """Measurements: pure reductions over activations, gradients and logits, each defined in one docstring."""
 
+from bn_ablate.config.gathered import modules_of
 from bn_ablate.measure.affine import measure_affine
 from bn_ablate.measure.asked import MEASURES, ON_PROBE, Asked, measured
 from bn_ablate.measure.gradients import gradient_norms
@@ -40,3 +41,5 @@ __all__ = [
     "variance_shift",
     "zeros",
 ]
+
+modules_of(__name__, __path__)  # in which formulas of measures on request are registered

@@ -9,7 +9,7 @@ from bn_ablate.analysis.figures.claims.drawing import INTERVALS, curve, means, p
 from bn_ablate.analysis.figures.style import Chart, label_ends, log_axis, small_multiples
 from bn_ablate.analysis.judge.selection import hold, level_label, levels_of, summarize, tuned
 from bn_ablate.config.claims import figure
-from bn_ablate.config.measures import NORM
+from bn_ablate.config.measures import DECADES, NORM
 from bn_ablate.config.quantity import quantity
 from bn_ablate.results import Results
 
@@ -43,7 +43,7 @@ def gradients(results: Results) -> Chart | None:
     panels[0].xaxis.set_major_locator(MaxNLocator(6, integer=True))
     panels[0].set(xlabel="Hidden layer", ylabel=NORM.axis)
     panels[1].axhline(0, color="#6a717b", linewidth=0.8)
-    panels[1].set(xlabel="Depth", ylabel="Decades per layer\n← grows | shrinks towards layer 1 →")
+    panels[1].set(xlabel="Depth", ylabel=f"{DECADES.name.capitalize()}\n← grows | shrinks towards layer 1 →")
     panels[2].set(xlabel="Depth", ylabel=quantity("trained").axis, ylim=(-5, 105))
     for ax in panels[1:]:
         ax.set_xticks(range(len(depths)), list(map(str, depths)))

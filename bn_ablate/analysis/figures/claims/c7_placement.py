@@ -9,6 +9,7 @@ from bn_ablate.analysis.figures.style import GRID, MUTED, Chart, small_multiples
 from bn_ablate.analysis.judge.selection import hold, level_label, levels_of, tuned
 from bn_ablate.config.claims import figure
 from bn_ablate.config.kinds.equivalence import Equivalence
+from bn_ablate.config.quantity import quantity
 from bn_ablate.results import Results
 
 METRIC = "final_test_accuracy"
@@ -23,6 +24,7 @@ def placement(results: Results) -> Chart | None:
     lanes, note = tuned(results, held.lanes)
     if set(levels_of(results, "placement")) != {"none", "pre", "post"} or lanes[METRIC].drop_nulls().is_empty():
         return None
+    accuracy = quantity(METRIC)
     kinds = list(levels_of(results, "architecture"))
     if "architecture" not in results.axes:
         lanes = lanes.with_columns(pl.lit(kinds[0]).alias("architecture"))
@@ -45,7 +47,7 @@ def placement(results: Results) -> Chart | None:
     places = [y + 0.5 * kinds.index(kind) for y, (kind, _) in enumerate(rows)]
     panels[0].set_yticks(places, [f"{kind.upper()}, {level_label(name)}" for kind, name in rows])
     panels[0].set_ylim(places[-1] + 0.6, -0.6)
-    figure.supxlabel("Difference of test accuracy (percentage points)", fontsize=7.5)
+    figure.supxlabel(f"Difference of {accuracy.label} ({accuracy.unit.of_differences})", fontsize=7.5)
     band = f" The grey band is the margin of equivalence, ±{100 * margins[0]:g} points." if margins else ""
     caption = (
         "Final test accuracy of one placement minus that of another, in the same network and seed: mean over seeds, "

@@ -10,7 +10,7 @@ from bn_ablate.analysis.figures.claims.drawing import flat_dots, means, plain
 from bn_ablate.analysis.figures.style import GRID, MUTED, Chart, label_ends, small_multiples
 from bn_ablate.analysis.judge.selection import hold, level_label, levels_of, tuned
 from bn_ablate.config.claims import figure
-from bn_ablate.config.quantity import MINUS
+from bn_ablate.config.quantity import MINUS, quantity
 from bn_ablate.results import Results
 
 METRIC = "final_test_accuracy"
@@ -25,6 +25,7 @@ def coverage(results: Results) -> Chart | None:
     lanes, note = tuned(results, held.lanes)
     if lanes[METRIC].drop_nulls().is_empty():
         return None
+    accuracy = quantity(METRIC)
     coverages = [name for name in results.axes["coverage"] if name != "all"]
     activations = levels_of(results, "activation")
     placements = [p for p in levels_of(results, "placement") if p != "none"] or ["none"]
@@ -61,7 +62,8 @@ def coverage(results: Results) -> Chart | None:
             plain(ax, "x")
     panels[0].set_yticks(range(len(coverages)), list(map(_name, coverages)))
     panels[0].set_ylim(len(coverages) - 0.5, -0.5)
-    figure.supxlabel("Test accuracy, minus that with BN in every layer (percentage points)", fontsize=7.5)
+    words, unit = accuracy.label.capitalize(), accuracy.unit.of_differences
+    figure.supxlabel(f"{words}, minus that with BN in every layer ({unit})", fontsize=7.5)
     label_ends(figure, panels, ends)
     margin = f" Dashed: a loss of {100 * margins[0]:g} percentage points, the stated margin." if margins else ""
     caption = (
