@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benching import machine, render, scaling, torch_env
+from benching import machine, render, scaling, starting, torch_env
 from benching.cases import CASES, shortened
 from benching.compare import Conditions, compare
 from benching.figures import Stored
@@ -65,6 +65,7 @@ def _measure(arguments: argparse.Namespace, folder: Path) -> tuple[Stored, Path]
         "cases": [],
         "diagnostics": {},
         "scaling": [],
+        "starting": [],
     }
     path = arguments.output / f"{stored['machine']['created'].replace(':', '').replace('+0000', 'Z')}.json"
 
@@ -78,6 +79,10 @@ def _measure(arguments: argparse.Namespace, folder: Path) -> tuple[Stored, Path]
         stored["cases"].append(compare(case, entrants(peers, case), conditions, say))
         save()
     if not arguments.cases_only:
+        for name in ("smoke",) if quick else starting.STARTS:
+            say(f"starting: {starting.STARTS[name].title}")
+            stored["starting"].append(starting.measure(name))
+        save()
         stored["diagnostics"] = {} if quick else scaling.diagnostics(conditions, say)
         save()
         for point in scaling.curves(conditions, say, quick):
@@ -93,7 +98,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--cases", nargs="+", choices=CASES, help="default: all; with --quick mlp-72")
     parser.add_argument("--peers", nargs="+", choices=PEERS, help="default: all; ours always runs")
-    parser.add_argument("--cases-only", action="store_true", help="leave out the cost of measurements, and scaling")
+    parser.add_argument(
+        "--cases-only", action="store_true", help="leave out starting, the cost of measurements, and scaling"
+    )
     parser.add_argument("--rounds", type=int, help="rounds of all peers by turns; default 3")
     parser.add_argument(
         "--device", choices=("cpu", "cuda", "tpu"), default="cpu", help="for JAX; PyTorch runs on CPU only"

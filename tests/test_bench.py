@@ -37,6 +37,13 @@ def stored() -> dict[str, Any]:
         "settings": {"quick": False, "rounds": 3, "device": "cpu", "seconds": 60.0},
         "cases": [{"case": MLP_72.to_json(), "lanes": 72, "peers": peers}],
         "diagnostics": {"some case": {"on": [11.0, 24.0, 12.0], "off": [10.0, 20.0, 10.0]}},
+        "starting": [
+            {
+                "name": "smoke",
+                "first": {"compile_seconds": 2.0, "step_seconds": 4.0, "cpu_seconds": 6.0},
+                "second": {"compile_seconds": 0.1, "step_seconds": 0.6, "cpu_seconds": 0.9},
+            }
+        ],
         "scaling": [
             {"axis": "lanes", "value": n, "lanes": n, "steps": 10, "lane_steps": n, "seconds": 1.0, "study_seconds": s}
             for n, s in points
@@ -62,6 +69,7 @@ def test_figures_are_medians_of_rounds_in_pairs(stored: dict[str, Any]) -> None:
         "compiled programs": (1, "aim"),
         "estimated against measured peak memory, off by": (pytest.approx(0.1), "aim"),
         "diagnostics on, against off": (1.2, "missed"),
+        "start to first step, warm": (0.6, "must"),
         "lanes/s from 64 to 1024 lanes vary by": (pytest.approx(0.25), "missed"),
     }
 

@@ -129,19 +129,29 @@ activation("silu", derivative=_silu_slope, max_slope=1.0998393)(jax.nn.silu)
 activation("softplus", derivative=lambda z, y: jax.nn.sigmoid(z), max_slope=1.0)(jax.nn.softplus)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0,))
 def activate(names: tuple[str, ...], index: int | Int[Array, ""], z: Float[Array, "..."]) -> Float[Array, "..."]:
     """Apply activation number `index` of `names` to `z`, elementwise.
 
-    Its gradient is `g · f'(z)`, with one branch backward as there is one forward.
+    Its gradient is `g · f'(z)`, with one branch backward as there is one forward. A choice among ours is traced and
+    lowered once for all blocks of a shape; what a user's own does may change while its name stays.
 
     Args:
         names: the activations that this program can choose from, static.
         index: which one, a Python int or a traced scalar.
         z: any shape.
     """
+    settled = set(names) <= set(ACTIVATIONS.own) and not isinstance(index, int)
+    y: Array = (_once if settled else _chosen)(names, index, z)
+    return y
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _chosen(names: tuple[str, ...], index: int | Array, z: Array) -> Array:
     y: Array = choose(index, [ACTIVATIONS[name].function for name in names], z)
     return y
+
+
+_once = jax.jit(_chosen, static_argnums=0)
 
 
 def _activate_forward(
@@ -160,7 +170,7 @@ def _pull_back(name: str, z: Array, y: Array, g: Array) -> Array:
     return g if name == "identity" else g * ACTIVATIONS[name].derivative(z, y).astype(g.dtype)
 
 
-activate.defvjp(_activate_forward, _activate_backward)
+_chosen.defvjp(_activate_forward, _activate_backward)
 
 
 def slope(names: tuple[str, ...], index: int | Int[Array, ""], z: Float[Array, "..."]) -> Float[Array, "..."]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benching.roster import OURS, PEERS
+from benching.starting import STARTS
 
 Stored = dict[str, Any]
 
@@ -113,6 +114,7 @@ def targets(stored: Stored) -> list[Target]:
         *(_estimated(case) for case in cases.values()),
         *(_diagnosed(title, seconds) for title, seconds in stored["diagnostics"].items()),
         _flat(stored["scaling"]),
+        *(target for start in stored.get("starting", []) for target in _started(start)),
     ]
 
 
@@ -158,6 +160,19 @@ def _estimated(case: Stored) -> Target:
 def _diagnosed(title: str, seconds: dict[str, list[float]]) -> Target:
     ratio = statistics.median(on / off for on, off in zip(seconds["on"], seconds["off"], strict=True))
     return Target("diagnostics on, against off", title, 1.15, 1.05, ratio, _times, at_most=True)
+
+
+def _started(start: Stored) -> list[Target]:
+    of = STARTS[start["name"]]
+    said = (
+        ("compiling, cold", of.cold, start["first"]["compile_seconds"]),
+        ("start to first step, warm", of.warm, start["second"]["step_seconds"]),
+    )
+    return [
+        Target(what, of.title, *wanted, seconds, "{:.2g} s".format, at_most=True)
+        for what, wanted, seconds in said
+        if wanted
+    ]
 
 
 def _flat(scaling: list[Stored]) -> Target:

@@ -9,6 +9,7 @@ from typing import Any
 
 from benching.figures import Spread, Stored, lead, present, rates, study_seconds, targets
 from benching.roster import OURS, PEERS
+from benching.starting import STARTS
 
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 VERDICTS = {"aim": "yes", "must": "must, not aim", "missed": "**no**", "not measured": "not measured"}
@@ -39,7 +40,20 @@ def render(stored: Stored) -> str:
         parts += [f"### {case['case']['title']}", _describe(case["case"]), _case(case)]
     if stored["scaling"]:
         parts += ["### Scaling", *_scaling(stored["scaling"])]
+    if stored.get("starting"):
+        parts += ["### Starting", _starting(stored["starting"])]
     return "\n\n".join(parts) + "\n"
+
+
+def _starting(starts: list[Stored]) -> str:
+    """Of a first process, which compiles, and of a second one, which loads."""
+    keys = ("compile_seconds", "step_seconds", "cpu_seconds")
+    head = ["", "compiling, s", "to the first step, s", "CPU, s", "loading, s", "to the first step, s", "CPU, s"]
+    rows = [
+        [STARTS[s["name"]].title, *(f"{s[which][key]:.2f}" for which in ("first", "second") for key in keys)]
+        for s in starts
+    ]
+    return _table(head, rows)
 
 
 def _table(head: list[str], rows: list[list[str]], left: int = 1) -> str:
