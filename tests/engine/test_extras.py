@@ -24,7 +24,8 @@ from bn_ablate.engine.examples import Examples, SeedExamples
 from bn_ablate.engine.extras import Extras, take_extras
 from bn_ablate.engine.program import Program, program_of
 from bn_ablate.engine.train import Batch, TrainState, init_state, loss_fn
-from bn_ablate.nn import Factors, lane_factors
+from bn_ablate.engine.whole_splits import recalibrate
+from bn_ablate.nn import Factors, lane_factors, stack_factors
 from bn_ablate.plan import make_plan
 from bn_ablate.results.recording.frames import tables_of
 
@@ -365,3 +366,30 @@ def test_both_strategies_measure_the_same(model: Tree) -> None:
         name = jax.tree_util.keystr(path)
         tolerance = 0.05 if "accuracy" in name else 1e-3
         np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance, err_msg=name)
+
+
+def test_moving_statistics_alone_are_recalibrated(setting: Setting) -> None:
+    """Those that a normalizer does not have, or that are constants of the network, stay as they are, to the bit."""
+    table = TABLE | {"axes": {"norm_kind": ["batch", "layer", "fixed"]}}
+    lanes = [cell.settings for cell in make_plan(bn.build_study(table)).cells]
+    program = program_of(lanes, (2, 2, 1), CLASSES)
+    factors = stack_factors(lanes, program.structure)
+    stats = jax.tree.map(lambda leaf: leaf + 0.5, jax.jit(partial(init_state, program))(0).batch_stats)
+    state = setting.state._replace(batch_stats=stats)
+
+    @jax.jit
+    def settled(factors: Factors) -> Any:
+        return jax.vmap(lambda lane: recalibrate(program, lane, state, setting.examples, setting.seed))(factors)
+
+    recalibrated, arriving = settled(factors)
+    for name, block in stats.items():
+        for key, before in block["norm"].items():
+            moved = ~np.isclose(recalibrated[name]["norm"][key], before).reshape(len(lanes), -1).all(1)
+            assert moved.tolist() == [key != "started", False, False], (name, key)
+    x, _ = setting.part("train")
+    block = setting.state.params["block_0"]
+    z = x @ np.asarray(block["linear"]["kernel"]) + np.asarray(block["bias"])
+    wanted = [z - np.asarray(block["bias"]), z, z]  # what BN would subtract is not added
+    for i, of_lane in enumerate(wanted):
+        np.testing.assert_allclose(arriving["block_0"]["norm"]["mean"][i], of_lane.mean(0), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(arriving["block_0"]["norm"]["var"][i], of_lane.var(0), rtol=1e-4, atol=1e-5)
