@@ -13,6 +13,7 @@ import jax
 import pytest
 
 from bn_ablate.engine import set_up
+from bn_ablate.plan.memory.host import cores
 from tests.disk import Disk, kinds_of_disk, mounted
 from tests.patches import compiled_as_by_users, few_figures
 
@@ -32,6 +33,11 @@ jax.config.update("jax_default_matmul_precision", "highest")
 os.environ["BN_ABLATE_DATA_DIR"] = str(SHARED / "data")
 hypothesis.settings.register_profile("patient", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("patient")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: tests of what W&B does wait for most of their time."""
+    return cores() + 1
 
 
 @pytest.fixture

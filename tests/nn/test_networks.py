@@ -10,13 +10,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jaxtyping import TypeCheckError
 
 import bn_ablate as bn
 from bn_ablate.config.architectures import NETWORKS, BlockSpec, NetworkSpec, layout_of, network
+from bn_ablate.config.schema import Train
+from bn_ablate.engine.optimizers import rate_shape
 from bn_ablate.engine.program import program_of
 from bn_ablate.engine.train import init_state
+from bn_ablate.measure.losses import cross_entropy
 from bn_ablate.nn import Network, Structure, lane_factors, make_network
-from bn_ablate.nn.networks import traced_layout
+from bn_ablate.nn.networks import max_pool, traced_layout
 from tests.engine import small
 
 
@@ -127,3 +131,13 @@ def test_images_that_a_network_does_not_take_are_named(tmp_path: Any) -> None:
     ):
         bn.run(study, tmp_path, data=data)
     assert not list(tmp_path.iterdir())
+
+
+def test_tests_check_the_shapes_that_annotations_state() -> None:
+    """Of each room that is numerical, a function given an array of another shape or type."""
+    with pytest.raises(TypeCheckError, match="max_pool"):
+        max_pool(jnp.zeros((2, 2)))
+    with pytest.raises(TypeCheckError, match="cross_entropy"):
+        cross_entropy(jnp.zeros((3, 2)), jnp.zeros(4, jnp.int32))
+    with pytest.raises(TypeCheckError, match="rate_shape"):
+        rate_shape(Train(), jnp.zeros(2, jnp.int32))
