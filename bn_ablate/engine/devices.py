@@ -34,9 +34,9 @@ def set_up(platform: str = "auto", host_devices: int | None = None, cache: Path 
 
     On CPU every core becomes a device of its own (`host_devices` of them, by default as many as this process may
     use), each running its lanes on one thread: small matrix products gain nothing from several. Compiled programs are
-    kept in `cache`, by default a folder of the user's cache, so that the same study starts at once the next time: what
-    trains and measures as `engine.executables`, which need no tracing, and what XLA compiles, by JAX, for programs that
-    have to be traced again and come out the same.
+    kept in `cache`, by default a folder of the user's cache, so that the same study starts at once the next time (see
+    `engine.executables`). JAX's own cache is off: what comes out of it runs, but cannot be kept once more, since XLA
+    then leaves functions of it out.
 
     Raises:
         DeviceError: JAX has no such platform, here or at all.
@@ -60,8 +60,7 @@ def set_up(platform: str = "auto", host_devices: int | None = None, cache: Path 
         jax.config.update(name, value)
     cache = cache or platformdirs.user_cache_path("bn_ablate") / "programs"
     keep_in(cache / "executables")
-    jax.config.update("jax_compilation_cache_dir", str(cache))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    jax.config.update("jax_enable_compilation_cache", False)
     try:
         jax.config.update("jax_num_cpu_devices", host_devices or cores())
     except RuntimeError:  # JAX lets nobody set it up any more
