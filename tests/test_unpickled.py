@@ -1,4 +1,8 @@
-"""Nothing that is read can run code: no pickle, and no array that may hold one."""
+"""Nothing that is read can run code: no pickle, and no array that may hold one.
+
+Compiled programs are the exception: they are code, and `engine.executables` reads them from a folder that is the user's
+alone (`tests/engine/test_executables.py`).
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PICKLING = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "jsonpickle"}
+OF_THE_USERS_OWN = ROOT / "bn_ablate" / "engine" / "executables.py"
 ARRAYS = {"load", "save", "savez", "savez_compressed", "lib.format.read_array"}
 
 
@@ -38,7 +43,8 @@ def faults(code: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("file", sorted((ROOT / "bn_ablate").rglob("*.py")), ids=lambda file: file.stem)
 def test_the_package_unpickles_nothing(file: Path) -> None:
-    assert list(faults(file.read_text(encoding="utf-8"))) == []
+    expected = ["imports pickle"] if file == OF_THE_USERS_OWN else []
+    assert list(faults(file.read_text(encoding="utf-8"))) == expected
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ SMALLEST = 2.0**-126
 """The smallest number above 0 of float32, and of bfloat16, that is not subnormal."""
 LARGEST = (2.0 - 2.0**-23) * 2.0**127
 BELOW_ONE = 1.0 - 2.0**-24
+ABOVE_ONE = 1.0 + 2.0**-23
 RATES = 65536
 """A dropout rate is resolved to multiples of 1/RATES: dropout compares 16 random bits with it."""
 
@@ -89,6 +90,13 @@ Float32 = Annotated[float, Field(allow_inf_nan=False), AfterValidator(Used(float
 
 Share32 = Annotated[float, Field(ge=0.0, le=1.0), AfterValidator(Used(float32, _IN_FLOAT32, (_ZERO, _ONE)))]
 """A number from 0 to 1 that is 0 or 1 in float32 only if it is that."""
+
+_BOUND_LIMITS = ((1.0, f"the smallest above 1 is {ABOVE_ONE:.8g}"), _INFINITE[0])
+
+Bound32 = Annotated[
+    float, Field(ge=1.0, allow_inf_nan=False), AfterValidator(Used(float32, _IN_FLOAT32, _BOUND_LIMITS))
+]
+"""A finite bound on a ratio, which is 1 in float32 only if it is 1."""
 
 _RATE_LIMITS = ((0.0, f"the smallest above 0 is {1 / RATES:.6g}"), (1.0, f"the largest is {1 - 1 / RATES:.6g}"))
 

@@ -73,13 +73,12 @@ from bn_ablate.config.names import (
 )
 from bn_ablate.config.normalizers import NormalizerName
 from bn_ablate.config.own_measures import OwnMeasure, tables_of
-from bn_ablate.config.precision import Float32, Rate16, Share32
+from bn_ablate.config.precision import Bound32, Float32, Rate16, Share32
 from bn_ablate.config.quantity import Quantity, quantity
 from bn_ablate.config.text import Text
 
 Name = Annotated[str, StringConstraints(pattern=f"^{NAME}$")]
 Positive = Annotated[Float32, Field(gt=0.0)]
-AtLeastOne = Annotated[Float32, Field(ge=1.0)]
 NonNegative = Annotated[Float32, Field(ge=0.0)]
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
@@ -201,7 +200,7 @@ class Norm(Section):
         "and rms; by the batch's mean alone (mean_only), or its variance (variance_only); by statistics near the "
         "moving ones (batch_renorm); by those of the first training batch (fixed)",
     )
-    r_max: Annotated[AtLeastOne, Factor(traced=True, prefix="rmax", acts=WITH_CORRECTION)] = Field(
+    r_max: Annotated[Bound32, Factor(traced=True, prefix="rmax", acts=WITH_CORRECTION)] = Field(
         3.0,
         description="for norm.kind = batch_renorm: the batch's deviation counts as at most so many times the moving "
         "one, and at least one part of so many",

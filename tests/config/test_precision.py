@@ -15,7 +15,18 @@ from hypothesis import strategies as st
 
 from bn_ablate.config import ConfigError, build_study
 from bn_ablate.config.factors import FACTORS, SECTIONS
-from bn_ablate.config.precision import BELOW_ONE, LARGEST, RATES, SMALLEST, Used, bfloat16, float32, rate16, used_as
+from bn_ablate.config.precision import (
+    ABOVE_ONE,
+    BELOW_ONE,
+    LARGEST,
+    RATES,
+    SMALLEST,
+    Used,
+    bfloat16,
+    float32,
+    rate16,
+    used_as,
+)
 from bn_ablate.nn.dropout import drop
 from bn_ablate.plan import make_plan
 
@@ -71,6 +82,8 @@ IN_FLOAT32 = "in float32, in which it is used"
         ("norm.scale_init", -1e39, f"which is -inf {IN_FLOAT32}; the least is -3.4028235e+38"),
         ("norm.scale_init", 1e-44, f"which is 0 {IN_FLOAT32}"),
         ("norm.bias_init", -1e-44, f"which is 0 {IN_FLOAT32}"),
+        ("norm.r_max", 1.00000001, f"which is 1 {IN_FLOAT32}; the smallest above 1 is 1.0000001"),
+        ("norm.r_max", 1e39, f"which is inf {IN_FLOAT32}"),
         ("dropout.rate", 0.999993, "which is 1 in steps of 1/65536, to which it is resolved; the largest is 0.999985"),
         ("dropout.rate", 1e-6, "which is 0 in steps of 1/65536"),
     ],
@@ -80,7 +93,9 @@ def test_what_rounds_to_something_else_is_refused_with_what_it_rounds_to(key: st
     assert telling in problem(of(key, value))
     axis = next((name for name, factor in FACTORS.items() if factor.path == key), None)
     assert axis
-    assert problem({"axes": {axis: [0.5, value]}}).startswith(f"axes.{axis}[1]: is {value!r}, ")
+    assert problem({"axes": {axis: [1.5 if key == "norm.r_max" else 0.5, value]}}).startswith(
+        f"axes.{axis}[1]: is {value!r}, "
+    )
 
 
 @pytest.mark.parametrize("key", NUMBERS)
@@ -129,6 +144,7 @@ def test_rounding_is_that_of_numpy_with_subnormal_numbers_as_zero(value: float) 
 def test_the_constants_are_those_of_float32_and_the_compiler_takes_smaller_numbers_for_zero() -> None:
     about = np.finfo(np.float32)
     assert (about.tiny, about.max, np.nextafter(np.float32(1), np.float32(0))) == (SMALLEST, LARGEST, BELOW_ONE)
+    assert np.nextafter(np.float32(1), np.float32(2)) == ABOVE_ONE
     double = jax.jit(lambda x: x * 2.0)
     assert double(jnp.float32(SMALLEST)) == 2 * SMALLEST
     assert double(jnp.float32(SMALLEST * 0.9)) == 0.0

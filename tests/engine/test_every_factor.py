@@ -40,7 +40,9 @@ KINDS = ("batch", "layer", "group", "rms", "mean_only", "variance_only", "batch_
 
 
 @pytest.mark.parametrize(
-    ("strategy", "norm_batch_size", "kinds"), [("vmap", None, KINDS[:1]), ("map", 4, KINDS)], ids=["vmap", "map"]
+    ("strategy", "norm_batch_size", "kinds"),
+    [pytest.param("vmap", None, KINDS[:1], marks=pytest.mark.slow), ("map", 4, KINDS)],
+    ids=["vmap", "map"],
 )
 def test_all_factors_at_once_against_numpy(
     strategy: Strategy, norm_batch_size: int | None, kinds: tuple[str, ...]

@@ -37,9 +37,8 @@ def random_images() -> Dataset:
 @pytest.mark.parametrize(
     ("architecture", "strategy", "convolution"),
     [
-        ("cnn", "vmap", "native"),
         ("cnn", "map", "matmul"),
-        *(pytest.param(name, "vmap", "native", marks=pytest.mark.slow) for name in ("mlp", "resnet")),
+        *(pytest.param(name, "vmap", "native", marks=pytest.mark.slow) for name in ("mlp", "cnn", "resnet")),
         *(pytest.param(name, "map", "matmul", marks=pytest.mark.slow) for name in ("mlp", "resnet")),
     ],
 )

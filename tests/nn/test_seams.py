@@ -170,7 +170,7 @@ CASES: dict[str, tuple[Any, int, dict[str, Any]]] = {
 }
 
 
-LONG = ("cnn", "resnet, ghost batches")
+LONG = ("cnn", "resnet", "resnet, ghost batches")
 
 
 @pytest.mark.parametrize(

@@ -80,8 +80,8 @@ def write_combined_claims(folders: Iterable[Path], file: Path) -> dict[str, Any]
         ResultsError: as `combine_claims` does, or `file` lies within a results folder.
     """
     file = place(file)
-    said = combine_claims(folders)
     refuse_inside(file)
+    said = combine_claims(folders)
     write_text(file, json.dumps(said, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     return said
 
