@@ -31,6 +31,8 @@ set_up(os.environ.get("BN_ABLATE_TEST_DEVICE", "cpu"), host_devices=2, cache=SHA
 # what a test calls itself is held to float32 on every device, as `engine.program.at_precision` holds programs
 jax.config.update("jax_default_matmul_precision", "highest")
 os.environ["BN_ABLATE_DATA_DIR"] = str(SHARED / "data")
+# compiled programs too, of the processes that tests start: never in the cache of whoever runs them
+os.environ["XDG_CACHE_HOME"] = str(SHARED / "cache")
 hypothesis.settings.register_profile("patient", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("patient")
 

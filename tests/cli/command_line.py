@@ -56,7 +56,7 @@ Bn = Callable[..., Done]
 def command(*args: object) -> dict[str, Any]:
     """How to start a process with these arguments of Python, wherever it starts."""
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
-    environment = os.environ | {"PYTHONPATH": path, "JAX_ENABLE_COMPILATION_CACHE": "false"}
+    environment = os.environ | {"PYTHONPATH": path}
     return {"args": [sys.executable, *map(str, args)], "env": environment, "text": True}
 
 
