@@ -16,9 +16,10 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "factors.md"
 HEAD = """# Factors
 
 A factor is a setting that may be an axis of a study. Each is declared once, at its key in
-`bn_ablate/config/schema.py`; this page is made from the declarations by `scripts/factors_page.py`. All levels of a
-traced factor share one compiled program; a static one costs a program for each level. Where a factor does not act, it
-counts as its default: the settings are the same network, which is trained once and shown in each of its cells.
+`bn_ablate/config/network_keys.py` or `training_keys.py` beside it; this page is made from the declarations by
+`scripts/factors_page.py`. All levels of a traced factor share one compiled program; a static one costs a program for
+each level. Where a factor does not act, it counts as its default: the settings are the same network, which is trained
+once and shown in each of its cells.
 """
 
 

@@ -1,4 +1,4 @@
-"""What a factor is: a setting that may be an axis of a study, declared once, at its key in `config.schema`."""
+"""What a factor is: a setting that may be an axis of a study. Each is declared once, at its key in the study."""
 
 from __future__ import annotations
 

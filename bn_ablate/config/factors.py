@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from bn_ablate.config.factor import Factor
-from bn_ablate.config.schema import Data, Dropout, Measure, Model, Norm, Section, Train
+from bn_ablate.config.network_keys import Dropout, Model, Norm
+from bn_ablate.config.section import Section
+from bn_ablate.config.training_keys import Data, Measure, Train
 
 SECTIONS: dict[str, type[Section]] = {
     "norm": Norm,

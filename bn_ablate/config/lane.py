@@ -13,11 +13,14 @@ from bn_ablate.config.factor import Factor
 from bn_ablate.config.factors import FACTORS, SECTIONS
 from bn_ablate.config.measures import MEASURES
 from bn_ablate.config.names import coverage_mask
+from bn_ablate.config.network_keys import Dropout, Model, Norm
 from bn_ablate.config.normalizers import NORMALIZERS
 from bn_ablate.config.notes import idle, notes
 from bn_ablate.config.precision import bfloat16
 from bn_ablate.config.registry import REGISTRIES
-from bn_ablate.config.schema import Data, Dropout, Measure, Model, Norm, Section, Study, Train
+from bn_ablate.config.schema import Study
+from bn_ablate.config.section import Section
+from bn_ablate.config.training_keys import Data, Measure, Train
 
 MERGING = {name: factor for name, factor in FACTORS.items() if factor.acts is not ALWAYS or factor.alike}
 """The factors of which different levels can make the same network."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int32, Int64
 
-from bn_ablate.config.schema import Data
+from bn_ablate.config.training_keys import Data
 from bn_ablate.data.dataset import Dataset, DataSettingError
 from bn_ablate.data.permutation import permutation
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float32
 
-from bn_ablate.config.schema import Data
+from bn_ablate.config.training_keys import Data
 from bn_ablate.data.dataset import Dataset
 from bn_ablate.data.splits import Split
 

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 
 from bn_ablate.config import names as known
 from bn_ablate.config.registry import Registry
-from bn_ablate.config.schema import Train
+from bn_ablate.config.training_keys import Train
 from bn_ablate.engine.program import Program
 from bn_ablate.nn import Factors
 

@@ -13,7 +13,8 @@ import jax.numpy as jnp
 from bn_ablate.config.architectures import Shape
 from bn_ablate.config.factors import FACTORS
 from bn_ablate.config.lane import LaneSettings, Own, of_program
-from bn_ablate.config.schema import Measure, Model, Train
+from bn_ablate.config.network_keys import Model
+from bn_ablate.config.training_keys import Measure, Train
 from bn_ablate.nn import Network, Structure, make_network
 
 P = ParamSpec("P")

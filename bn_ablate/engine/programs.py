@@ -14,7 +14,7 @@ import jax
 from jax.stages import Compiled, Lowered
 
 from bn_ablate.config.extensions import LOADED
-from bn_ablate.config.schema import Measure
+from bn_ablate.config.training_keys import Measure
 from bn_ablate.engine.compiling import HASTILY, compiler_options
 from bn_ablate.engine.examples import Examples, SeedExamples
 from bn_ablate.engine.executables import Executable

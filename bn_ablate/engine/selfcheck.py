@@ -22,7 +22,8 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, PartitionSpec
 
 from bn_ablate.config.lane import LaneSettings
-from bn_ablate.config.schema import Model, Train
+from bn_ablate.config.network_keys import Model
+from bn_ablate.config.training_keys import Train
 from bn_ablate.engine.compiling import HASTILY, compiler_options
 from bn_ablate.engine.devices import DeviceError
 from bn_ablate.engine.many_lanes import Strategy, advance, each

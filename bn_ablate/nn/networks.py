@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt16
 
 from bn_ablate.config.architectures import NETWORKS, Layer, Layout, NetworkSpec, Shape
-from bn_ablate.config.schema import Model
+from bn_ablate.config.network_keys import Model
 from bn_ablate.nn.block import Block
 from bn_ablate.nn.convolution import Conv3x3
 from bn_ablate.nn.dense import Dense

@@ -16,8 +16,9 @@ from bn_ablate.config.metrics import metrics
 from bn_ablate.config.only import check_only
 from bn_ablate.config.quantity import REQUESTS
 from bn_ablate.config.registry import REGISTRIES
-from bn_ablate.config.schema import Data, Study
+from bn_ablate.config.schema import Study
 from bn_ablate.config.synonyms import ELSEWHERE, KEYS, NOTES, VALUES, spelled
+from bn_ablate.config.training_keys import Data
 from bn_ablate.data.catalog import BUILT_IN
 
 CONTRAST = {"id": "h", "kind": "contrast", "statement": "s", "metric": "gap"}

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bn_ablate.config.schema import Data
+from bn_ablate.config.training_keys import Data
 from bn_ablate.data import DataError, Dataset, draw_split, draw_splits
 from bn_ablate.data.splits import apportion
 

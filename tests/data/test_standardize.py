@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bn_ablate.config.schema import Data
+from bn_ablate.config.training_keys import Data
 from bn_ablate.data import Dataset, Split, draw_split, moments
 
 

@@ -17,7 +17,8 @@ import pytest
 
 from bn_ablate.config import LaneSettings, names
 from bn_ablate.config.architectures import NETWORKS
-from bn_ablate.config.schema import Model, Norm, Train
+from bn_ablate.config.network_keys import Model, Norm
+from bn_ablate.config.training_keys import Train
 from bn_ablate.engine.optimizers import make_tx, rate_shape
 from bn_ablate.engine.program import program_of
 from bn_ablate.engine.train import init_state

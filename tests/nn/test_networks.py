@@ -14,7 +14,7 @@ from jaxtyping import TypeCheckError
 
 import bn_ablate as bn
 from bn_ablate.config.architectures import NETWORKS, BlockSpec, NetworkSpec, layout_of, network
-from bn_ablate.config.schema import Train
+from bn_ablate.config.training_keys import Train
 from bn_ablate.engine.optimizers import rate_shape
 from bn_ablate.engine.program import program_of
 from bn_ablate.engine.train import init_state

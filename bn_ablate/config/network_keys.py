@@ -1,0 +1,145 @@
+"""The keys of a study that settle the network: `model`, `norm` and `dropout`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from bn_ablate.config.acting import (
+    ON_RESIDUALS,
+    WHERE_UNITS_DROP,
+    WITH_BIAS,
+    WITH_BN,
+    WITH_CORRECTION,
+    WITH_EPSILON,
+    WITH_GHOSTS,
+    WITH_GROUPS,
+    WITH_MOVING,
+    WITH_PLACEMENT,
+    WITH_SCALE,
+    same_affines,
+    same_coverages,
+    same_ghost_batches,
+    same_normalizers,
+    same_placements,
+    same_sites,
+)
+from bn_ablate.config.architectures import TYPICAL, ArchitectureName, Layout, Shape, layout_of
+from bn_ablate.config.factor import Factor
+from bn_ablate.config.names import (
+    ActivationName,
+    Affine,
+    Coverage,
+    DropoutKind,
+    DropoutSite,
+    InitializerName,
+    Placement,
+    ResidualNorm,
+)
+from bn_ablate.config.normalizers import NormalizerName
+from bn_ablate.config.precision import Bound32, Float32, Rate16, Share32
+from bn_ablate.config.section import Count, NonNegative, Positive, Section
+
+
+class Model(Section):
+    """The network. A block is Dense or Conv -> [BN] -> activation -> [BN] -> [dropout]."""
+
+    architecture: Annotated[ArchitectureName, Factor(traced=False, prefix="")] = Field("mlp", description="the network")
+    depth: Annotated[int, Field(ge=1, le=256), Factor(traced=False, prefix="d")] = Field(
+        3, description="hidden blocks; for the resnet 3×3 convolutions, an odd number"
+    )
+    width: Annotated[int, Field(ge=1, le=65536), Factor(traced=False, prefix="w")] = Field(
+        128, description="units of a hidden block; for the cnn and the resnet, channels of the first"
+    )
+    activation: Annotated[ActivationName, Factor(traced=True, prefix="")] = Field(
+        "relu", description="the activation of every block"
+    )
+    kernel_init: Annotated[InitializerName, Factor(traced=False, prefix="")] = Field(
+        "lecun_normal", description="the distribution that kernels start from"
+    )
+    convolution: Literal["auto", "matmul", "native"] = Field(
+        "auto",
+        description="matmul: with matrix products where XLA's own is slow on CPUs, "
+        "and those in the form that suits them; native: XLA's own; "
+        "auto: matmul on CPU, else native",
+    )
+
+    def layout(self, image: Shape = TYPICAL.image, classes: int = TYPICAL.classes) -> Layout:
+        """The network's shapes.
+
+        Raises:
+            ValueError: it has no such depth, or does not take such images.
+        """
+        return layout_of(self.architecture, self.depth, self.width, image, classes)
+
+
+class Norm(Section):
+    """Batch Normalization, or another normalizer in its place."""
+
+    placement: Annotated[Placement, Factor(traced=True, prefix="", alike=same_placements)] = Field(
+        "pre", description="none, before (pre) or after (post) the activation"
+    )
+    residual: Annotated[ResidualNorm, Factor(axis="residual_norm", traced=True, prefix="", acts=ON_RESIDUALS)] = Field(
+        "before_add", description="for the resnet: BN before or after a shortcut is added"
+    )
+    affine: Annotated[Affine, Factor(traced=True, prefix="affine-", acts=WITH_BN, alike=same_affines)] = Field(
+        "both", description="which of scale (gamma) and bias (beta) are there"
+    )
+    coverage: Annotated[Coverage, Factor(traced=True, prefix="cover-", acts=WITH_PLACEMENT, alike=same_coverages)] = (
+        Field("all", description="the blocks that have BN, or the network's input alone")
+    )
+    momentum: Annotated[Share32, Factor(axis="bn_momentum", traced=True, prefix="bnm", acts=WITH_MOVING)] = Field(
+        0.9, description="decay of the moving statistics: ra = momentum * ra + (1 - momentum) * batch"
+    )
+    epsilon: Annotated[Positive, Factor(axis="bn_epsilon", traced=True, prefix="eps", acts=WITH_EPSILON)] = Field(
+        1e-5, description="added to the variance"
+    )
+    scale_init: Annotated[Float32, Factor(traced=True, prefix="gamma", acts=WITH_SCALE)] = Field(
+        1.0, description="what every scale (gamma) starts from"
+    )
+    bias_init: Annotated[Float32, Factor(traced=True, prefix="beta", acts=WITH_BIAS)] = Field(
+        0.0, description="what every bias (beta) starts from"
+    )
+    batch_size: Annotated[
+        Count | None,
+        Factor(axis="norm_batch_size", traced=False, prefix="bnb", acts=WITH_GHOSTS, alike=same_ghost_batches),
+    ] = Field(
+        None, description="examples that share their statistics in training (ghost BN); the whole batch when absent"
+    )
+    kind: Annotated[
+        NormalizerName, Factor(axis="norm_kind", traced=True, prefix="", acts=WITH_BN, alike=same_normalizers)
+    ] = Field(
+        "batch",
+        description="the normalizer; BN (batch), or what stands in its place: of each example layer, group, instance "
+        "and rms; by the batch's mean alone (mean_only), or its variance (variance_only); by statistics near the "
+        "moving ones (batch_renorm); by those of the first training batch (fixed)",
+    )
+    r_max: Annotated[Bound32, Factor(traced=True, prefix="rmax", acts=WITH_CORRECTION)] = Field(
+        3.0,
+        description="for norm.kind = batch_renorm: the batch's deviation counts as at most so many times the moving "
+        "one, and at least one part of so many",
+    )
+    d_max: Annotated[NonNegative, Factor(traced=True, prefix="dmax", acts=WITH_CORRECTION)] = Field(
+        5.0, description="for norm.kind = batch_renorm: how many moving deviations a mean may lie off, at most"
+    )
+    groups: Annotated[Count, Factor(axis="norm_groups", traced=False, prefix="g", acts=WITH_GROUPS)] = Field(
+        8, description="into how many the channels are divided, for norm.kind = group"
+    )
+
+
+class Dropout(Section):
+    """Dropout: how much, where, and of which kind."""
+
+    rate: Annotated[Rate16, Factor(axis="dropout_rate", traced=True, prefix="p")] = Field(
+        0.0,
+        description="bernoulli: probability of dropping a unit, resolved to 1/65536; uniform: half the noise's width",
+    )
+    site: Annotated[DropoutSite, Factor(axis="dropout_site", traced=True, prefix="drop-", alike=same_sites)] = Field(
+        "block",
+        description="after every block (block), after the last (last), just before BN (before_norm), or before every "
+        "linear map, with BN on the network's input too (ic)",
+    )
+    kind: Annotated[DropoutKind, Factor(axis="dropout_kind", traced=True, prefix="", acts=WHERE_UNITS_DROP)] = Field(
+        "bernoulli", description="bernoulli: zero or x/(1 - rate); uniform: x(1 + r), r uniform on (-rate, rate)"
+    )

@@ -1,0 +1,126 @@
+"""The keys of a study that settle the examples, the training and the measurements: `data`, `train` and `measure`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from bn_ablate.config.acting import (
+    WHERE_RATE_FALLS,
+    WHERE_TRAINED,
+    WITH_MOMENTUM,
+    WITH_MOMENTUM_ABOVE_0,
+    WITH_SIZED_AUGMENTATION,
+    WITH_TRAINED_KERNELS,
+    same_optimizers,
+    same_trainables,
+    same_warmups,
+)
+from bn_ablate.config.factor import Factor
+from bn_ablate.config.measures import MEASURES
+from bn_ablate.config.metrics import MeasureName
+from bn_ablate.config.names import SIZED, AugmentationName, OptimizerName, Precision, ScheduleName, Trainable
+from bn_ablate.config.precision import Share32
+from bn_ablate.config.section import Count, Name, NonNegative, Positive, Section
+
+
+class Data(Section):
+    """Where the examples come from and how one seed divides them."""
+
+    name: Name = Field("digits", description="a registered TFDS image-classification data set")
+    n_train: Annotated[Count | None, Factor(traced=False, prefix="n")] = Field(
+        None, description="training examples; all that are left when absent"
+    )
+    n_validation: Count | None = Field(None, description="validation examples; a sixth of the pool when absent")
+    n_test: Count | None = Field(None, description="test examples; all that are left when absent")
+    split: Literal["seeded", "fixed", "official"] = Field(
+        "seeded",
+        description="seeded: the seed draws train, validation and test, stratified by class; fixed: one such draw "
+        "for all seeds; official: the data set's own test split, the seed draws train and validation",
+    )
+    standardize: Annotated[Literal["channel", "feature", "none"], Factor(traced=False, prefix="std-")] = Field(
+        "channel", description="zero mean and unit variance, by statistics of the training examples only"
+    )
+    augment: Annotated[AugmentationName, Factor(traced=False, prefix="aug-")] = Field(
+        "none",
+        description="what is done to training images: mirrored (flip), moved with zeros coming in (crop), both "
+        "(crop_flip), moved with their edges mirrored (shift), a square of zeros (cutout)",
+    )
+    augment_size: Annotated[Count | None, Factor(traced=False, prefix="px", acts=WITH_SIZED_AUGMENTATION)] = Field(
+        None, description="pixels to move by at most, an eighth of the height when absent; for cutout its side, a half"
+    )
+
+    def pixels(self, height: int) -> int:
+        """The size of the augmentation for images of this height; 0 where it has none."""
+        share = SIZED.get(self.augment)
+        return 0 if share is None else self.augment_size or max(1, int(share * height))
+
+
+class Train(Section):
+    """The optimization."""
+
+    steps: Annotated[Count, Factor(traced=False, prefix="t")] = Field(400, description="training steps")
+    batch_size: Annotated[Count, Factor(traced=False, prefix="b")] = Field(
+        64, description="examples in a training batch"
+    )
+    optimizer: Annotated[OptimizerName, Factor(traced=False, prefix="", acts=WHERE_TRAINED, alike=same_optimizers)] = (
+        Field("sgd", description="the rule of the updates")
+    )
+    learning_rate: Annotated[Positive, Factor(traced=True, prefix="lr", acts=WHERE_TRAINED)] = Field(
+        0.1, description="the highest rate of the schedule"
+    )
+    momentum: Annotated[Share32, Field(lt=1.0), Factor(traced=False, prefix="m", acts=WITH_MOMENTUM)] = Field(
+        0.9, description="of the update; 0 switches it off"
+    )
+    nesterov: Annotated[bool, Factor(traced=False, prefix="nesterov-", acts=WITH_MOMENTUM_ABOVE_0)] = Field(
+        False, description="Nesterov's form of the momentum"
+    )
+    weight_decay: Annotated[NonNegative, Factor(traced=True, prefix="wd", acts=WITH_TRAINED_KERNELS)] = Field(
+        0.0, description="on kernels only; coupled (L2) for sgd, adam and rmsprop, decoupled for adamw"
+    )
+    trainable: Annotated[Trainable, Factor(traced=True, prefix="train-", alike=same_trainables)] = Field(
+        "all",
+        description="what is trained, the rest keeping its initial values: all; all but BN's scales (gamma), or its "
+        "biases (beta); or affine_only, those two and nothing else",
+    )
+    schedule: Annotated[ScheduleName, Factor(traced=False, prefix="", acts=WHERE_RATE_FALLS)] = Field(
+        "constant", description="how the learning rate falls after the warm-up, to 0 at the end of the steps"
+    )
+    precision: Annotated[Precision, Factor(traced=False, prefix="")] = Field(
+        "float32",
+        description="of the network's arithmetic; tensorfloat32 is float32 but for products and convolutions, whose "
+        "factors may be rounded to TF32 where the device has it; parameters, moving statistics and losses stay float32",
+    )
+    warmup_steps: Annotated[
+        int, Field(ge=0), Factor(traced=False, prefix="warm", acts=WHERE_TRAINED, alike=same_warmups)
+    ] = Field(0, description="steps in which the learning rate rises linearly")
+
+    @model_validator(mode="after")
+    def _warmup_fits(self) -> Train:
+        if self.warmup_steps >= self.steps:
+            raise ValueError(
+                f"warmup_steps = {self.warmup_steps} leaves no step of steps = {self.steps}; make it smaller"
+            )
+        return self
+
+
+class Measure(Section):
+    """When and on what the lane is measured."""
+
+    every: Count = Field(50, description="steps between two measurements; the start and the end are always measured")
+    probe: Count = Field(256, description="training examples, at most, for the measures by layer")
+    examples: Count | None = Field(
+        None,
+        description="examples of each split, at most, for curves between the start and the end; all when absent",
+    )
+    eval_batch: Count = Field(256, description="examples, at most, in one evaluation pass")
+    also: tuple[MeasureName, ...] = Field((), description="measures that cost time, and are only taken when asked for")
+    loss_threshold: Positive | None = Field(
+        None, description="training loss, in nats, to count the steps to; they are not counted when absent"
+    )
+
+    @field_validator("also", mode="after")
+    @classmethod
+    def _also_in_order(cls, also: tuple[MeasureName, ...]) -> tuple[str, ...]:
+        return (*(name for name in MEASURES.own if name in also), *sorted({*also} - {*MEASURES.own}))
