@@ -115,7 +115,7 @@ def run(
     chosen = parse_only(only)
     part = restrict(made, chosen) if chosen else made
     _check_wandb(wandb, sweep=bool(chosen))
-    _show_plan(console, part, _started(device, how))
+    _show_plan(console, part, _started(device, how, results / part.study.name))
     if not quick:
         show_outlook(console, part)
     trained = False
@@ -139,7 +139,7 @@ def run(
             again = rerun(made, chosen, results, on_progress=on_progress, **how)
         else:
             old: Old = "retrain" if retrain else "keep" if keep_old else "refuse"
-            done = run_study(made, results, on_progress=on_progress, old=old, **(how | {"at_once": at_once or 1}))
+            done = run_study(made, results, on_progress=on_progress, old=old, **how)
     if chosen:
         show_rerun(console, again)
         show_caveats(console, again.results.caveats)
@@ -162,12 +162,13 @@ def _study(config: Path, overrides: tuple[str, ...], extensions: tuple[Path, ...
     return load_study(config, overrides, extensions)
 
 
-def _started(device: Platform, how: dict[str, Any]) -> Machine:
-    """Set JAX up for `device`, and say what a run has at its disposal there."""
+def _started(device: Platform, how: dict[str, Any], folder: Path | None = None) -> Machine:
+    """Set JAX up for `device`, and say what a run has at its disposal there, or what its `folder` is laid out for."""
     from bn_ablate import engine
+    from bn_ablate.runs.layout import settle
 
     engine.set_up(device)
-    return engine.machine(**how)
+    return settle(folder, **how) if folder else engine.machine(**how)
 
 
 def _show_plan(console: Console, plan: Plan, machine: Machine) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -34,6 +34,16 @@ class Device(_Part):
     platform: str = ""
     kind: str = ""
     count: int = 1
+
+
+class Layout(_Part):
+    """What the shards are cut for: the fields of `plan.memory.Machine`."""
+
+    strategy: Literal["vmap", "map"]
+    devices: int
+    budget: int
+    at_once: int
+    platform: str
 
 
 class Lanes(_Part):
@@ -73,6 +83,7 @@ class Manifest(_Part):
     config: dict[str, Any] = {}
     config_sha256: str = ""
     plan: dict[str, Any] = {}
+    layout: Layout | None = None
     part_of: str = ""
     seeds: list[int] = []
     lanes: Lanes | None = None

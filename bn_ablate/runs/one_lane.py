@@ -19,7 +19,8 @@ from bn_ablate.config import Study
 from bn_ablate.config.extensions import require
 from bn_ablate.config.given import one_word
 from bn_ablate.plan import Cell
-from bn_ablate.runs.run import Strategy, data_of, plan_for
+from bn_ablate.runs.layout import Strategy
+from bn_ablate.runs.run import data_of, plan_for
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bn_ablate.config import Study
 from bn_ablate.config.given import place, whole_number
 from bn_ablate.plan import Plan, RunProgress, make_plan, restrict
-from bn_ablate.runs.run import Strategy, plan_for, run
+from bn_ablate.runs.layout import Strategy
+from bn_ablate.runs.run import plan_for, run
 
 if TYPE_CHECKING:
     import polars as pl
@@ -82,7 +83,7 @@ def rerun(
         part,
         results,
         strategy=strategy,
-        at_once=1 if at_once is None else at_once,
+        at_once=at_once,
         memory=memory,
         data=data,
         data_dir=data_dir,

@@ -12,13 +12,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, get_args
 
 from bn_ablate.config import ConfigError, Problem, Study
 from bn_ablate.config.extensions import require, sources
 from bn_ablate.config.given import one_word, place, whole_number
 from bn_ablate.config.names import AUGMENTATIONS
 from bn_ablate.plan import Plan, RunProgress, make_plan
+from bn_ablate.runs.layout import Strategy, described, settle
 from bn_ablate.runs.statement import beforehand, config_of
 from bn_ablate.runs.training import train
 
@@ -29,15 +30,13 @@ if TYPE_CHECKING:
     from bn_ablate.results import Held, Results, Store
     from bn_ablate.results.origins import Old
 
-Strategy = Literal["auto", "vmap", "map"]
-
 
 def run(
     study: Study | Plan,
     results: str | Path = "results",
     *,
     strategy: Strategy = "auto",
-    at_once: int = 1,
+    at_once: int | None = None,
     memory: int | None = None,
     data: Dataset | None = None,
     data_dir: Path | None = None,
@@ -51,7 +50,8 @@ def run(
     done, whatever happens next; when the run is interrupted, as by an exception of `on_progress`, the tables of what is
     finished are published before it is raised again. Lanes are trained in shards that fit into `memory` bytes; when
     not given, half of what the machine, or its accelerator, has. Where that does not suffice, shards are halved.
-    With strategy `map`, `at_once` lanes go through a step together on each device.
+    With strategy `map`, `at_once` lanes go through a step together on each device. What is decided of this when the
+    study is begun is stored, and holds for those who resume it, if they do not ask for something else.
 
     The data set is that of `data.name`, or `data`, as of `Dataset.from_arrays`, whose name the study then takes.
 
@@ -76,25 +76,27 @@ def run(
     require(plan.study)
     one_word("strategy", strategy, get_args(Strategy))
     one_word("old", old, ("refuse", "retrain", "keep"))
-    at_once = whole_number("at_once", at_once)
+    at_once = None if at_once is None else whole_number("at_once", at_once)
     memory = None if memory is None else whole_number("memory", memory)
     results = place(results)
     refuse_inside(results)
-    engine = Engine(data_of(plan, data, data_dir), strategy, at_once=at_once)
-    store = Store(results / plan.study.name, provenance_of(engine), old)
+    folder = results / plan.study.name
+    layout = settle(folder, strategy, at_once, memory)
+    engine = Engine(data_of(plan, data, data_dir), layout.strategy, at_once=layout.at_once)
+    store = Store(folder, provenance_of(engine), old)
     used = store.usable(plan)
     if len(used) == plan.n_lanes and (published := _published(store, plan, used)):
         if store.littered():
             with locked(store.path):
                 store.open()
         return published
-    manifest = beforehand(plan, engine.dataset)
+    manifest = beforehand(plan, engine.dataset) | {"layout": described(layout)}
     if check := ensure_checked(engine):
         manifest["device"] |= {"check": check._asdict()}
     with locked(store.path):
         store.open()
         store.keep_extensions(sources(plan.study))
-        train(plan, store, engine, memory, manifest, like, on_progress)
+        train(plan, store, engine, layout, manifest, like, on_progress)
     return open_results(store.path)
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bn_ablate.plan import Cell, Plan, RunProgress
-from bn_ablate.plan.memory import COMPILER_BYTES
+from bn_ablate.plan.memory import COMPILER_BYTES, Machine, estimate_bytes
 from bn_ablate.runs.statement import afterwards
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def train(
     plan: Plan,
     store: Store,
     engine: Engine,
-    memory: int | None,
+    layout: Machine,
     manifest: dict[str, Any],
     like: Sequence[Held],
     on_progress: Callable[[RunProgress], None] | None,
@@ -41,11 +41,11 @@ def train(
 
     store.write_manifest(manifest)
     checkpoints = Checkpoints(store.path, store.here, note)
-    work = _left(plan, store, engine, memory, checkpoints.laid_out(), like)
+    work = _left(plan, store, engine, layout, checkpoints.laid_out(), like)
     checkpoints.lay_out([shard.described for shard in work])
     worker = Worker(engine, store, checkpoints, origin)
     tally = Tally(plan, engine, work, on_progress)
-    spare = _spare(plan, engine, memory)
+    spare = layout.budget - estimate_bytes(plan, layout, engine.dataset.extent)
     status, group = "interrupted", None
     try:
         while work:
@@ -132,31 +132,22 @@ def _left(
     plan: Plan,
     store: Store,
     engine: Engine,
-    memory: int | None,
+    layout: Machine,
     begun: list[dict[str, Any]],
     like: Sequence[Held],
 ) -> list[Shard]:
-    """What `store` lacks of `plan`, in shards that fit into `memory`: as they were `begun`, or trained in `like`."""
+    """What `store` lacks of `plan`, in shards of that `layout`: as they were `begun`, or trained in `like`."""
     from bn_ablate.engine import shards_of
     from bn_ablate.plan.memory import lanes_that_fit
 
-    machine = engine.machine(memory)
-    n_seeds = len((plan.whole or plan).seeds if machine.together else plan.seeds)
+    n_seeds = len((plan.whole or plan).seeds if layout.together else plan.seeds)
 
     def room(settings: LaneSettings) -> int:
-        return lanes_that_fit(settings, n_seeds, machine, engine.dataset.extent)
+        return lanes_that_fit(settings, n_seeds, layout, engine.dataset.extent)
 
     shapes = [said for shard in like if (said := shard.described)]
     used = store.usable(plan).keys()
-    return shards_of(plan, used, room, as_whole=machine.together, begun=begun, like=shapes)
-
-
-def _spare(plan: Plan, engine: Engine, memory: int | None) -> int:
-    """What the run may take beyond what its plan is expected to."""
-    from bn_ablate.plan.memory import estimate_bytes
-
-    machine = engine.machine(memory)
-    return machine.budget - estimate_bytes(plan, machine, engine.dataset.extent)
+    return shards_of(plan, used, room, as_whole=layout.together, begun=begun, like=shapes)
 
 
 def _halved(work: list[Shard], error: Exception) -> list[Shard]:
