@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from bn_ablate.results.files import (
     write_text,
 )
 from bn_ablate.results.finished import CHECKSUMS, held_in, rows_of
-from bn_ablate.results.lock import LOCK
+from bn_ablate.results.lock import LOCK, locked
 from bn_ablate.results.manifest import MANIFEST, MANIFEST_FORMAT, read_manifest
 from bn_ablate.results.origins import Held, Old, Record, holders, origins_of, said_of, usable
 from bn_ablate.results.provenance import Provenance
@@ -53,7 +54,7 @@ class Store:
         return self.path / "shards"
 
     def open(self) -> None:
-        """Make the folder and remove what an interrupted run left half-written.
+        """Make the folder.
 
         Raises:
             ResultsError: the folder cannot be made or written to, or a link is in it.
@@ -61,14 +62,33 @@ class Store:
         refuse_links(self.path)
         try:
             self.shards.mkdir(parents=True, exist_ok=True)
-            sweep(self.path)
-            for folder in self.shards.iterdir():
-                if folder.is_dir() and not any(folder.iterdir()):
-                    folder.rmdir()
         except OSError as error:
-            raise ResultsError(
-                f"{self.path}: cannot be written to: {error.strerror}; choose another folder with --results"
-            ) from error
+            raise self._not_written(error) from error
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the lock of the folder, which is made and rid of what an interrupted run left half-written.
+
+        Nothing is removed without the lock: what is half-written then is another process's, and in the making.
+
+        Raises:
+            ResultsError: another process holds the lock, or the folder cannot be made or written to.
+        """
+        with locked(self.path):
+            self.open()
+            try:
+                sweep(self.path)
+                for folder in self.shards.iterdir():
+                    if folder.is_dir() and not any(folder.iterdir()):
+                        folder.rmdir()
+            except OSError as error:
+                raise self._not_written(error) from error
+            yield
+
+    def _not_written(self, error: OSError) -> ResultsError:
+        return ResultsError(
+            f"{self.path}: cannot be written to: {error.strerror}; choose another folder with --results"
+        )
 
     def keep_extensions(self, sources: dict[str, bytes]) -> None:
         """Keep the files of a user's own parts beside the lanes that were trained with them, for `verify`.

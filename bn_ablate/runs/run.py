@@ -69,7 +69,7 @@ def run(
         DeviceError: memory does not suffice for a single lane, or the device does not compute what the CPU computes.
     """
     from bn_ablate.engine import Engine, ensure_checked
-    from bn_ablate.results import Store, locked, open_results, refuse_inside
+    from bn_ablate.results import Store, open_results, refuse_inside
     from bn_ablate.results.provenance import provenance_of
 
     plan = plan_for(study, data)
@@ -87,14 +87,13 @@ def run(
     used = store.usable(plan)
     if len(used) == plan.n_lanes and (published := _published(store, plan, used)):
         if store.littered():
-            with locked(store.path):
-                store.open()
+            with store.alone():
+                pass
         return published
     manifest = beforehand(plan, engine.dataset) | {"layout": described(layout)}
     if check := ensure_checked(engine):
         manifest["device"] |= {"check": check._asdict()}
-    with locked(store.path):
-        store.open()
+    with store.alone():
         store.keep_extensions(sources(plan.study))
         train(plan, store, engine, layout, manifest, like, on_progress)
     return open_results(store.path)

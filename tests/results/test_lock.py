@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bn_ablate.results import ResultsError, Store, locked
+from bn_ablate.results.files import TEMPORARY
 from tests.results.made_up import finished, plan_of, published
 
 HOLDING = """
@@ -38,11 +39,16 @@ def test_the_second_learns_who_is_there_until_the_first_is_dead(tmp_path: Path) 
         told = rf"study: another run \(process {process.pid} on .*\) is at work on it; wait for its end"
         with pytest.raises(ResultsError, match=told), locked(folder):
             pass
+        half = folder / f"{TEMPORARY}half"
+        half.touch()
+        with pytest.raises(ResultsError, match=told), Store(folder).alone():
+            pass
+        assert half.exists()
         process.send_signal(signal.SIGKILL)
-    assert [file.name for file in folder.iterdir()] == ["lock"]
-    with locked(folder):
-        assert (folder / "lock").exists()
-    assert list(folder.iterdir()) == []
+    assert sorted(file.name for file in folder.iterdir()) == [half.name, "lock"]
+    with Store(folder).alone():
+        assert sorted(file.name for file in folder.iterdir()) == ["lock", "shards"]
+    assert [file.name for file in folder.iterdir()] == ["shards"]
 
 
 def test_a_lock_is_no_part_of_the_results(tmp_path: Path) -> None:

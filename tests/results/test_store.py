@@ -252,7 +252,7 @@ def test_the_remedy_for_a_damaged_shard_works(tmp_path: Path) -> None:
     assert listing(tmp_path) == before
 
 
-def test_opening_sweeps_what_an_interrupted_run_left(tmp_path: Path) -> None:
+def test_who_is_alone_sweeps_what_an_interrupted_run_left(tmp_path: Path) -> None:
     published(tmp_path)
     before = listing(tmp_path)
     (tmp_path / "shards" / f"{TEMPORARY}half").mkdir()
@@ -261,6 +261,9 @@ def test_opening_sweeps_what_an_interrupted_run_left(tmp_path: Path) -> None:
     store = Store(tmp_path)
     assert len(finished(store)) == 8
     store.open()
+    assert listing(tmp_path) != before
+    with store.alone():
+        pass
     assert listing(tmp_path) == before
 
 
