@@ -38,6 +38,11 @@ SCHEDULES: list[tuple[dict[str, Any], Callable[[torch.optim.Optimizer], lr_sched
     ({"schedule": "constant"}, lambda o: lr_scheduler.ConstantLR(o, factor=1.0)),
     ({"schedule": "cosine"}, lambda o: lr_scheduler.CosineAnnealingLR(o, T_max=STEPS)),
     ({"schedule": "linear"}, lambda o: lr_scheduler.LinearLR(o, 1.0, 0.0, total_iters=STEPS)),
+    ({"schedule": "step", "milestones": [3, 8]}, lambda o: lr_scheduler.MultiStepLR(o, [3, 8], gamma=0.1)),
+    (
+        {"schedule": "one_cycle"},
+        lambda o: lr_scheduler.OneCycleLR(o, PEAK, STEPS + 1, pct_start=4 / (STEPS + 1), cycle_momentum=False),
+    ),
     (
         {"schedule": "cosine", "warmup_steps": WARMUP},
         lambda o: lr_scheduler.SequentialLR(

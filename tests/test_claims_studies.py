@@ -82,7 +82,7 @@ def contrast(name: str, a: dict[str, Any], b: dict[str, Any], **more: Any) -> di
 
 DEEP = {
     "name": "deep",
-    "train": {"warmup_steps": 50},
+    "train": {"warmup_steps": 50, "schedule": "step", "milestones": [200, 0.75]},
     "axes": {"steps": [100, 200], "depth": [2, 4, 8], "width": [8, 16, 32], "placement": ["none", "pre"]},
     "exclude": [
         {"depth": [2], "width": [8, 16, 32]},
@@ -111,6 +111,7 @@ def test_a_quick_study_speaks_of_what_it_has_and_of_nothing_else() -> None:
     short = quick(bn.build_study(DEEP))
     assert short.axes == {"depth": (4, 8), "width": (8, 16), "placement": ("none", "pre")}
     assert (short.train.steps, short.train.warmup_steps) == (12, 6)
+    assert (short.train.milestones, short.train.drops) == ((0.5, 0.75), (6, 9))
     assert short.exclude == ({"depth": [8], "placement": ["pre"]},)
     kept = {hypothesis.id: hypothesis for hypothesis in short.hypotheses}
     assert list(kept) == ["kept", "by_width", "narrowed", "over_width", "trend"]

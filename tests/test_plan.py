@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from bn_ablate.config import LaneSettings, build_study
-from bn_ablate.config.factors import FACTORS, SECTIONS
+from bn_ablate.config.factors import FACTORS, SECTIONS, SETTINGS
 from bn_ablate.config.quantity import REQUESTS
 from bn_ablate.config.registry import REGISTRIES
 from bn_ablate.engine.shards import shards_of
@@ -116,6 +116,8 @@ def other_values(section: BaseModel, field: str) -> Iterator[Any]:
         yield "mnist"
     elif default is None:
         yield from (50, 51)
+    elif field == "milestones":
+        yield from ((100,), (0.5,), (100, 200))
     elif isinstance(default, tuple):
         yield from ((measure,) for measure in REQUESTS)
     elif isinstance(default, bool):
@@ -128,12 +130,12 @@ def other_values(section: BaseModel, field: str) -> Iterator[Any]:
         yield from (default / 2 if default else 0.25, default * 1.0001 if default else 1e-4)
 
 
-SETTINGS = [(section, field) for section, model in SECTIONS.items() for field in model.model_fields]
+KEYS = [(section, field) for section, model in SECTIONS.items() for field in model.model_fields]
 
 
-@pytest.mark.parametrize(("section", "field"), SETTINGS, ids=[".".join(setting) for setting in SETTINGS])
+@pytest.mark.parametrize(("section", "field"), KEYS, ids=[".".join(key) for key in KEYS])
 def test_any_change_of_a_setting_makes_another_lane(section: str, field: str) -> None:
-    factor = next((name for name, of in FACTORS.items() if of.path == f"{section}.{field}"), "")
+    factor = next((name for name, of in SETTINGS.items() if of.path == f"{section}.{field}"), "")
     stated = levels.ACTING | levels.ACTING_WITH.get(factor, {})
     acting = {name: SECTIONS[name](**stated.get(name, {})) for name in SECTIONS}
     changed = [{field: value} for value in other_values(acting[section], field)]

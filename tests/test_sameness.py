@@ -46,7 +46,8 @@ NORMS = {"placement": ["none", "pre", "post"], "bn_momentum": [0.5, 0.9]}
             {"train": {"trainable": "affine_only"}, "norm": {"placement": "none"}},
             "where something is trained",
         ),
-        ({"schedule": ["constant", "cosine"]}, {"train": {"steps": 1}}, "where more than one step follows the warm-up"),
+        ({"decay_factor": [0.1, 0.5]}, {"train": {"schedule": "cosine"}}, "with train.schedule = step"),
+        ({"warmup_steps": [0, 9]}, {"train": {"schedule": "one_cycle"}}, "where something is trained"),
     ],
 )
 def test_an_axis_that_acts_nowhere_is_refused(axes: dict[str, list[Any]], base: dict[str, Any], where: str) -> None:

@@ -76,9 +76,13 @@ WITH_MOMENTUM_ABOVE_0 = When(
     "with other optimizers than adam and adamw, at a momentum above 0",
     lambda lane: WITH_MOMENTUM.holds(lane) and lane.train.momentum > 0,
 )
-WHERE_RATE_FALLS = When(
-    "where more than one step follows the warm-up",
-    lambda lane: lane.trains_something and lane.train.steps - lane.train.warmup_steps > 1,
+WITH_WARMUP = When(
+    "where something is trained, and train.schedule is not one_cycle, which rises by itself",
+    lambda lane: lane.trains_something and lane.train.schedule != "one_cycle",
+)
+WITH_DROPS = When(
+    "with train.schedule = step, and train.milestones before the end",
+    lambda lane: lane.trains_something and lane.train.schedule == "step" and bool(lane.train.drops),
 )
 ON_RESIDUALS = When(
     "in a resnet whose residuals end in BN, or have placement post",
@@ -166,10 +170,24 @@ def same_ghost_batches(lane: LaneSettings) -> tuple[int | None, ...]:
     return (None,) if size == lane.train.batch_size else (size,)
 
 
+def same_schedules(lane: LaneSettings) -> tuple[str, ...]:
+    """The schedule, or `constant` where nothing falls before the end: without a milestone, or with one step left."""
+    train = lane.train
+    short = ("cosine", "linear") if train.steps - train.warmup_steps <= 1 else ()
+    constant = ("constant", *short, *["one_cycle"] * (train.steps == 1))
+    unchanged = train.schedule in constant or (train.schedule == "step" and not train.drops)
+    return constant if unchanged else (train.schedule,)
+
+
+def same_milestones(lane: LaneSettings) -> tuple[tuple[int, ...]]:
+    """The milestones, as the steps that they are."""
+    return (lane.train.drops,)
+
+
 def same_warmups(lane: LaneSettings) -> tuple[int, ...]:
     """The steps of the warm-up: the first of them has the full rate where there is one."""
-    none = (0, 1)
-    return none if lane.train.schedule == "constant" and lane.train.warmup_steps in none else (lane.train.warmup_steps,)
+    stays, none = lane.train.schedule in ("constant", "step"), (0, 1)
+    return none if stays and lane.train.warmup_steps in none else (lane.train.warmup_steps,)
 
 
 def same_optimizers(lane: LaneSettings) -> tuple[str, ...]:

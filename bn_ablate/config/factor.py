@@ -27,6 +27,7 @@ class Factor:
         alike: the levels that make the same network in these settings, that which stands for all of them first; the
             level that the settings have, where not given.
         axis: its name as an axis, where that is not its key.
+        is_axis: whether a study may make an axis of it: its levels then have names.
         path: `section.key`.
         default: the level that a study has that does not mention it.
         description: what it is.
@@ -37,6 +38,7 @@ class Factor:
     acts: When = ALWAYS
     alike: Callable[[LaneSettings], tuple[Any, ...]] | None = None
     axis: str = ""
+    is_axis: bool = True
     path: str = ""
     default: Any = None
     description: str = ""

@@ -34,5 +34,7 @@ def _declared() -> Iterator[Factor]:
                 )
 
 
-FACTORS = {factor.axis: factor for factor in sorted(_declared(), key=lambda factor: not factor.traced)}
-"""Axis -> factor: those that share one program first."""
+SETTINGS = {factor.axis: factor for factor in sorted(_declared(), key=lambda factor: not factor.traced)}
+"""What is declared by its name: those that share one program first."""
+FACTORS = {name: setting for name, setting in SETTINGS.items() if setting.is_axis}
+"""Axis -> factor."""

@@ -10,7 +10,7 @@ from bn_ablate.config.acting import ALWAYS
 from bn_ablate.config.architectures import NETWORKS, Layout
 from bn_ablate.config.errors import Problem
 from bn_ablate.config.factor import Factor
-from bn_ablate.config.factors import FACTORS, SECTIONS
+from bn_ablate.config.factors import SECTIONS, SETTINGS
 from bn_ablate.config.measures import MEASURES
 from bn_ablate.config.names import coverage_mask
 from bn_ablate.config.network_keys import Dropout, Model, Norm
@@ -22,7 +22,7 @@ from bn_ablate.config.schema import Study
 from bn_ablate.config.section import Section
 from bn_ablate.config.training_keys import Data, Measure, Train
 
-MERGING = {name: factor for name, factor in FACTORS.items() if factor.acts is not ALWAYS or factor.alike}
+MERGING = {name: factor for name, factor in SETTINGS.items() if factor.acts is not ALWAYS or factor.alike}
 """The factors of which different levels can make the same network."""
 
 
@@ -55,7 +55,7 @@ class LaneSettings(Section):
         """These settings with each axis of `levels` set to its level."""
         changes: dict[str, dict[str, Any]] = {}
         for axis, level in levels.items():
-            section, key = FACTORS[axis].place
+            section, key = SETTINGS[axis].place
             changes.setdefault(section, {})[key] = level
         sections = {name: getattr(self, name).model_copy(update=change) for name, change in changes.items()}
         return self.model_copy(update=sections)
@@ -176,7 +176,7 @@ def of_program(lanes: Sequence[LaneSettings]) -> LaneSettings:
         acting = (alike for lane in lanes if (alike := factor.levels_alike(lane)) is not None)
         return next(acting, (factor.default,))[0]
 
-    return lanes[0].at({name: level(factor) for name, factor in FACTORS.items() if not factor.traced})
+    return lanes[0].at({name: level(factor) for name, factor in SETTINGS.items() if not factor.traced})
 
 
 def base_settings(study: Study) -> LaneSettings:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bn_ablate.config.errors import Problem
-from bn_ablate.config.factors import FACTORS
+from bn_ablate.config.factors import SETTINGS
 from bn_ablate.config.normalizers import NORMALIZERS, used_by
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def notes(lane: LaneSettings) -> Iterator[Problem]:
 
 def idle(lane: LaneSettings) -> Iterator[Problem]:
     """The settings of a lane that are not at their default, and have no effect in it."""
-    for factor in FACTORS.values():
+    for factor in SETTINGS.values():
         level = factor.level(lane)
         if level != factor.default and not factor.acts.holds(lane):
             yield Problem(factor.path, f"= {json.dumps(level)}: has no effect; it acts {factor.acts.words}")
@@ -154,6 +154,15 @@ def _of_training(lane: LaneSettings) -> Iterator[Problem]:
             f"= {train.warmup_steps:,}: the learning rate rises for {train.warmup_steps / train.steps:.0%} of the "
             f"{train.steps:,} steps",
         )
+    if train.schedule == "step" and train.drops:
+        if beyond := [f"{said:,}" for said in train.milestones if said >= train.steps]:
+            yield Problem("train.milestones", f"= {', '.join(beyond)}: never comes, in {train.steps:,} steps")
+        if rising := [f"{drop:,}" for drop in train.drops if drop < train.warmup_steps]:
+            yield Problem(
+                "train.milestones",
+                f"at step {', '.join(rising)}: the learning rate still rises then, for {train.warmup_steps:,} steps, "
+                "and begins lower after them",
+            )
 
 
 def _of_dropout(lane: LaneSettings) -> Iterator[Problem]:

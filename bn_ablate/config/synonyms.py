@@ -74,6 +74,8 @@ KEYS = _table(
         "train.weight_decay": "wd l2 l2_reg l2_regularization weight_decay_rate kernel_regularizer decay",
         "train.trainable": "freeze frozen requires_grad trainable_parameters",
         "train.schedule": "scheduler lr_schedule lr_scheduler learning_rate_schedule lr_decay decay_schedule annealing",
+        "train.milestones": "boundaries lr_milestones lr_steps lr_boundaries decay_steps drop_steps",
+        "train.decay_factor": "lr_gamma lr_decay_factor drop_factor decay_rate lr_drop",
         "train.precision": "dtype compute_dtype mixed_precision amp param_dtype half_precision",
         "train.warmup_steps": "warmup warmup_iters n_warmup num_warmup_steps",
         "measure.every": "eval_every eval_interval log_every log_interval evaluate_every eval_freq log_freq",
@@ -174,6 +176,8 @@ _VALUES = {
     "constant": "none fixed flat",
     "cosine": "cosine_decay cosine_annealing cos cosine_annealing_lr cosine_schedule",
     "linear": "linear_decay linear_schedule",
+    "step": "step_lr steps multistep multi_step multistep_lr multi_step_lr piecewise piecewise_constant staircase",
+    "one_cycle": "onecycle_lr one_cycle_lr 1cycle cosine_onecycle super_convergence",
     "float32": "fp32 f32 single float full 32 32_bit",
     "tensorfloat32": "tf32 tensor_float tensor_float_32 tensorfloat high",
     "bfloat16": "bf16 brain_float",
@@ -228,7 +232,7 @@ adagrad adadelta adamax nadam nadamw radam lion lamb lars adafactor adabelief yo
 shampoo novograd fromage
 truncated_normal random_normal random_uniform normal uniform zeros ones constant variance_scaling eye dirac
 delta_orthogonal sparse
-exponential exponential_decay step step_lr multistep polynomial piecewise one_cycle cyclic plateau inverse_sqrt
+exponential exponential_decay polynomial cyclic plateau inverse_sqrt
 reduce_lr_on_plateau inverse_time noam warm_restarts sgdr
 float16 fp16 f16 half float64 fp64 f64 double float8 fp8 int8
 weight_norm spectral_norm weight_standardization power_norm

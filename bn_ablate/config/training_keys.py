@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PlainValidator, field_validator, model_validator
 
 from bn_ablate.config.acting import (
-    WHERE_RATE_FALLS,
     WHERE_TRAINED,
+    WITH_DROPS,
     WITH_MOMENTUM,
     WITH_MOMENTUM_ABOVE_0,
     WITH_SIZED_AUGMENTATION,
     WITH_TRAINED_KERNELS,
+    WITH_WARMUP,
+    same_milestones,
     same_optimizers,
+    same_schedules,
     same_trainables,
     same_warmups,
 )
@@ -57,6 +60,22 @@ class Data(Section):
         return 0 if share is None else self.augment_size or max(1, int(share * height))
 
 
+def _milestone(given: Any) -> int | float:
+    """A step, or a share of the training.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if isinstance(given, int) and not isinstance(given, bool) and given >= 1:
+        return given
+    if isinstance(given, float) and 0.0 < given < 1.0:
+        return given
+    raise ValueError(f"is {given!r}: a milestone is a step, 1 or more, or a share of the training between 0 and 1")
+
+
+Milestone = Annotated[int | float, PlainValidator(_milestone)]
+
+
 class Train(Section):
     """The optimization."""
 
@@ -84,8 +103,22 @@ class Train(Section):
         description="what is trained, the rest keeping its initial values: all; all but BN's scales (gamma), or its "
         "biases (beta); or affine_only, those two and nothing else",
     )
-    schedule: Annotated[ScheduleName, Factor(traced=False, prefix="", acts=WHERE_RATE_FALLS)] = Field(
-        "constant", description="how the learning rate falls after the warm-up, to 0 at the end of the steps"
+    schedule: Annotated[ScheduleName, Factor(traced=False, prefix="", acts=WHERE_TRAINED, alike=same_schedules)] = (
+        Field(
+            "constant",
+            description="the learning rate after the warm-up: constant; lower from each milestone on (step); falling "
+            "to 0 at the end of the steps (cosine, linear); or up to its peak and down again, without a warm-up before "
+            "(one_cycle)",
+        )
+    )
+    milestones: Annotated[
+        tuple[Milestone, ...],
+        Factor(traced=False, prefix="at", acts=WITH_DROPS, alike=same_milestones, is_axis=False),
+    ] = Field(
+        (0.5, 0.75), description="for schedule = step: steps from which on the rate is lower, or shares of the training"
+    )
+    decay_factor: Annotated[Share32, Field(gt=0.0, lt=1.0), Factor(traced=False, prefix="x", acts=WITH_DROPS)] = Field(
+        0.1, description="for schedule = step: what the rate is multiplied by at each milestone"
     )
     precision: Annotated[Precision, Factor(traced=False, prefix="")] = Field(
         "float32",
@@ -93,8 +126,14 @@ class Train(Section):
         "factors may be rounded to TF32 where the device has it; parameters, moving statistics and losses stay float32",
     )
     warmup_steps: Annotated[
-        int, Field(ge=0), Factor(traced=False, prefix="warm", acts=WHERE_TRAINED, alike=same_warmups)
+        int, Field(ge=0), Factor(traced=False, prefix="warm", acts=WITH_WARMUP, alike=same_warmups)
     ] = Field(0, description="steps in which the learning rate rises linearly")
+
+    @property
+    def drops(self) -> tuple[int, ...]:
+        """The milestones before the end, as steps from 0 on, in their order."""
+        steps = (max(1, round(said * self.steps)) if said < 1 else int(said) for said in self.milestones)
+        return tuple(sorted(step for step in steps if step < self.steps))
 
     @model_validator(mode="after")
     def _warmup_fits(self) -> Train:

@@ -74,13 +74,25 @@ def _rmsprop(decay: Step, momentum: Step) -> Step:
 
 
 def rate_shape(train: Train, step: Int[Array, ""]) -> Float[Array, ""]:
-    """The share of the peak rate at `step`: linear warm-up, then constant, cosine or linear decay to 0."""
+    """The share of the peak rate at `step`: linear warm-up, then the schedule; `one_cycle` is one from the start."""
     step = jnp.asarray(step, jnp.float32)
     warmup = train.warmup_steps
     rising = (step + 1.0) / max(warmup, 1)
     done = jnp.clip((step - warmup) / max(train.steps - warmup, 1), 0.0, 1.0)
-    falling = {"constant": jnp.ones_like(done), "cosine": 0.5 * (1.0 + jnp.cos(jnp.pi * done)), "linear": 1.0 - done}
-    return jnp.where(step < warmup, rising, falling[train.schedule])
+    match train.schedule:
+        case "one_cycle":
+            with jax.default_matmul_precision("highest"):  # Optax chooses between its two halves by a product
+                return jnp.asarray(optax.cosine_onecycle_schedule(train.steps, 1.0)(step))
+        case "step":
+            scales = {drop: train.decay_factor ** train.drops.count(drop) for drop in train.drops}
+            after: Array = jnp.asarray(optax.piecewise_constant_schedule(1.0, scales)(step))
+        case "cosine":
+            after = 0.5 * (1.0 + jnp.cos(jnp.pi * done))
+        case "linear":
+            after = 1.0 - done
+        case _:
+            after = jnp.ones_like(done)
+    return jnp.where(step < warmup, rising, after)
 
 
 def _scale_by_rate(train: Train, peak: Float[Array, ""]) -> optax.GradientTransformation:

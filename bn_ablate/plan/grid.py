@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from bn_ablate.config.errors import ConfigError
-from bn_ablate.config.factors import FACTORS
+from bn_ablate.config.factors import SETTINGS
 from bn_ablate.config.lane import LaneSettings, base_settings, of_program
 from bn_ablate.config.schema import Study
 from bn_ablate.plan.identity import lane_id
@@ -172,7 +172,7 @@ _Levels = tuple[tuple[Any, ...] | None, ...]
 
 
 def _static_levels(settings: LaneSettings) -> _Levels:
-    return tuple(factor.levels_alike(settings) for factor in FACTORS.values() if not factor.traced)
+    return tuple(factor.levels_alike(settings) for factor in SETTINGS.values() if not factor.traced)
 
 
 def _serves(host: _Levels, levels: _Levels) -> bool:

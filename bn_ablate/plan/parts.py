@@ -74,7 +74,11 @@ def quick(study: Study) -> Study:
     # what is left out at some of the steps only is there at others
     always = [rule for rule in study.exclude if levels_in(rule, "steps", steps) == steps]
     lasting = ({axis: levels for axis, levels in rule.items() if axis != "steps"} for rule in always)
-    changes = {"steps": QUICK_STEPS, "warmup_steps": min(study.train.warmup_steps, QUICK_STEPS // 2)}
+    changes = {
+        "steps": QUICK_STEPS,
+        "warmup_steps": min(study.train.warmup_steps, QUICK_STEPS // 2),
+        "milestones": tuple(said if said < 1 else said / study.train.steps for said in study.train.milestones),
+    }
     short = study.model_copy(
         update={
             "name": f"{study.name[: LONGEST_NAME - 6]}-quick",

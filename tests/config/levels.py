@@ -40,7 +40,8 @@ LEVELS: dict[str, tuple[Any, ...]] = {
     "steps": (10, 20),
     "batch_size": (8, 16),
     "optimizer": ("sgd", "adam"),
-    "schedule": ("constant", "cosine"),
+    "schedule": ("constant", "step", "cosine", "one_cycle"),
+    "decay_factor": (0.1, 0.5),
     "momentum": (0.0, 0.9),
     "nesterov": (False, True),
     "precision": ("float32", "tensorfloat32", "bfloat16"),
@@ -57,6 +58,8 @@ ACTING: dict[str, Any] = {
 """Sections of a study in which every factor acts, but for what stands in `ACTING_WITH`."""
 ACTING_WITH: dict[str, dict[str, Any]] = {
     "norm_groups": {"norm": {"kind": "group"}},
+    "decay_factor": {"train": {"schedule": "step"}},
+    "milestones": {"train": {"schedule": "step"}},
     "r_max": {"norm": {"kind": "batch_renorm"}},
     "d_max": {"norm": {"kind": "batch_renorm"}},
 }

@@ -75,6 +75,18 @@ def remarks(table: dict[str, Any]) -> list[str]:
             "train.warmup_steps = 390: the learning rate rises for 98% of the 400 steps",
         ),
         (
+            {"train": {"schedule": "step", "milestones": [0.5, 400]}},
+            "train.milestones = 400: never comes, in 400 steps",
+        ),
+        (
+            {"train": {"schedule": "step", "milestones": [9, 0.5], "warmup_steps": 10}},
+            "train.milestones at step 9: the learning rate still rises then, for 10 steps, and begins lower after them",
+        ),
+        (
+            {"train": {"schedule": "step", "milestones": [400]}},
+            "train.milestones = [400]: has no effect; it acts with train.schedule = step",
+        ),
+        (
             {"model": {"width": 8}, "dropout": {"rate": 0.7}},
             "dropout.rate = 0.7: all 8 units of a layer are dropped for 5.8% of the examples",
         ),

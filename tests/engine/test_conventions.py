@@ -123,7 +123,8 @@ def test_decay_is_on_kernels_only(name: str) -> None:
 
 def rates(**train: Any) -> list[float]:
     """Our learning rate at each step."""
-    program = program_of([LaneSettings(train=Train(**{"steps": STEPS} | train))], (4, 4, 1), 3)
+    said = {name: tuple(value) if isinstance(value, list) else value for name, value in train.items()}
+    program = program_of([LaneSettings(train=Train(**{"steps": STEPS} | said))], (4, 4, 1), 3)
     shape = jax.jit(jax.vmap(partial(rate_shape, program.train)))
     return [PEAK * float(share) for share in shape(jnp.arange(STEPS))]
 
@@ -147,6 +148,23 @@ def test_schedules_follow_the_formulas_of_the_page_and_optax() -> None:
     np.testing.assert_allclose(
         rates(schedule="cosine", warmup_steps=warmup), [float(joined(t)) for t in range(STEPS)], rtol=1e-5
     )
+
+
+def test_the_rate_falls_at_each_milestone_after_the_warm_up() -> None:
+    """Milestones count from the first step of all, shares are of all steps, and one said twice counts twice."""
+    found = rates(schedule="step", milestones=(0.3, 8), decay_factor=0.5, warmup_steps=2)
+    np.testing.assert_allclose(found, PEAK * np.repeat([0.5, 1.0, 0.5, 0.25], [1, 2, 5, 2]), rtol=1e-6)
+    twice = rates(schedule="step", milestones=(4, 0.4))
+    np.testing.assert_allclose(twice, PEAK * np.repeat([1.0, 0.01], [4, 6]), rtol=1e-6)
+    assert rates(schedule="step") == rates(schedule="step", milestones=(5, 8))
+
+
+def test_one_cycle_is_that_of_optax() -> None:
+    """From 1/25 of the peak up to it at 3/10 of the steps, and down to 1/25 · 10⁻⁴ of it."""
+    found = rates(schedule="one_cycle")
+    np.testing.assert_allclose([found[0], found[3]], [PEAK / 25, PEAK], rtol=1e-6)
+    cycle = optax.cosine_onecycle_schedule(STEPS, PEAK)
+    np.testing.assert_allclose(found, [float(cycle(t)) for t in range(STEPS)], rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", names.ACTIVATIONS)

@@ -98,6 +98,20 @@ OPTIMIZED: list[tuple[dict[str, Any], dict[str, Any], bool]] = [
     ({"optimizer": "adam", "weight_decay": 0.1}, {"optimizer": "adamw", "weight_decay": 0.1}, False),
     ({"schedule": "constant", "steps": 3}, {"schedule": "linear", "steps": 3}, False),
     ({"schedule": "cosine", "steps": 3}, {"schedule": "cosine", "steps": 3, "warmup_steps": 1}, False),
+    ({"schedule": "constant", "steps": 1}, {"schedule": "one_cycle", "steps": 1}, True),
+    ({"schedule": "one_cycle", "steps": 3}, {"schedule": "one_cycle", "steps": 3, "warmup_steps": 2}, True),
+    ({"schedule": "constant", "steps": 3}, {"schedule": "step", "steps": 3, "milestones": (3,)}, True),
+    ({"schedule": "constant", "steps": 3}, {"schedule": "step", "steps": 3, "milestones": (2,)}, False),
+    (
+        {"schedule": "step", "steps": 3, "milestones": (0.6,)},
+        {"schedule": "step", "steps": 3, "milestones": (2, 5), "warmup_steps": 1},
+        True,
+    ),
+    (
+        {"schedule": "step", "steps": 3, "milestones": (2,)},
+        {"schedule": "step", "steps": 3, "milestones": (2,), "decay_factor": 0.5},
+        False,
+    ),
 ]
 """Static factors that reach training through the optimizer alone, and whether they make the same network."""
 
