@@ -158,8 +158,9 @@ def run(
 
 def _study(config: Path, overrides: tuple[str, ...], extensions: tuple[Path, ...]) -> Study:
     from bn_ablate.config import load_study
+    from bn_ablate.runs.run import with_epochs_counted
 
-    return load_study(config, overrides, extensions)
+    return with_epochs_counted(load_study(config, overrides, extensions))
 
 
 def _started(device: Platform, how: dict[str, Any], folder: Path | None = None) -> Machine:

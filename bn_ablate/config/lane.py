@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 from bn_ablate.config.acting import ALWAYS
@@ -59,6 +60,18 @@ class LaneSettings(Section):
             changes.setdefault(section, {})[key] = level
         sections = {name: getattr(self, name).model_copy(update=change) for name, change in changes.items()}
         return self.model_copy(update=sections)
+
+    @property
+    def counted(self) -> LaneSettings:
+        """These settings with epochs as the steps that they are: ⌈epochs · n_train / batch_size⌉.
+
+        They stay epochs where the data alone say how many training examples there are.
+        """
+        epochs, n_train = self.train.epochs, self.data.n_train
+        if epochs is None or n_train is None:
+            return self
+        steps = math.ceil(Fraction(repr(epochs)) * n_train / self.train.batch_size)
+        return self.model_copy(update={"train": self.train.model_copy(update={"steps": steps, "epochs": None})})
 
     @property
     def canonical(self) -> LaneSettings:
@@ -162,7 +175,10 @@ class LaneSettings(Section):
                     f"= {size} does not divide train.batch_size = {batch} into equal groups; {below} does",
                 )
             )
-        if self.train.warmup_steps >= self.train.steps:
+        if self.train.epochs is not None:
+            unknown = "counts training examples, and data.n_train does not say how many there are: say it, as a number"
+            found.append(Problem("train.epochs", f"= {self.train.epochs:g} {unknown}"))
+        elif self.train.warmup_steps >= self.train.steps:
             found.append(
                 Problem("train.warmup_steps", f"= {self.train.warmup_steps} leaves no step of {self.train.steps}")
             )

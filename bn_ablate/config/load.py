@@ -29,6 +29,8 @@ from bn_ablate.config.schema import Study
 MAX_LANES = 1_000_000
 MAX_FILE_BYTES = 1_000_000
 BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "UTF-8", codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
+INSTEAD = {"train.steps": "epochs", "train.epochs": "steps"}
+"""Keys that take the place of another one in their table."""
 EMPTY = '""'
 """A key that has no character, as TOML writes it."""
 
@@ -143,6 +145,7 @@ def _apply_override(table: dict[str, Any], override: str) -> list[Problem]:
         if not isinstance(here, dict):
             return [Problem(key, f"cannot be set: {parent!r} is not a table")]
     here[last] = value
+    here.pop(INSTEAD.get(key, ""), None)
     return []
 
 

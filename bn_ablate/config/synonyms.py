@@ -64,6 +64,7 @@ KEYS = _table(
         "data.augment_size": "crop_padding cutout_size padding",
         "train.steps": "iterations iters n_steps num_steps max_steps train_steps training_steps max_iter n_iter "
         "updates num_updates",
+        "train.epochs": "epoch n_epochs num_epochs max_epochs train_epochs passes",
         "train.batch_size": "batch_size batch bs minibatch minibatch_size mini_batch_size train_batch_size",
         "train.optimizer": "optim opt optimiser solver tx",
         "train.learning_rate": "lr eta step_size stepsize base_lr peak_lr max_lr init_lr learningrate learn_rate rate "
@@ -101,14 +102,12 @@ KEYS = _table(
 """Word -> keys of a study, as dotted paths."""
 
 
-_EPOCHS = "training is counted in steps, train.steps; an epoch has n_train / batch_size of them"
 _MOMENTS = "the decay rates of adam's moments are 0.9 and 0.999, and cannot be set"
 _KEPT = "dropout.rate is the probability to drop a unit, which is 1 minus that to keep it"
 _SHARES = "data.n_validation is a number of examples, not a share"
 NOTES = {
     spelled(word): note
     for note, words in {
-        _EPOCHS: "epochs epoch n_epochs num_epochs max_epochs train_epochs",
         _MOMENTS: "beta1 beta2 b1 b2 beta_1 beta_2 betas",
         _KEPT: "keep_prob keep_rate keep keep_probability p_keep",
         _SHARES: "validation_split val_split validation_fraction val_fraction val_frac",

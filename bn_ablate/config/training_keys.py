@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PlainValidator, field_validator, model_validator
+from pydantic import (
+    Field,
+    PlainValidator,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from bn_ablate.config.acting import (
     WHERE_TRAINED,
@@ -80,6 +87,9 @@ class Train(Section):
     """The optimization."""
 
     steps: Annotated[Count, Factor(traced=False, prefix="t")] = Field(400, description="training steps")
+    epochs: Annotated[Positive, Field(le=1e6)] | None = Field(
+        None, description="in the place of steps: how often each training example is seen, rounded up to whole steps"
+    )
     batch_size: Annotated[Count, Factor(traced=False, prefix="b")] = Field(
         64, description="examples in a training batch"
     )
@@ -135,9 +145,28 @@ class Train(Section):
         steps = (max(1, round(said * self.steps)) if said < 1 else int(said) for said in self.milestones)
         return tuple(sorted(step for step in steps if step < self.steps))
 
+    @property
+    def length(self) -> str:
+        """How long training is, in words."""
+        return f"{self.steps:,} steps" if self.epochs is None else f"{self.epochs:g} epoch{'s' * (self.epochs != 1)}"
+
+    @model_serializer(mode="wrap")
+    def _said(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without `steps` where it is epochs that settle the length."""
+        said: dict[str, Any] = dump(self)
+        if self.epochs is not None:
+            said.pop("steps", None)
+        return said
+
+    @model_validator(mode="after")
+    def _length_is_said_once(self) -> Train:
+        if self.epochs is not None and "steps" in self.model_fields_set:
+            raise ValueError(f"steps = {self.steps} and epochs = {self.epochs:g}: one of the two says how long it is")
+        return self
+
     @model_validator(mode="after")
     def _warmup_fits(self) -> Train:
-        if self.warmup_steps >= self.steps:
+        if self.epochs is None and self.warmup_steps >= self.steps:
             raise ValueError(
                 f"warmup_steps = {self.warmup_steps} leaves no step of steps = {self.steps}; make it smaller"
             )

@@ -3,7 +3,7 @@
 from bn_ablate.data.batches import batch_indices
 from bn_ablate.data.catalog import available, damage, extent_of, load, prepare, prepared
 from bn_ablate.data.dataset import DataError, Dataset, DataSettingError
-from bn_ablate.data.splits import Split, draw_split, draw_splits
+from bn_ablate.data.splits import Split, draw_split, draw_splits, sizes_of
 from bn_ablate.data.standardize import moments
 
 __all__ = [
@@ -21,4 +21,5 @@ __all__ = [
     "moments",
     "prepare",
     "prepared",
+    "sizes_of",
 ]

@@ -21,6 +21,31 @@ class Split(NamedTuple):
     test: Int32[np.ndarray, "*seeds n_test"]
 
 
+class Sizes(NamedTuple):
+    """How many examples each part has."""
+
+    train: int
+    validation: int
+    test: int
+
+
+def sizes_of(settings: Data, n: int, n_own_train: int) -> Sizes:
+    """What `settings` give each part of `n` examples, of which the data set's own train split has `n_own_train`.
+
+    It may be more than there are, or less than 1.
+    """
+    official = settings.split == "official"
+    pool = n_own_train if official else n
+    validation = settings.n_validation or pool // 6
+    if settings.n_test is not None:
+        test = settings.n_test
+    elif official:
+        test = n - n_own_train
+    else:
+        test = n // 6 if settings.n_train is None else n - settings.n_train - validation
+    return Sizes(settings.n_train or pool - validation - (0 if official else test), validation, test)
+
+
 def draw_split(dataset: Dataset, settings: Data, seed: int) -> Split:
     """The split of one seed: test first, then validation, then train, each from what is left.
 
@@ -38,14 +63,7 @@ def draw_split(dataset: Dataset, settings: Data, seed: int) -> Split:
     if settings.split == "official":
         return _draw_official(dataset, settings, seed)
     n = len(dataset.labels)
-    n_validation = settings.n_validation or n // 6
-    if settings.n_test is not None:
-        n_test = settings.n_test
-    elif settings.n_train is not None:
-        n_test = n - settings.n_train - n_validation
-    else:
-        n_test = n // 6
-    n_train = settings.n_train or n - n_validation - n_test
+    n_train, n_validation, n_test = sizes_of(settings, n, dataset.n_official_train)
     _check_sizes(dataset, n, n_train=n_train, n_validation=n_validation, n_test=n_test)
     seed = 0 if settings.split == "fixed" else seed
     test, validation, train = _stratified(dataset, np.arange(n), (n_test, n_validation, n_train), "split", seed)
@@ -74,9 +92,7 @@ def _draw_official(dataset: Dataset, settings: Data, seed: int) -> Split:
         raise DataSettingError(
             f'"official": {dataset.name} has no test split of its own; use "seeded" or "fixed"', "data.split"
         )
-    n_test = settings.n_test or own_test.size
-    n_validation = settings.n_validation or own_train.size // 6
-    n_train = settings.n_train or own_train.size - n_validation
+    n_train, n_validation, n_test = sizes_of(settings, len(dataset.labels), own_train.size)
     _check_sizes(dataset, own_test.size, "official test ", n_test=n_test)
     _check_sizes(dataset, own_train.size, "official train ", n_train=n_train, n_validation=n_validation)
     (test,) = _stratified(dataset, own_test, (n_test,), "official test", 0)

@@ -123,7 +123,7 @@ def cells_of(study: Study) -> tuple[Cell, ...]:
     """Every combination of levels that no exclusion matches, the last axis changing fastest."""
     base = base_settings(study)
     combinations = (dict(zip(study.axes, levels, strict=True)) for levels in itertools.product(*study.axes.values()))
-    cells = (Cell(levels, base.at(levels)) for levels in combinations)
+    cells = (Cell(levels, base.at(levels).counted) for levels in combinations)
     return tuple(cell for cell in cells if not any(cell.matches(rule) for rule in study.exclude))
 
 

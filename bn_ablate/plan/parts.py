@@ -76,6 +76,7 @@ def quick(study: Study) -> Study:
     lasting = ({axis: levels for axis, levels in rule.items() if axis != "steps"} for rule in always)
     changes = {
         "steps": QUICK_STEPS,
+        "epochs": None,
         "warmup_steps": min(study.train.warmup_steps, QUICK_STEPS // 2),
         "milestones": tuple(said if said < 1 else said / study.train.steps for said in study.train.milestones),
     }

@@ -165,7 +165,7 @@ def train_lane(
     axes = {axis: [level] for axis, level in (levels or {}).items()}
     alone = build_study(table | {"axes": axes, "seeds": [seed]}, source=study.name)
     require(alone)
-    plan = plan_for(alone, data)
+    plan = plan_for(alone, data, data_dir)
     (cell,), (seed,) = plan.cells, plan.seeds
     dataset = data_of(plan, data, data_dir)
     engine, shard = Engine(dataset, strategy), Shard((cell,), (cell,), (seed,), 1)

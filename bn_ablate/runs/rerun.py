@@ -68,7 +68,7 @@ def rerun(
     from bn_ablate.results import ResultsError, Store, compare, locked, open_results
     from bn_ablate.results.origins import changes
 
-    whole, results = plan_for(study, data), place(results)
+    whole, results = plan_for(study, data, data_dir), place(results)
     part = restrict(whole, only)
     folder = results / part.study.name
     if (folder / "manifest.json").is_file():

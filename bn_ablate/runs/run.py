@@ -72,7 +72,7 @@ def run(
     from bn_ablate.results import Store, open_results, refuse_inside
     from bn_ablate.results.provenance import provenance_of
 
-    plan = plan_for(study, data)
+    plan = plan_for(study, data, data_dir)
     require(plan.study)
     one_word("strategy", strategy, get_args(Strategy))
     one_word("old", old, ("refuse", "retrain", "keep"))
@@ -109,7 +109,7 @@ def expected_bytes(plan: Plan, machine: Machine, data_dir: Path | None = None) -
     from bn_ablate.data import extent_of
     from bn_ablate.plan.memory import estimate_bytes
 
-    with _named(plan):
+    with _named(plan.study):
         extent = extent_of(plan.study.data.name, data_dir)
         _check_networks(plan, plan.study.data.name, extent)
         _check_augmentations(plan, plan.study.data.name, extent)
@@ -117,21 +117,22 @@ def expected_bytes(plan: Plan, machine: Machine, data_dir: Path | None = None) -
 
 
 @contextmanager
-def _named(plan: Plan) -> Iterator[None]:
+def _named(study: Study) -> Iterator[None]:
     """Turn what is wrong with the study's settings of its data into a `ConfigError`."""
     from bn_ablate.data import DataSettingError
 
     try:
         yield
     except DataSettingError as error:
-        raise ConfigError(plan.study.name, [Problem(error.key, str(error))]) from None
+        raise ConfigError(study.name, [Problem(error.key, str(error))]) from None
 
 
-def plan_for(study: Study | Plan, data: Dataset | None) -> Plan:
+def plan_for(study: Study | Plan, data: Dataset | None, data_dir: Path | None = None) -> Plan:
     """The plan of `study`, on `data` where that is given.
 
     Raises:
         ConfigError: the settings do not fit together, or a plan is one for other data.
+        DataError: epochs are to be counted of data that cannot be had.
     """
     if isinstance(study, Plan):
         if data and study.study.data.name != data.name:
@@ -140,7 +141,29 @@ def plan_for(study: Study | Plan, data: Dataset | None) -> Plan:
         return study
     if data:
         study = study.model_copy(update={"data": study.data.model_copy(update={"name": data.name})})
-    return make_plan(study)
+    return make_plan(with_epochs_counted(study, data, data_dir))
+
+
+def with_epochs_counted(study: Study, data: Dataset | None = None, data_dir: Path | None = None) -> Study:
+    """`study`, which says its number of training examples where it counts epochs of all that are left.
+
+    Raises:
+        ConfigError: there is no data set of that name.
+        DataError: it cannot be had.
+    """
+    if study.train.epochs is None or study.data.n_train is not None or "n_train" in study.axes:
+        return study
+    from bn_ablate.data import extent_of, load, sizes_of
+
+    settings = study.data
+    with _named(study):
+        if data is None and settings.split != "official":
+            n = n_own_train = extent_of(settings.name, data_dir).examples
+        else:
+            dataset = data or load(settings.name, data_dir)
+            n, n_own_train = len(dataset.labels), dataset.n_official_train
+    n_train = max(1, sizes_of(settings, n, n_own_train).train)
+    return study.model_copy(update={"data": settings.model_copy(update={"n_train": n_train})})
 
 
 def data_of(plan: Plan, data: Dataset | None, data_dir: Path | None) -> Dataset:
@@ -152,7 +175,7 @@ def data_of(plan: Plan, data: Dataset | None, data_dir: Path | None) -> Dataset:
     """
     from bn_ablate.data import draw_split, load
 
-    with _named(plan):
+    with _named(plan.study):
         dataset = data or load(plan.study.data.name, data_dir)
         _check_networks(plan, dataset.name, dataset.extent)
         _check_augmentations(plan, dataset.name, dataset.extent)

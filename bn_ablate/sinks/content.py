@@ -149,7 +149,7 @@ def _cells_by_lane(results: Results) -> dict[str, list[str]]:
 
 def settings_of(study: Study, levels: dict[str, Any]) -> dict[str, Any]:
     """The config of the runs of a cell: every setting, nested, and every axis at the top level as `axis/<axis>`."""
-    settings = base_settings(study).at(levels).model_dump(mode="json", exclude={"own"})
+    settings = base_settings(study).at(levels).counted.model_dump(mode="json", exclude={"own"})
     return settings | {f"axis/{axis}": levels[axis] for axis in levels}
 
 

@@ -195,7 +195,7 @@ def _design(results: Results) -> list[tuple[str, str]]:
         "placement": PLACEMENT_LABELS[study.norm.placement],
     }
     training = {
-        "steps": f"{train.steps:,} steps",
+        "steps": train.length,
         "batch_size": f"batches of {train.batch_size}",
         "optimizer": train.optimizer,
         "learning_rate": f"learning rate {train.learning_rate:g}",

@@ -38,6 +38,6 @@ def _paragraph(results: Results) -> str:
         f"Varied: {axes or 'nothing'}. Unless varied: {title_of(model.architecture)} of {model.depth} hidden layers, "
         f"width {model.width}, {level_label(model.activation)}, initialized by {level_label(model.kernel_init)}; "
         f"{train.optimizer}, learning rate {train.learning_rate:g}, batches of {train.batch_size}, "
-        f"{train.steps:,} steps. Trained on {device.get('count', '?')} × {device.get('kind', '?')} in "
+        f"{train.length}. Trained on {device.get('count', '?')} × {device.get('kind', '?')} in "
         f"float32, with {versions or 'JAX'}."
     )
