@@ -34,6 +34,7 @@ _WHERE = {
     "load_study": "config",
     "make_plan": "plan",
     "measured": "measure",
+    "merge": "results",
     "network": "config.architectures",
     "normalizer": "config.normalizers",
     "open_results": "results",
@@ -68,7 +69,7 @@ if TYPE_CHECKING:
     from bn_ablate.nn.activations import activation
     from bn_ablate.nn.initializers import initializer
     from bn_ablate.plan import RunProgress, make_plan
-    from bn_ablate.results import Results, ResultsError, open_results, verify
+    from bn_ablate.results import Results, ResultsError, merge, open_results, verify
     from bn_ablate.runs.one_lane import TrainedLane, train_lane
     from bn_ablate.runs.rerun import rerun
     from bn_ablate.runs.run import run
@@ -97,6 +98,7 @@ __all__ = [
     "load_study",
     "make_plan",
     "measured",
+    "merge",
     "network",
     "normalizer",
     "open_results",

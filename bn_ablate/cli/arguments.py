@@ -50,6 +50,12 @@ Only = Annotated[
         help="these lanes alone, as placement=pre,activation=sigmoid,seed=3; an axis that comes again adds a level",
     ),
 ]
+Portion = Annotated[
+    str | None,
+    tyro.conf.arg(
+        metavar="I/N", help="part I of N alone, into a folder of its own; `bn-ablate merge` puts them together"
+    ),
+]
 Device = Annotated[Literal["auto", "cpu", "cuda", "tpu"], tyro.conf.arg(help="where to train")]
 Memory = Annotated[
     float | None,

@@ -16,7 +16,8 @@ COMMANDS = {
     command.__name__.replace("_", "-"): command
     for command in (
         *(study_commands.plan, study_commands.run, results_commands.report),
-        *(results_commands.verify, results_commands.compare, results_commands.claims, results_commands.paper),
+        *(results_commands.verify, results_commands.merge, results_commands.compare),
+        *(results_commands.claims, results_commands.paper),
         *(wandb_commands.sync, wandb_commands.fetch, wandb_commands.sweep_config, wandb_commands.wandb_report),
         *(machine_commands.data, machine_commands.check_device),
     )

@@ -1,4 +1,4 @@
-"""What the command line does with finished results: `bn-ablate report | claims | paper | compare | verify`."""
+"""What the command line does with finished results: `bn-ablate report | claims | paper | merge | compare | verify`."""
 
 from __future__ import annotations
 
@@ -68,6 +68,25 @@ def paper(
     show_caveats(console, [f"{study.path}: {caveat}" for study in studies for caveat in study.caveats])
     show_not_drawn(console, studies)
     print(f"{len(written)} files in {output}; to typeset the sample: cd {output} && latexmk -pdf main")
+
+
+def merge(
+    parts: Annotated[
+        tuple[Place, ...],
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="DIR", help="the folders of all parts, as results/ablate.part-*-of-8"),
+    ],
+    into: Annotated[Place, tyro.conf.arg(metavar="DIR", help="the results folder to make of them, as results/ablate")],
+) -> None:
+    """Put together what `run --part` has trained; what is missing, there twice, damaged or of other code is named."""
+    from bn_ablate.cli.console import count, make_console
+    from bn_ablate.cli.results_shown import show_caveats
+    from bn_ablate.results import merge as put_together
+
+    done = put_together(parts, into)
+    lanes = count(done.networks.height, "lane")
+    print(f"{done.path}: {lanes} of {count(len(parts), 'part')}; `bn-ablate report {done.path}` writes the report")
+    show_caveats(make_console(), done.caveats)
 
 
 def compare(

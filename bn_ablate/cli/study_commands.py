@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -17,6 +18,7 @@ from bn_ablate.cli.arguments import (
     Memory,
     Only,
     Overrides,
+    Portion,
     ResultsRoot,
     Strategy,
     fail,
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
     from bn_ablate.config import Study
     from bn_ablate.engine.devices import Platform
-    from bn_ablate.plan import Plan, RunProgress
+    from bn_ablate.plan import Part, Plan, RunProgress
     from bn_ablate.plan.memory import Machine
     from bn_ablate.results import Old, Results
     from bn_ablate.sinks import Live
@@ -69,6 +71,7 @@ def run(
     overrides: Overrides = (),
     extensions: Extensions = (),
     only: Only = (),
+    part: Portion = None,
     quick: Annotated[
         bool,
         tyro.conf.FlagCreatePairsOff,
@@ -95,14 +98,15 @@ def run(
 
     With --only, train the lanes it picks anew, in a folder of their own, and hold them to those that are stored.
     With --quick, results go to a folder of their own too; what they say of the hypotheses means nothing.
+    With --part, train a part of the study that no other part has, for `bn-ablate merge`.
     """
-    from bn_ablate.cli.console import clock, make_console
+    from bn_ablate.cli.console import clock, count, make_console
     from bn_ablate.cli.plan_shown import show_outlook
     from bn_ablate.cli.progress_bar import run_progress
     from bn_ablate.cli.rerun_shown import show_rerun
     from bn_ablate.cli.results_shown import show_caveats
     from bn_ablate.config.only import parse_only
-    from bn_ablate.plan import make_plan, quick_plan, restrict
+    from bn_ablate.plan import Part, make_plan, portion, quick_plan, restrict
     from bn_ablate.runs.rerun import rerun
     from bn_ablate.runs.run import run as run_study
 
@@ -113,16 +117,25 @@ def run(
     study = _study(config, overrides, extensions)
     made = quick_plan(study) if quick else make_plan(study)
     chosen = parse_only(only)
-    part = restrict(made, chosen) if chosen else made
-    _check_wandb(wandb, sweep=bool(chosen))
-    _show_plan(console, part, _started(device, how, results / part.study.name))
-    if not quick:
-        show_outlook(console, part)
+    share = None if part is None else Part.parse(part)
+    if share and (chosen or wandb in ("online", "offline")):
+        fail(
+            f"bn-ablate: --part does not go with {'--only' if chosen else '--wandb: `bn-ablate sync` sends the whole'}",
+            2,
+        )
+    mine = restrict(made, chosen) if chosen else portion(made, share) if share else made
+    folder = results / (share.folder(made.study.name) if share else mine.study.name)
+    _check_wandb("disabled" if share else wandb, sweep=bool(chosen))
+    _show_plan(console, mine, _started(device, how, folder))
+    if share:
+        console.print(f"part {share} of {count(made.n_lanes, 'lane')}, into {folder}", soft_wrap=True, markup=False)
+    elif not quick:
+        show_outlook(console, mine)
     trained = False
     with (
         signals.stopping_softly() as stop_if_asked,
         run_progress(console) as show_progress,
-        _live(part, results, wandb) as live,
+        _live(mine, results, "disabled" if share else wandb) as live,
     ):
 
         def on_progress(progress: RunProgress) -> None:
@@ -139,7 +152,7 @@ def run(
             again = rerun(made, chosen, results, on_progress=on_progress, **how)
         else:
             old: Old = "retrain" if retrain else "keep" if keep_old else "refuse"
-            done = run_study(made, results, on_progress=on_progress, old=old, **how)
+            done = run_study(made, results, on_progress=on_progress, old=old, part=share, **how)
     if chosen:
         show_rerun(console, again)
         show_caveats(console, again.results.caveats)
@@ -153,7 +166,22 @@ def run(
     )
     for note in done.manifest.get("notes", ()):
         console.print(f"note: {note}", style="yellow", soft_wrap=True, markup=False)
+    if share:
+        _show_merge(console, made, share, results)
+        return
     _finish(console, done, wandb, live.message if live else "")
+
+
+def _show_merge(console: Console, plan: Plan, part: Part, results: Path) -> None:
+    """Print how the parts of `plan` become one when all are there."""
+    whole = results / plan.study.name
+    every = f"{shlex.quote(str(whole))}.part-*-of-{part.of}"
+    console.print(f"part {part} is done: {results / part.folder(plan.study.name)}", soft_wrap=True, markup=False)
+    console.print(
+        f"when all {part.of} are: bn-ablate merge {every} --into {shlex.quote(str(whole))}",
+        soft_wrap=True,
+        markup=False,
+    )
 
 
 def _study(config: Path, overrides: tuple[str, ...], extensions: tuple[Path, ...]) -> Study:

@@ -4,6 +4,7 @@ from bn_ablate.results.checkpoints import Checkpoints
 from bn_ablate.results.compare import compare
 from bn_ablate.results.files import ResultsError
 from bn_ablate.results.lock import locked
+from bn_ablate.results.merging import merge
 from bn_ablate.results.origins import Held, Old, Record
 from bn_ablate.results.provenance import Provenance
 from bn_ablate.results.reader import Results, open_results
@@ -23,6 +24,7 @@ __all__ = [
     "compare",
     "damage",
     "locked",
+    "merge",
     "open_results",
     "refuse_inside",
     "seal",

@@ -31,7 +31,8 @@ def locked(folder: Path) -> Iterator[None]:
         handle = _lock(file)
     except BlockingIOError:
         raise ResultsError(
-            f"{folder}: {_holder(file)} is at work on it; wait for its end (a run may have another folder, --results)"
+            f"{folder}: {_holder(file)} is at work on it; wait for its end, or share the study out: `bn-ablate "
+            "run CONFIG --part I/N` has a folder for each part, and `bn-ablate merge` puts them together"
         ) from None
     except OSError as error:
         raise ResultsError(

@@ -46,6 +46,13 @@ class Layout(_Part):
     platform: str
 
 
+class Portion(_Part):
+    """Which part of its study it is: the fields of `plan.Part`."""
+
+    number: int
+    of: int
+
+
 class Lanes(_Part):
     """How many lanes there are."""
 
@@ -71,6 +78,7 @@ class Origin(_Part):
     strategy: str | None
     at_once: int | None
     git: list[dict[str, Any] | None]
+    seeds: list[int] = []
 
 
 class Manifest(_Part):
@@ -84,6 +92,7 @@ class Manifest(_Part):
     config_sha256: str = ""
     plan: dict[str, Any] = {}
     layout: Layout | None = None
+    part: Portion | None = None
     part_of: str = ""
     seeds: list[int] = []
     lanes: Lanes | None = None

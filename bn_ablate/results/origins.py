@@ -172,11 +172,14 @@ def usable(
     return dict(found)
 
 
-def origins_of(used: Mapping[str, Held], here: Provenance | None = None) -> tuple[list[dict[str, Any]], dict[str, int]]:
+def origins_of(
+    used: Mapping[str, Held], seeds: Mapping[str, int], here: Provenance | None = None
+) -> tuple[list[dict[str, Any]], dict[str, int]]:
     """The origins of the lanes in `used`, those of most lanes first, and for each lane the place of its own.
 
     Each is a provenance with the number of its `lanes`, the `git` states that they were trained at, and `kept`: whether
-    it is of other code or versions than `here`.
+    it is of other code or versions than `here`. With several kinds of device, the seeds of its lanes too: `seeds` has
+    that of each lane.
     """
     by_key: dict[str, list[str]] = {}
     for lane, shard in used.items():
@@ -190,6 +193,9 @@ def origins_of(used: Mapping[str, Held], here: Provenance | None = None) -> tupl
         said = asdict(shard.record.provenance) if shard.record else dict.fromkeys(Provenance.__annotations__)
         kept = here is not None and _differs(shard, here, Bearing.CODE)
         origins.append({"lanes": len(lanes), "kept": kept, **said, "git": [json.loads(s) for s in sorted(states)]})
+    if len({origin["device"] for origin in origins}) > 1:
+        for lanes, origin in zip(ordered, origins, strict=True):
+            origin["seeds"] = sorted({seeds[lane] for lane in lanes})
     return origins, {lane: place for place, lanes in enumerate(ordered) for lane in lanes}
 
 
@@ -250,6 +256,7 @@ def mixture(manifest: Mapping[str, Any]) -> Mixture | None:
             f"the {_lanes(total)} have {len(origins)} origins, with the same code, versions and data: their numbers "
             "agree as far as float32 lets training agree, and not to the bit"
         )
+    statement += _across_devices(origins)
     shown = {
         field.name: field.metadata["words"]
         for field in fields(Provenance)
@@ -265,6 +272,19 @@ def mixture(manifest: Mapping[str, Any]) -> Mixture | None:
         for place, origin in enumerate(origins)
     ]
     return Mixture(statement, ["origin", "lanes", *shown.values(), "git"], rows)
+
+
+def _across_devices(origins: Collection[Mapping[str, Any]]) -> str:
+    """What it means for pairs by seed that lanes are of several kinds of device, where they are."""
+    kinds: dict[int, set[str]] = {}
+    for origin in origins:
+        for seed in origin.get("seeds", ()):
+            kinds.setdefault(seed, set()).add(origin["device"])
+    mixed = [str(seed) for seed in sorted(kinds) if len(kinds[seed]) > 1]
+    if mixed:
+        which = f"seed {mixed[0]}" if len(mixed) == 1 else f"the seeds {', '.join(mixed[:-1])} and {mixed[-1]}"
+        return f"; lanes of {which} are of several kinds of device, and what is paired by them compares these as well"
+    return "; all lanes of a seed are of one kind of device, and so is what is paired" if kinds else ""
 
 
 def _commit(git: Mapping[str, Any] | None) -> str:

@@ -78,13 +78,13 @@ class Provenance:
     strategy: str = _bearing(Bearing.ROUNDING, "strategy")
     at_once: int = _bearing(Bearing.ROUNDING, "lanes at once")
 
-    def differences(self, now: Provenance, *bearings: Bearing) -> list[str]:
-        """What differs from `now` among the fields of `bearings` (all when none is given): `jax 0.10.1, now 0.10.2`."""
+    def differences(self, other: Provenance, *bearings: Bearing, now: str = "now") -> list[str]:
+        """What differs in `other` among the fields of `bearings` (all when none is given): `jax 0.10.1, now 0.10.2`."""
         return [
-            f"{each.metadata['words']} {short(getattr(self, each.name))}, now {short(getattr(now, each.name))}"
+            f"{each.metadata['words']} {short(getattr(self, each.name))}, {now} {short(getattr(other, each.name))}"
             for each in dataclasses.fields(self)
             if each.metadata["bearing"] in (bearings or tuple(Bearing))
-            and getattr(self, each.name) != getattr(now, each.name)
+            and getattr(self, each.name) != getattr(other, each.name)
         ]
 
     @property

@@ -10,6 +10,7 @@ from bn_ablate.results.lock import holder_of
 from bn_ablate.results.origins import mixture
 
 QUICK = "this is a --quick run, of 2 seeds and a few steps: its numbers and verdicts mean nothing"
+PART = "this is part {number}/{of} of its study alone; `bn-ablate merge` puts them together"
 
 
 def unfinished(manifest: Mapping[str, Any]) -> list[str]:
@@ -21,8 +22,9 @@ def unfinished(manifest: Mapping[str, Any]) -> list[str]:
 
 def caveats(manifest: Mapping[str, Any]) -> list[str]:
     """Sentences on what a manifest says of its results that whoever is shown them has to know; none, as a rule."""
-    mixed = mixture(manifest)
-    return [*unfinished(manifest), *([QUICK] if manifest.get("quick") else []), *([mixed.statement] if mixed else [])]
+    part, quick, mixed = manifest.get("part"), manifest.get("quick"), mixture(manifest)
+    said = [PART.format(**part)] if part else []
+    return [*unfinished(manifest), *said, *([QUICK] if quick else []), *([mixed.statement] if mixed else [])]
 
 
 def at_work(path: Path) -> list[str]:

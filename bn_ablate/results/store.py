@@ -201,7 +201,7 @@ class Store:
             "_row"
         )
         lanes = with_underfitting(lanes, axes)
-        origins, places = origins_of(used, self.here)
+        origins, places = origins_of(used, {row["lane_id"]: row["seed"] for row in rows}, self.here)
         if len(origins) > 1:
             lanes = lanes.with_columns(pl.Series(ORIGIN, [places[lane] for lane in lanes["lane_id"]], dtype=pl.Int64))
         write_table(self.path / "lanes.parquet", lanes)

@@ -84,7 +84,7 @@ def _lanes_with_origins(results: Results) -> Iterator[tuple[str, dict[str, Any] 
 def _is_of(shard: Held, origin: dict[str, Any]) -> bool:
     """Whether a shard is of an origin that a manifest lists."""
     said = asdict(shard.record.provenance) if shard.record else {}
-    return all(said.get(key) == value for key, value in origin.items() if key not in ("lanes", "kept", "git"))
+    return all(said.get(key) == value for key, value in origin.items() if key not in ("lanes", "kept", "git", "seeds"))
 
 
 def _data(results: Results, data_dir: Path | None) -> list[str]:

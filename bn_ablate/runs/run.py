@@ -18,7 +18,7 @@ from bn_ablate.config import ConfigError, Problem, Study
 from bn_ablate.config.extensions import require, sources
 from bn_ablate.config.given import one_word, place, whole_number
 from bn_ablate.config.names import AUGMENTATIONS
-from bn_ablate.plan import Plan, RunProgress, make_plan
+from bn_ablate.plan import Part, Plan, RunProgress, make_plan, portion
 from bn_ablate.runs.layout import Strategy, described, settle
 from bn_ablate.runs.statement import beforehand, config_of
 from bn_ablate.runs.training import train
@@ -38,6 +38,7 @@ def run(
     strategy: Strategy = "auto",
     at_once: int | None = None,
     memory: int | None = None,
+    part: tuple[int, int] | None = None,
     data: Dataset | None = None,
     data_dir: Path | None = None,
     on_progress: Callable[[RunProgress], None] | None = None,
@@ -52,6 +53,9 @@ def run(
     not given, half of what the machine, or its accelerator, has. Where that does not suffice, shards are halved.
     With strategy `map`, `at_once` lanes go through a step together on each device. What is decided of this when the
     study is begun is stored, and holds for those who resume it, if they do not ask for something else.
+
+    Of a `part`, as `(1, 3)` for the first of three, the lanes of that part alone are trained, into the folder
+    `results/<study>.part-1-of-3/`; `bn_ablate.merge` puts parts together.
 
     The data set is that of `data.name`, or `data`, as of `Dataset.from_arrays`, whose name the study then takes.
 
@@ -80,22 +84,26 @@ def run(
     memory = None if memory is None else whole_number("memory", memory)
     results = place(results)
     refuse_inside(results)
-    folder = results / plan.study.name
+    mine, folder = plan, results / plan.study.name
+    if part:
+        mine, folder = portion(plan, Part(*part)), results / Part(*part).folder(plan.study.name)
     layout = settle(folder, strategy, at_once, memory)
     engine = Engine(data_of(plan, data, data_dir), layout.strategy, at_once=layout.at_once)
     store = Store(folder, provenance_of(engine), old)
-    used = store.usable(plan)
-    if len(used) == plan.n_lanes and (published := _published(store, plan, used)):
+    used = store.usable(mine)
+    if len(used) == mine.n_lanes and (published := _published(store, plan, mine, used)):
         if store.littered():
             with store.alone():
                 pass
         return published
     manifest = beforehand(plan, engine.dataset) | {"layout": described(layout)}
+    if part:
+        manifest["part"] = Part(*part)._asdict()
     if check := ensure_checked(engine):
         manifest["device"] |= {"check": check._asdict()}
     with store.alone():
         store.keep_extensions(sources(plan.study))
-        train(plan, store, engine, layout, manifest, like, on_progress)
+        train(mine, store, engine, layout, manifest, like, on_progress)
     return open_results(store.path)
 
 
@@ -217,17 +225,17 @@ def _check_augmentations(plan: Plan, name: str, extent: Extent) -> None:
             raise DataSettingError(said, "data.augment_size")
 
 
-def _published(store: Store, plan: Plan, used: dict[str, Held]) -> Results | None:
-    """The results in `store`, if they are complete, undamaged, and say just what `plan` and the shards `used` would."""
+def _published(store: Store, plan: Plan, mine: Plan, used: dict[str, Held]) -> Results | None:
+    """The results in `store`, if they are whole and say of `plan` what its part `mine`, in the shards `used`, would."""
     from bn_ablate.results import ResultsError, open_results
     from bn_ablate.results.origins import origins_of
 
     try:
         results = open_results(store.path)
-        origins, _ = origins_of(used, store.here)
+        origins, _ = origins_of(used, {lane.id: lane.seed for lane in mine.rows}, store.here)
         said = {key: results.manifest[key] for key in ("config", "status", "origins")}
         same = said == {"config": config_of(plan), "status": "complete", "origins": origins}
         whole = all(table.height for table in (results.history, results.layers, results.histograms))
-        return results if same and whole and results.lanes.height == plan.n_rows else None
+        return results if same and whole and results.lanes.height == mine.n_rows else None
     except (ResultsError, KeyError):
         return None

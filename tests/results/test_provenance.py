@@ -193,7 +193,7 @@ def test_what_rounds_otherwise_is_mixed_and_said(tmp_path: Path) -> None:
     assert mixture is not None
     assert mixture.statement == (
         "the 8 lanes have 2 origins, with the same code, versions and data: their numbers agree as far as float32 lets "
-        "training agree, and not to the bit"
+        "training agree, and not to the bit; all lanes of a seed are of one kind of device, and so is what is paired"
     )
     assert "  lanes 4, device gpu H100, strategy vmap, git 2222222222" in mixture.lines
 
