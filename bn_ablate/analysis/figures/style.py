@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import wraps
+from pathlib import Path
 from textwrap import fill
 from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 
@@ -16,6 +17,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
@@ -33,6 +35,10 @@ PAPER = "#ffffff"
 ON_LIGHT = "#0a0a0a"
 ON_DARK = "#fdfdfd"
 """Text on coloured cells, the same in light and dark surroundings."""
+
+
+for font in sorted(Path(__file__).parent.glob("fonts/*.ttf")):
+    fontManager.addfont(font)
 
 
 class Look(NamedTuple):
@@ -73,7 +79,7 @@ THEME = {
 """Colours that follow the page when a figure stands in the HTML report, and the style variables that they become."""
 
 RC: dict[str, Any] = {
-    "font.family": "DejaVu Sans",
+    "font.family": ["Figure Sans", "DejaVu Sans"],
     "font.size": 7.5,
     "text.color": INK,
     "axes.titlesize": 8,
