@@ -30,6 +30,8 @@ os.environ.setdefault("XLA_FLAGS", QUICKLY)
 set_up(os.environ.get("BN_ABLATE_TEST_DEVICE", "cpu"), host_devices=2, cache=SHARED / "programs")
 # what a test calls itself is held to float32 on every device, as `engine.program.at_precision` holds programs
 jax.config.update("jax_default_matmul_precision", "highest")
+# an axis that an array lacks is written out, or a vector by example may pass for one by channel
+jax.config.update("jax_numpy_rank_promotion", "raise")
 os.environ["BN_ABLATE_DATA_DIR"] = str(SHARED / "data")
 # compiled programs too, of the processes that tests start: never in the cache of whoever runs them
 os.environ["XDG_CACHE_HOME"] = str(SHARED / "cache")

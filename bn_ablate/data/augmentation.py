@@ -99,10 +99,10 @@ def shift(images: Images, key: Array, size: int) -> Images:
 def cutout(images: Images, key: Array, size: int) -> Images:
     """Zeros in a square of `size` pixels around a pixel drawn evenly, as far as it is in (DeVries & Taylor 2017)."""
     n, height, width, _ = images.shape
-    centres = jax.random.randint(key, (n, 2), 0, jnp.asarray([height, width]))
+    centres = jax.random.randint(key, (n, 2), 0, jnp.asarray([[height, width]]))
     begin = centres - size // 2
     inside = [
-        (jnp.arange(length) >= begin[:, i, None]) & (jnp.arange(length) < begin[:, i, None] + size)
+        (jnp.arange(length)[None] >= begin[:, i, None]) & (jnp.arange(length)[None] < begin[:, i, None] + size)
         for i, length in enumerate((height, width))
     ]
     return jnp.where((inside[0][:, :, None] & inside[1][:, None, :])[..., None], 0.0, images)

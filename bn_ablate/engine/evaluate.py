@@ -57,9 +57,9 @@ def evaluate(
         x, y = examples.take(indices[i], seed)
         logits: Array = program.network.apply(variables, x, factors, train=False)  # type: ignore[assignment]
         # chosen by where, not by a product with 0: a loss that is not finite must stay in its own part
-        mine = parts[i] == jnp.arange(len(splits))[:, None]
+        mine = parts[i][None] == jnp.arange(len(splits))[:, None]
         both = cross_entropy(logits, y), correct(logits, y)
-        found = [jnp.where(mine, values, 0.0).sum(1) for values in both]
+        found = [jnp.where(mine, values[None], 0.0).sum(1) for values in both]
         losses, hits = (lax.dynamic_update_index_in_dim(s, f, i, 0) for s, f in zip(sums, found, strict=True))
         return losses, hits
 
@@ -99,7 +99,7 @@ def evaluate_by_batch(
     batches = [-(-split.shape[0] // program.train.batch_size) for split in splits]
 
     def dealt(split: Array, k: int) -> tuple[Array, Array]:
-        places = jnp.arange(k)[:, None] + k * jnp.arange(program.train.batch_size)
+        places = jnp.arange(k)[:, None] + k * jnp.arange(program.train.batch_size)[None]
         return jnp.take(split, places % split.shape[0], mode="clip"), places < split.shape[0]
 
     indices, counted = (jnp.concatenate(some) for some in zip(*map(dealt, splits, batches), strict=True))

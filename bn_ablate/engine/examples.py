@@ -36,4 +36,5 @@ class Examples(NamedTuple):
     ) -> tuple[Float[Array, "*some h w c"], Int[Array, "*some"]]:
         """The standardized images, float32, and labels at `indices`."""
         images = jnp.take(self.images, indices, axis=0, mode="clip").astype(jnp.float32)
-        return (images - seed.mean) / seed.std, jnp.take(self.labels, indices, mode="clip")
+        mean, std = (jnp.broadcast_to(some, images.shape) for some in (seed.mean, seed.std))
+        return (images - mean) / std, jnp.take(self.labels, indices, mode="clip")

@@ -26,8 +26,8 @@ def measure_layer(
     """
     z, a = z.astype(jnp.float32), a.astype(jnp.float32)
     rows = tuple(range(z.ndim - 1))
-    unit_mean = jnp.mean(z, rows)
-    unit_std = jnp.sqrt(jnp.mean(jnp.square(z - unit_mean), rows))
+    unit_mean = jnp.mean(z, rows, keepdims=True)
+    unit_std = jnp.sqrt(jnp.mean(jnp.square(z - unit_mean), rows, keepdims=True))
     zero = jnp.abs(a) < ZERO
     mean = jnp.mean(z)
 

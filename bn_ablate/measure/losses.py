@@ -15,7 +15,7 @@ def cross_entropy(logits: Float[Array, "batch classes"], labels: Int[Array, " ba
     logits. Where the label's logit is +∞, it is NaN: a network that diverged has no loss.
     """
     logits = logits.astype(jnp.float32)
-    mine = labels[:, None] == jnp.arange(logits.shape[-1])
+    mine = labels[:, None] == jnp.arange(logits.shape[-1])[None]
     label = jnp.sum(jnp.where(mine, logits, 0.0), -1)
     odds = jax.nn.logsumexp(logits, -1, where=~mine) - label
     return jnp.where(label == jnp.inf, jnp.nan, jax.nn.softplus(odds))

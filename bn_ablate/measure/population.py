@@ -24,7 +24,7 @@ def moments(x: Float[Array, "batch *places channels"], counted: Bool[Array, " ba
     rows, mask = _rows(x, counted)
     n = jnp.sum(mask, dtype=jnp.float32)
     mean = jnp.sum(jnp.where(mask, rows, 0.0), 0) / n
-    var = jnp.sum(jnp.where(mask, jnp.square(rows - mean), 0.0), 0) / n
+    var = jnp.sum(jnp.where(mask, jnp.square(rows - mean[None]), 0.0), 0) / n
     return Moments(n, mean, var)
 
 
@@ -33,7 +33,7 @@ def pooled(passes: Moments) -> Moments:
     n = jnp.sum(passes.n)
     share = (passes.n / n)[:, None]
     mean = jnp.sum(share * passes.mean, 0)
-    return Moments(n, mean, jnp.sum(share * (passes.var + jnp.square(passes.mean - mean)), 0))
+    return Moments(n, mean, jnp.sum(share * (passes.var + jnp.square(passes.mean - mean[None])), 0))
 
 
 @measured("variance_shift")

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt16
 
 from bn_ablate.nn.activations import activate
+from bn_ablate.nn.channels import by_channel
 from bn_ablate.nn.dropout import drop, rate_at
 from bn_ablate.nn.norm import Normalization
 from bn_ablate.nn.structure import Structure
@@ -62,7 +63,8 @@ class Block(nn.Module):
         product: Array = self.linear(x)
         bias = self.param("bias", nn.initializers.zeros_init(), product.shape[-1:], jnp.float32)
         absorbed = norm.enabled & factors.absorbs_bias(self.structure)
-        z = product + jnp.where(absorbed & (factors.placement == PRE), 0.0, bias).astype(product.dtype)
+        (added,) = by_channel(product, jnp.where(absorbed & (factors.placement == PRE), 0.0, bias))
+        z = product + added.astype(product.dtype)
         self.sow("intermediates", "linear_output", z)
         if shortcut is not None:
             self.sow("intermediates", "shortcut", shortcut)

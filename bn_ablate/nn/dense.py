@@ -10,6 +10,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from bn_ablate.nn.channels import by_channel
+
 
 class Dense(nn.Module):
     """y = x · kernel (+ bias); `kernel` is (in, out) as in Flax.
@@ -36,7 +38,7 @@ class Dense(nn.Module):
         y = x @ kernel if self.native else product(x, kernel)
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros_init(), (self.features,), jnp.float32)
-            y = y + bias.astype(self.dtype)
+            y = y + by_channel(y, bias)[0].astype(self.dtype)
         return y
 
 

@@ -17,6 +17,7 @@ from jax import Array
 from jaxtyping import Bool, Float, Int
 
 from bn_ablate.config.normalizers import NORMALIZERS
+from bn_ablate.nn.channels import by_channel, shifted
 from bn_ablate.nn.choose import choose
 from bn_ablate.nn.normalize import THROUGH, How, Kept, Statistics, normalize
 from bn_ablate.nn.structure import Structure
@@ -125,7 +126,7 @@ class Normalization(nn.Module):
             )
             by = jnp.where(settings.enabled, scale * inverse, 1.0)
             minus, plus = jnp.where(settings.enabled, minus, 0.0), jnp.where(settings.enabled, bias, 0.0)
-            return ((x - minus) * by + plus).astype(x.dtype)
+            return shifted(x - by_channel(x, minus)[0], by, plus).astype(x.dtype)
         how, index = self._chosen(settings)
         alone = [partial(_evaluate, How((name,), how.groups)) for name in how.kinds]
         y: Array = choose(index, alone, x, scale, bias, moving, settings.epsilon)
@@ -145,7 +146,7 @@ def _evaluate(how: How, x: Array, scale: Array, bias: Array, moving: Statistics,
     if name == THROUGH or NORMALIZERS[name].running == "nothing":
         return normalize(how, 0, x, scale, bias, epsilon)[0]
     minus, inverse = _of_moving(name, moving, epsilon)
-    return ((x - minus) * (scale * inverse) + bias).astype(x.dtype)
+    return shifted(x - by_channel(x, minus)[0], scale * inverse, bias).astype(x.dtype)
 
 
 def normalize_groups(

@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 
 from bn_ablate.config.extensions import ExtensionError
 from bn_ablate.config.normalizers import NORMALIZERS, Normalizer
+from bn_ablate.nn.channels import by_channel, shifted
 from bn_ablate.nn.choose import choose
 
 THROUGH = "none"
@@ -118,15 +119,16 @@ def _forward(
     kind, rows = NORMALIZERS[name], x.astype(jnp.float32)
     if not kind.of_plain_batch:
         xhat, statistics = _standardized(how, kind, rows, epsilon, kept)
-        return (xhat * scale + bias).astype(x.dtype), statistics, zero
+        return shifted(xhat, scale, bias).astype(x.dtype), statistics, zero
     axes = tuple(range(x.ndim - 1))
     mean = jnp.mean(rows, axes)
-    centred = rows if kind.centre == "nothing" else rows - mean
+    (minus,) = by_channel(x, mean)
+    centred = rows if kind.centre == "nothing" else rows - minus
     if kind.square == "nothing":
-        return (centred * scale + bias).astype(x.dtype), Statistics(mean, zero), jnp.ones_like(mean)
-    var = jnp.mean(jnp.square(rows - mean), axes)
+        return shifted(centred, scale, bias).astype(x.dtype), Statistics(mean, zero), jnp.ones_like(mean)
+    var = jnp.mean(jnp.square(rows - minus), axes)
     inverse = jax.lax.rsqrt(var + epsilon)
-    return (centred * (inverse * scale) + bias).astype(x.dtype), Statistics(mean, var), inverse
+    return shifted(centred, inverse * scale, bias).astype(x.dtype), Statistics(mean, var), inverse
 
 
 def _backward(
@@ -149,15 +151,17 @@ def _backward(
     dbias = jnp.sum(g, axes)
     if not kind.of_plain_batch:
         xhat, pull_back, _ = jax.vjp(lambda rows: _standardized(how, kind, rows, epsilon, kept), rows, has_aux=True)
-        (dx,) = pull_back(g * scale)
+        (dx,) = pull_back(g * by_channel(g, scale)[0])
         return dx.astype(x.dtype), jnp.sum(g * xhat, axes), dbias
-    xhat = deviation = (rows - mean) * inverse
+    minus, by = by_channel(rows, mean, inverse)
+    xhat = deviation = (rows - minus) * by
     if kind.centre == "nothing":
-        xhat = rows * inverse
+        xhat = rows * by
     dscale = jnp.sum(g * xhat, axes)
-    dx = g if kind.centre == "nothing" else g - dbias / n
-    dx = dx if kind.square == "nothing" else dx - deviation * (dscale / n)
-    return ((scale * inverse) * dx).astype(x.dtype), dscale, dbias
+    mean_of_g, mean_of_product, outer = by_channel(rows, dbias / n, dscale / n, scale * inverse)
+    dx = g if kind.centre == "nothing" else g - mean_of_g
+    dx = dx if kind.square == "nothing" else dx - deviation * mean_of_product
+    return (outer * dx).astype(x.dtype), dscale, dbias
 
 
 def _standardized(how: How, kind: Normalizer, rows: Array, epsilon: Any, kept: Kept | None) -> tuple[Array, Statistics]:
@@ -171,7 +175,7 @@ def _standardized(how: How, kind: Normalizer, rows: Array, epsilon: Any, kept: K
     if kind.looks_back and kept is None:
         raise ValueError("a normalizer that looks at what it keeps has to be given it")
     if kind.running == "first" and kept:  # the batch's only until one was seen, as constants
-        first = tuple(some.reshape(*[1] * (rows.ndim - 1), channels) for some in kept.statistics)
+        first = tuple(by_channel(rows, *kept.statistics))
         centre, square = jax.lax.cond(kept.started > 0, lambda _: first, own, jax.lax.stop_gradient(parted))
     else:
         centre, square = own(parted)
@@ -187,9 +191,9 @@ def _standardized(how: How, kind: Normalizer, rows: Array, epsilon: Any, kept: K
 
 def _correction(kept: Kept, mean: Array, var: Array, epsilon: Any) -> tuple[Array, Array]:
     """R and d of batch renormalization, which make the batch's statistics the kept ones where no bound is reached."""
-    deviation = jnp.sqrt(kept.statistics.var + epsilon)
+    kept_mean, deviation = by_channel(mean, kept.statistics.mean, jnp.sqrt(kept.statistics.var + epsilon))
     r = jnp.clip(jnp.sqrt(var + epsilon) / deviation, 1 / kept.r_max, kept.r_max)
-    return r, jnp.clip((mean - kept.statistics.mean) / deviation, -kept.d_max, kept.d_max)
+    return r, jnp.clip((mean - kept_mean) / deviation, -kept.d_max, kept.d_max)
 
 
 def _statistics(kind: Normalizer, rows: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:

@@ -29,7 +29,7 @@ SHAPED = [(kind, shape) for kind in KINDS for shape in (VECTORS, IMAGES) if (kin
 
 
 def drawn(shape: tuple[int, ...], seed: int = 0) -> jax.Array:
-    return 2.0 * jax.random.normal(jax.random.key(seed), shape) + jnp.arange(CHANNELS)
+    return 2.0 * jax.random.normal(jax.random.key(seed), shape) + jnp.broadcast_to(jnp.arange(CHANNELS), shape)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,8 @@ def test_those_of_an_example_agree_with_flax_forward_and_backward(shape: tuple[i
 
     def theirs(kind: str, params: Any, x: jax.Array) -> Any:
         if kind == "rms":  # which has no bias there
-            return flax_module(kind, shape).apply({"params": {"scale": params["scale"]}}, x) + params["bias"]
+            bias = jnp.broadcast_to(params["bias"], x.shape)
+            return flax_module(kind, shape).apply({"params": {"scale": params["scale"]}}, x) + bias
         return flax_module(kind, shape).apply({"params": params}, x)
 
     @jax.jit

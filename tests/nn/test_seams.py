@@ -61,7 +61,7 @@ class Replay:
     def normalize(self, x: Array, module: str, p: Any, stats: Any) -> Array:
         """The normalizer as it is in NumPy; the moving statistics are held to what the lane has."""
         moved = {"mean": np.zeros(x.shape[-1]), "var": np.ones(x.shape[-1])}
-        y = Norm(p, moved, self.settings).forward(x)
+        y = Norm(p, moved, self.settings).forward(np.asarray(x))
         for name, want in moved.items():
             near(stats[name], want, f"{module} {name}")
         return y
