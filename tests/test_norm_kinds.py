@@ -27,15 +27,20 @@ def trained(folder: Path, *kinds: str) -> bn.Results:
     return bn.run(study, folder)
 
 
-@pytest.mark.usefixtures("as_users_compile", "draw_little")
+@pytest.mark.slow  # tests/engine/test_every_factor.py has lanes of all kinds beside each other
+@pytest.mark.usefixtures("as_users_compile")
 def test_a_lane_is_the_same_to_the_bit_beside_other_normalizers(tmp_path: Path) -> None:
     together = trained(tmp_path / "together", "batch", "layer", "mean_only")
     alone = trained(tmp_path / "alone", "layer", "mean_only")
     assert set(alone.lanes["lane_id"]) < set(together.lanes["lane_id"])
-    assert len(set(together.lanes["lane_id"])) == 4  # networks that are not normalized are one
     for table in ("history", "layers", "histograms"):
         mine, ours = getattr(alone, table), getattr(together, table)
         assert_frame_equal(mine, ours.filter(pl.col("lane_id").is_in(mine["lane_id"].implode())))
+
+
+def test_what_a_lane_has_not_is_null(tmp_path: Path) -> None:
+    together = trained(tmp_path, "batch", "layer", "mean_only")
+    assert len(set(together.lanes["lane_id"])) == 4  # networks that are not normalized are one
     layers = together.layers.join(together.lanes.select("lane_id", "norm_kind", "placement"), on="lane_id")
     ends = layers.filter((pl.col("placement") == "pre") & (pl.col("step") == 6))
     assert dict(ends.select("norm_kind", pl.col("variance_shift").is_null()).iter_rows()) == {

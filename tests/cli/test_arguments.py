@@ -158,19 +158,20 @@ def test_paths_that_are_no_text_are_printed_and_used(original: Path, tmp_path: P
     study.write_text(TINY.partition("[[hypotheses]]")[0])  # to judge takes longer than to plan
     sweep, results = tmp_path / "sweep.yaml", folder / "tiny"
     shutil.copytree(original / "results" / "tiny", results)
-    code = "import sys; from bn_ablate.cli.main import main; sys.exit(main())"
-    for words, telling in (
-        (("verify", results), r"caf\udce9/tiny: complete"),
-        (("plan", study), "4 lanes"),
-        (("sweep-config", study), r"tin\udcff.toml"),
-        (("sweep-config", study, "--output", sweep), "wandb sweep"),
-        (("verify", folder), r"caf\udce9: is not a results folder"),
-    ):
-        start = command("-c", code, *words)
-        start["env"] |= {"PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8:strict"}
-        done = subprocess.run(**start, capture_output=True, check=False, timeout=60)
+    every = {
+        ("verify", results): r"caf\udce9/tiny: complete",
+        ("plan", study): "4 lanes",
+        ("sweep-config", study): r"tin\udcff.toml",
+        ("sweep-config", study, "--output", sweep): "wandb sweep",
+        ("verify", folder): r"caf\udce9: is not a results folder",
+    }
+    code = "import sys; from bn_ablate.cli.main import main; [main(each.split('\\n')) for each in sys.argv[1:]]"
+    start = command("-c", code, *("\n".join(map(str, words)) for words in every))
+    start["env"] |= {"PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8:strict"}
+    done = subprocess.run(**start, capture_output=True, check=True, timeout=60)
+    for telling in every.values():
         assert telling in done.stdout + done.stderr
-        assert "Traceback" not in done.stderr
+    assert "Traceback" not in done.stderr
     assert b"tin\xff.toml" in sweep.read_bytes()
 
 
