@@ -1,4 +1,4 @@
-"""The commands about this machine: its data sets, and whether its device computes what the CPU computes."""
+"""The command about this machine: whether its device computes what the CPU computes."""
 
 from __future__ import annotations
 
@@ -6,29 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from bn_ablate.cli.arguments import Place, fail
-
-
-def data(
-    name: Annotated[
-        str | None, tyro.conf.Positional, tyro.conf.arg(metavar="NAME", help="the data set to prepare; none: list them")
-    ] = None,
-    manual_dir: Annotated[
-        Place | None, tyro.conf.arg(help="a folder that holds its files, where there is no network")
-    ] = None,
-) -> None:
-    """Prepare a data set for use, or list those that can be used, and what else is prepared but cannot be."""
-    from bn_ablate.data import available, prepare, prepared
-
-    if name is None:
-        print("\n".join(available()))
-        refused = {name: reason for name, reason in prepared().items() if reason}
-        if refused:
-            print("\nprepared on this machine, but not to be used:")
-        for name, reason in refused.items():
-            print(f"{name}: {reason}")
-    else:
-        print(f"{name}: prepared in {prepare(name, manual_dir=manual_dir)}")
+from bn_ablate.cli.arguments import fail
 
 
 def check_device(

@@ -9,17 +9,25 @@ from collections.abc import Sequence
 import tyro
 
 from bn_ablate import __version__
-from bn_ablate.cli import machine_commands, messages, results_commands, signals, study_commands, wandb_commands
+from bn_ablate.cli import (
+    data_commands,
+    machine_commands,
+    messages,
+    results_commands,
+    signals,
+    study_commands,
+    wandb_commands,
+)
 from bn_ablate.cli.arguments import fail
 
 COMMANDS = {
-    command.__name__.replace("_", "-"): command
+    command.__name__.replace("__", " ").replace("_", "-"): command
     for command in (
         *(study_commands.plan, study_commands.run, results_commands.report),
         *(results_commands.verify, results_commands.merge, results_commands.compare),
         *(results_commands.claims, results_commands.paper),
         *(wandb_commands.sync, wandb_commands.fetch, wandb_commands.sweep_config, wandb_commands.wandb_report),
-        *(machine_commands.data, machine_commands.check_device),
+        *(data_commands.data, data_commands.data__import, machine_commands.check_device),
     )
 }
 """Name -> command, in the order in which one comes to need them."""
@@ -36,6 +44,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         with messages.printing():
             words = sys.argv[1:] if argv is None else argv
+            if (pair := " ".join(words[:2])) in COMMANDS and len(words) > 1:
+                words = [pair, *words[2:]]  # a command of two words
             words = _axes_as_only(words) if words[:1] == ["run"] else words
             if words[:1] == ["--version"]:
                 print(f"bn-ablate {__version__}")

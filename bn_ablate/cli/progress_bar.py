@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn
 
 from bn_ablate.cli.console import clock
 
@@ -41,6 +41,19 @@ def run_progress(console: Console) -> Iterator[Callable[[RunProgress], None]]:
             bar.update(task, completed=share, state=_state(progress))
 
         yield update
+
+
+@contextmanager
+def count_progress(console: Console) -> Iterator[Callable[[str, int, int], None]]:
+    """Show a bar of what is under way, how much of it is done, and of how much; nothing on anything but a terminal."""
+    if not console.is_terminal:
+        yield lambda what, done, total: None
+        return
+    console.file = console.file  # TFDS is kept off the terminal by other streams, and those are not for this
+    columns = [TextColumn("[bold]{task.description}"), BarColumn(bar_width=None), MofNCompleteColumn()]
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
 
 
 class _Lines:

@@ -1,7 +1,7 @@
 """Data: whole image-classification sets as arrays, the seeded split of each, and the order of its batches."""
 
 from bn_ablate.data.batches import batch_indices
-from bn_ablate.data.catalog import available, damage, extent_of, load, prepare, prepared
+from bn_ablate.data.catalog import available, catalog, damage, extent_of, load, prepare
 from bn_ablate.data.dataset import DataError, Dataset, DataSettingError
 from bn_ablate.data.splits import Split, draw_split, draw_splits, sizes_of
 from bn_ablate.data.standardize import moments
@@ -13,6 +13,7 @@ __all__ = [
     "Split",
     "available",
     "batch_indices",
+    "catalog",
     "damage",
     "draw_split",
     "draw_splits",
@@ -20,6 +21,5 @@ __all__ = [
     "load",
     "moments",
     "prepare",
-    "prepared",
     "sizes_of",
 ]

@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import platformdirs
 
@@ -21,7 +21,7 @@ from bn_ablate.config.errors import nearest
 from bn_ablate.config.given import place
 from bn_ablate.config.names import NAME
 from bn_ablate.data.dataset import DataError, Dataset, DataSettingError
-from bn_ablate.data.records import extent, open_arrays, unfit
+from bn_ablate.data.records import Described, describe, extent, open_arrays
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
@@ -91,37 +91,52 @@ def damage(name: str, sha256: str, data_dir: Path | None = None) -> list[str]:
 
 def available(data_dir: Path | None = None) -> tuple[str, ...]:
     """The names of what `load` can use: those with a built-in builder, then what else is prepared on this machine."""
-    refused = prepared(data_dir)
-    return tuple(name for name in dict.fromkeys((*BUILT_IN, *refused)) if not refused.get(name))
+    return tuple(name for name, known in catalog(data_dir).items() if not known.refusal)
 
 
-def prepared(data_dir: Path | None = None) -> dict[str, str]:
-    """Every data set that is prepared on this machine, by name, and why `load` cannot use it; nothing where it can.
+class Known(NamedTuple):
+    """A data set that is known by its name: how large it is, where it is prepared, and why it cannot be used, if so."""
 
-    It goes by what the data set says of itself; whether all images have one size, say, only reading them tells.
+    description: Described
+    folder: Path | None
+
+    @property
+    def refusal(self) -> str:
+        """Why `load` cannot use it; nothing where it can."""
+        return self.description.refusal
+
+
+def catalog(data_dir: Path | None = None) -> dict[str, Known]:
+    """Every data set with a built-in builder, and every one that is prepared on this machine, by name.
+
+    It goes by what a data set says of itself; whether all images have one size, say, only reading them tells.
     """
-    found = {path.name for root in _roots(data_dir) if root.is_dir() for path in root.iterdir() if _versions(path)}
-    return {name: _why_not(name, data_dir) for name in sorted(found)}
+    found = {path.name for root in roots(data_dir) if root.is_dir() for path in root.iterdir() if versions_in(path)}
+    names = dict.fromkeys((*BUILT_IN, *sorted(name for name in found if not name.startswith("."))))
+    return {name: _known(name, data_dir) for name in names}
 
 
-def _why_not(name: str, data_dir: Path | None) -> str:
+def _known(name: str, data_dir: Path | None) -> Known:
     if not re.fullmatch(NAME, name):
-        return "a study cannot say this name"
+        return Known(Described(refusal="a study cannot say this name"), None)
     try:
         folder = _locate(name, data_dir)
     except DataError as error:
-        return str(error)
-    return unfit(folder) if folder else ""
+        return Known(Described(refusal=str(error)), None)
+    if folder is None:
+        extent = BUILT_IN[name]
+        return Known(Described((extent.examples,), extent.image, extent.classes), None)
+    return Known(describe(folder), folder)
 
 
-def _roots(data_dir: Path | None) -> tuple[Path, Path]:
+def roots(data_dir: Path | None = None) -> tuple[Path, Path]:
     """The folder of this package's data, then that of TFDS itself."""
     own = data_dir or os.environ.get("BN_ABLATE_DATA_DIR") or Path(platformdirs.user_cache_dir("bn_ablate"), "tfds")
     shared = os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
     return place(own).absolute(), place(shared).absolute()
 
 
-def _versions(folder: Path) -> list[Path]:
+def versions_in(folder: Path) -> list[Path]:
     """The prepared versions under `folder`, of the data set itself or of its configurations, oldest first."""
     infos = [*folder.glob("*/dataset_info.json"), *folder.glob("*/*/dataset_info.json")]
     versions = [info.parent for info in infos if _VERSION.fullmatch(info.parent.name)]
@@ -134,7 +149,7 @@ def _locate(name: str, data_dir: Path | None) -> Path | None:
     Raises:
         DataError: The name is unknown, stands for several configurations, or is only there in another format.
     """
-    found = [_versions(root / name) for root in _roots(data_dir)] if re.fullmatch(r"[\w-][\w.-]*", name) else []
+    found = [versions_in(root / name) for root in roots(data_dir)] if re.fullmatch(r"[\w-][\w.-]*", name) else []
     for versions in found:
         readable = [path for path in versions if _is_array_record(path)]
         if len({path.parent for path in readable}) > 1:
@@ -155,7 +170,7 @@ def _locate(name: str, data_dir: Path | None) -> Path | None:
     raise DataSettingError(
         f"no data set is called {name!r}{nearest(name, known) or '.'} "
         f"Known are {', '.join(known)}, and any that TFDS has prepared as array_record in "
-        f"{' or '.join(map(str, _roots(data_dir)))}",
+        f"{' or '.join(map(str, roots(data_dir)))}",
         "data.name",
     )
 
@@ -175,14 +190,14 @@ def _generate(name: str, data_dir: Path | None, manual_dir: Path | None) -> Path
 
     from bn_ablate.data.builders import BUILDERS
 
-    root, _ = _roots(data_dir)
+    root, _ = roots(data_dir)
     manual = place(manual_dir or root / "manual").absolute()
     config = tfds.download.DownloadConfig(manual_dir=manual, try_download_gcs=False, force_checksums_validation=True)
     builder = BUILDERS[name](data_dir=root)
     folder = Path(builder.data_dir)
     try:
         _check_reachable(builder, root / "downloads", manual)
-        with _silence():
+        with silence():
             builder.download_and_prepare(
                 download_dir=root / "downloads", download_config=config, file_format="array_record"
             )
@@ -223,7 +238,7 @@ def _check_reachable(builder: tfds.core.DatasetBuilder, downloads: Path, manual:
 
 
 @contextlib.contextmanager
-def _silence() -> Iterator[None]:
+def silence() -> Iterator[None]:
     """Keep the messages and progress bars of TFDS off the terminal."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         yield

@@ -107,26 +107,43 @@ class Dataset:
 def _examples(name: str, which: str, x: Any, y: Any) -> tuple[Images, Int32[np.ndarray, " examples"]]:
     """A copy of images and labels in their types and shapes."""
     images, labels = np.asarray(x), np.asarray(y)
-    if images.dtype != np.uint8 and not np.issubdtype(images.dtype, np.floating):
-        raise DataError(f"{name}: x{which} is {images.dtype}; uint8 and floats are taken, as of x.astype('float32')")
-    if images.ndim not in (2, 3, 4) or not images.size:
-        raise DataError(
-            f"{name}: x{which} has the shape {images.shape}; images are (examples, height, width) or (examples, "
-            "height, width, channels), vectors (examples, features)"
-        )
+    examples = finite_examples(f"{name}: x{which}", images)
     if labels.shape != images.shape[:1] or not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0:
         raise DataError(
             f"{name}: y{which} is {labels.dtype} of shape {labels.shape}; it is to be whole numbers from 0, one for "
             f"each of the {len(images)} examples of x{which}"
         )
-    kind = np.uint8 if images.dtype == np.uint8 else np.float32
+    return as_images(examples), labels.astype(np.int32)
+
+
+def finite_examples(
+    where: str, x: np.ndarray
+) -> UInt8[np.ndarray, "examples ..."] | Float32[np.ndarray, "examples ..."]:
+    """A copy of `x`, as (examples, height, width, channels) or (examples, features), of uint8 or of float32.
+
+    Raises:
+        DataError: it has another shape or type, or values that are not finite; `where` names it.
+    """
+    if x.dtype != np.uint8 and not np.issubdtype(x.dtype, np.floating):
+        raise DataError(f"{where} is {x.dtype}; uint8 and floats are taken, as of x.astype('float32')")
+    if x.ndim not in (2, 3, 4) or not x.size:
+        raise DataError(
+            f"{where} has the shape {x.shape}; images are (examples, height, width) or (examples, "
+            "height, width, channels), vectors (examples, features)"
+        )
+    kind = np.uint8 if x.dtype == np.uint8 else np.float32
     with np.errstate(over="ignore"):
-        images = np.array(images, kind, order="C")
-    if not np.isfinite(images).all():
-        bad = int(np.flatnonzero(~np.isfinite(images.reshape(len(images), -1)).all(1))[0])
-        raise DataError(f"{name}: x{which}[{bad}] holds values that are not finite numbers of float32")
-    shape = {2: (len(images), 1, 1, -1), 3: (*images.shape, 1), 4: images.shape}[images.ndim]
-    return images.reshape(shape), labels.astype(np.int32)
+        examples = np.array(x, kind, order="C")
+    if not np.isfinite(examples).all():
+        bad = int(np.flatnonzero(~np.isfinite(examples.reshape(len(examples), -1)).all(1))[0])
+        raise DataError(f"{where}[{bad}] holds values that are not finite numbers of float32")
+    return examples[..., np.newaxis] if examples.ndim == 3 else examples
+
+
+def as_images(examples: np.ndarray) -> Images:
+    """`examples` as (examples, height, width, channels): vectors as images of one pixel, grey images with a channel."""
+    shape = examples.shape
+    return examples.reshape({2: (len(examples), 1, 1, -1), 3: (*shape, 1), 4: shape}[examples.ndim])
 
 
 def fingerprint(images: Images, labels: Int32[np.ndarray, " examples"]) -> str:

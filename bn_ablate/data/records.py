@@ -7,19 +7,20 @@ import json
 import tempfile
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from bn_ablate.config.architectures import Extent
 from bn_ablate.config.version import WRITTEN_BY
-from bn_ablate.data.dataset import DataError, Dataset, fingerprint
+from bn_ablate.data.dataset import DataError, Dataset, as_images, fingerprint
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
 
 PAIR = ("image", "label")
 """The features that are taken where a data set does not say which ones belong together."""
+_KINDS = (np.uint8, np.float32)
 _CHUNK = 1024  # records decoded at once
 _FILES = ("images.npy", "labels.npy", "facts.json")
 _SUMS = "SHA256SUMS"
@@ -36,7 +37,7 @@ def open_arrays(folder: Path) -> Dataset:
     and is checked whenever it is opened.
 
     Raises:
-        DataError: The records cannot be read as labelled uint8 images of one size, or the cache is damaged.
+        DataError: The records cannot be read as labelled images or vectors of one size, or the cache is damaged.
     """
     cache = folder / "arrays"
     if not cache.is_dir():
@@ -52,8 +53,8 @@ def open_arrays(folder: Path) -> Dataset:
 def read_records(folder: Path) -> Dataset:
     """Every example of the official `train` and `test` splits (if there) of a prepared TFDS data set.
 
-    The image is the first of the supervised keys, or the feature `image`: uint8, all of one size, two or three axes.
-    The label is the second, or the feature `label`: a `ClassLabel`.
+    The image is the first of the supervised keys, or the feature `image`: uint8, or float32 with finite values, all of
+    one size, two or three axes; or a vector, of one. The label is the second, or the feature `label`: a `ClassLabel`.
 
     Raises:
         DataError: The data set is not of that kind, or a file is damaged.
@@ -75,8 +76,9 @@ def read_records(folder: Path) -> Dataset:
     n_classes = info.features[label_key].num_classes
     if labels.min() < 0 or labels.max() >= n_classes:
         raise DataError(f"{folder} has examples without a label, or with one outside 0 to {n_classes - 1}")
-    if images.ndim == 3:
-        images = images[..., np.newaxis]
+    if images.dtype == np.float32 and not (finite := np.isfinite(images.reshape(len(images), -1)).all(1)).all():
+        raise DataError(f"{folder} has values that are not finite numbers, first in example {int(finite.argmin())}")
+    images = as_images(images)
     images.setflags(write=False)
     labels.setflags(write=False)
     return Dataset(
@@ -108,33 +110,52 @@ def extent(folder: Path) -> Extent:
     except (RuntimeError, ValueError, OSError, IndexError) as error:
         raise _unreadable(folder, error) from error
     n_examples = sum(splits[split].num_examples for split in ("train", "test") if split in splits)
-    return Extent(image if len(image) == 3 else (*image, 1), builder.info.features[label_key].num_classes, n_examples)
+    return Extent(as_images(np.empty((1, *image))).shape[1:], builder.info.features[label_key].num_classes, n_examples)
 
 
-def unfit(folder: Path) -> str:
-    """Why the data set prepared in `folder` is not one for image classification, by its description; or nothing."""
-    import tensorflow_datasets as tfds
+class Described(NamedTuple):
+    """What a prepared data set says of itself, and why it cannot be used; nothing where it can."""
 
-    if (folder / "arrays").is_dir():
-        return ""  # it has been read
+    sizes: tuple[int, ...] = ()
+    """Examples of its train split, and of its test split where it has one."""
+    image: tuple[int | None, ...] = ()
+    """The shape of an example; None for what may differ."""
+    classes: int = 0
+    refusal: str = ""
+
+
+def describe(folder: Path) -> Described:
+    """What the data set prepared in `folder` says of itself, with nothing of it decoded or checked."""
     try:
-        return _unfit(tfds.builder_from_directory(folder).info)
+        if (folder / "arrays").is_dir():  # it has been read
+            facts = json.loads((folder / "arrays" / "facts.json").read_text())
+            images = np.load(folder / "arrays" / "images.npy", mmap_mode="r", allow_pickle=False)
+            train, test = facts["n_official_train"], len(images) - facts["n_official_train"]
+            return Described((train, test) if test else (train,), images.shape[1:], facts["n_classes"])
+        import tensorflow_datasets as tfds
+
+        info = tfds.builder_from_directory(folder).info
+        if refusal := _unfit(info):
+            return Described(refusal=refusal)
+        image_key, label_key = info.supervised_keys or PAIR
+        sizes = tuple(info.splits[split].num_examples for split in ("train", "test") if split in info.splits)
+        return Described(sizes, info.features[image_key].shape, info.features[label_key].num_classes)
     except Exception as error:  # whatever TFDS makes of a description that it cannot read
-        return f"its description cannot be read ({error})"
+        return Described(refusal=f"its description cannot be read ({error})")
 
 
 def _keys(info: tfds.core.DatasetInfo, folder: Path) -> tuple[str, str]:
     """The names of the image and the label feature."""
     if reason := _unfit(info):
         raise DataError(
-            f"{folder} is not a data set for image classification, which has a train split, a uint8 image and a class "
-            f"label: {reason}"
+            f"{folder} is not a data set to train on, which has a train split, an image or a vector of uint8 or "
+            f"float32, and a class label: {reason}"
         )
     return info.supervised_keys or PAIR
 
 
 def _unfit(info: tfds.core.DatasetInfo) -> str:
-    """What keeps a data set from being one of labelled images, or nothing."""
+    """What keeps a data set from being one of labelled images or vectors, or nothing."""
     import tensorflow_datasets as tfds
 
     keys = info.supervised_keys or PAIR
@@ -147,18 +168,19 @@ def _unfit(info: tfds.core.DatasetInfo) -> str:
             return f"it has no {key} among its features, which are {', '.join(sorted(info.features))}"
     image, label = (info.features[key] for key in keys)
     shape, kind = getattr(image, "shape", None), getattr(image, "np_dtype", None)
-    if not isinstance(shape, tuple) or len(shape) not in (2, 3):
-        return f"its {keys[0]} is no image, of two or three axes, but {image!r}"
-    if kind != np.uint8:
-        return f"its images are {np.dtype(kind).name if kind else 'of no type'}, not uint8"
+    if not isinstance(shape, tuple) or len(shape) not in (1, 2, 3):
+        return f"its {keys[0]} is no image, of two or three axes, and no vector, but {image!r}"
+    if kind not in _KINDS:
+        return f"its images are {np.dtype(kind).name if kind else 'of no type'}, not uint8 or float32"
     if not isinstance(label, tfds.features.ClassLabel) or not label.num_classes:
         return f"its {keys[1]} is no class, but {label!r}"
     return ""
 
 
 def _read_split(source: Any, image_key: str, label_key: str) -> tuple[np.ndarray, np.ndarray]:
-    shape = source[0][image_key].shape
-    images = np.empty((len(source), *shape), np.uint8)
+    first = source[0][image_key]
+    shape = first.shape
+    images = np.empty((len(source), *shape), first.dtype)
     labels = np.empty(len(source), np.int32)
     for begin in range(0, len(source), _CHUNK):
         for i, example in enumerate(source.__getitems__(range(begin, min(begin + _CHUNK, len(source)))), begin):
@@ -223,7 +245,7 @@ def _wrong(facts: Any, images: np.ndarray, labels: np.ndarray) -> str | None:
     for name, kind in FACTS.items():
         if type(facts[name]) is not kind:
             return f"has {facts[name]!r} for {name} in facts.json, where a value of type {kind.__name__} should be"
-    if images.dtype != np.uint8 or images.ndim != 4:
+    if images.dtype not in _KINDS or images.ndim != 4:
         return f"has images of type {images.dtype} and shape {images.shape}, where uint8 of four axes should be"
     if labels.dtype != np.int32 or labels.shape != images.shape[:1]:
         return f"has labels of type {labels.dtype} and shape {labels.shape}, where {len(images)} of int32 should be"

@@ -75,6 +75,10 @@ COMMANDS = {
     "compare": Command(["results", "empty"], {"--format": ("text", ["html", ""])}),
     "verify": Command(["results"], {"--rerun": ("0", ["-1", "x", "0.5", ""])}),
     "data": Command(["no_such_set"], {"--manual-dir": ("empty", [])}),
+    "data import": Command(
+        ["toys", "empty"],
+        {"--label": ("kind", []), "--drop": ("id", []), "--resize": ("8x8", ["0", "x", "8x", "-1", "8×8"])},
+    ),
     "sync": Command(["empty"], WORDS | ONLY | {"--wandb": ("offline", ["disabled", "on", ""])}),
     "fetch": Command(["me/p/a-results"], {"--results": ("out", [])}),
     "sweep-config": Command(["study.toml"], SET | {"--project": ("p", [])}),

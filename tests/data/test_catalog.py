@@ -1,6 +1,7 @@
 import gzip
 import http.server
 import io
+import re
 import socket
 import struct
 import tarfile
@@ -14,7 +15,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download.checksums import compute_url_info
 
 from bn_ablate.cli import main as cli
-from bn_ablate.data import DataError, available, extent_of, load, prepare, prepared
+from bn_ablate.data import DataError, available, catalog, extent_of, load, prepare
 from bn_ablate.data.builders import BUILDERS
 from bn_ablate.data.dataset import fingerprint
 
@@ -288,12 +289,12 @@ def test_what_tfds_has_prepared_is_found_by_name(tmp_path, write_tfds):
 
 
 def test_only_what_can_be_used_is_known_and_the_rest_has_its_reason(tmp_path, write_tfds, monkeypatch, capsys):
-    floats = {"image": np.zeros((2, 3, 1), np.float32), "label": 0}
-    row = {"image": np.zeros(4, np.float32), "label": 0}
+    doubles = {"image": np.zeros((2, 3, 1), np.float64), "label": 0}
+    cube = {"image": np.zeros((2, 2, 2, 2), np.uint8), "label": 0}
     tensor = tfds.features.Tensor
     write_tfds(tmp_path / "own", "shapes", examples(1))
-    write_tfds(tmp_path / "own", "floats", {"train": [floats]}, tensor(shape=(2, 3, 1), dtype=np.float32))
-    write_tfds(tmp_path / "own", "rows", {"train": [row]}, tensor(shape=(4,), dtype=np.float32))
+    write_tfds(tmp_path / "own", "doubles", {"train": [doubles]}, tensor(shape=(2, 3, 1), dtype=np.float64))
+    write_tfds(tmp_path / "own", "cubes", {"train": [cube]}, tensor(shape=(2, 2, 2, 2), dtype=np.uint8))
     write_tfds(tmp_path / "tfds", "values", examples(1), label=tfds.features.Scalar(dtype=np.int64))
     write_tfds(tmp_path / "tfds", "tests", {"test": examples(1)["train"]})
     write_tfds(tmp_path / "tfds", "unpaired", examples(1), keys=("picture", "label"))
@@ -302,8 +303,8 @@ def test_only_what_can_be_used_is_known_and_the_rest_has_its_reason(tmp_path, wr
     info.write_text(info.read_text().replace('"fileFormat": "array_record"', '"fileFormat": "tfrecord"'))
     (write_tfds(tmp_path / "own", "torn", examples(1)) / "features.json").write_text("{")
     reasons = {
-        "floats": "its images are float32, not uint8",
-        "rows": "its image is no image, of two or three axes, but Tensor",
+        "doubles": "its images are float64, not uint8 or float32",
+        "cubes": "its image is no image, of two or three axes, and no vector, but Tensor",
         "values": "its label is no class, but Scalar",
         "tests": "it has no train split, but test",
         "unpaired": "it has no picture among its features, which are image, label",
@@ -312,9 +313,9 @@ def test_only_what_can_be_used_is_known_and_the_rest_has_its_reason(tmp_path, wr
         "torn": "its description cannot be read",
     }
     assert available() == (*BUILDERS, "shapes")
-    found = prepared()
-    assert {name for name, reason in found.items() if not reason} == {"shapes"}
-    assert found.keys() == {*reasons, "shapes"}
+    found = {name: known.refusal for name, known in catalog().items()}
+    assert {name for name, reason in found.items() if not reason} == {*BUILDERS, "shapes"}
+    assert found.keys() == {*BUILDERS, *reasons, "shapes"}
     for name, reason in reasons.items():
         assert reason in found[name]
         with pytest.raises(DataError):
@@ -322,7 +323,10 @@ def test_only_what_can_be_used_is_known_and_the_rest_has_its_reason(tmp_path, wr
     capsys.readouterr()
     assert cli.main(["data"]) == 0
     usable, rest = capsys.readouterr().out.split("\nprepared on this machine, but not to be used:\n")
-    assert usable.split() == [*BUILDERS, "shapes"]
+    rows = [re.split("  +", row) for row in usable.splitlines()]
+    assert [row[0] for row in rows] == ["data set", *BUILDERS, "shapes"]
+    assert rows[4] == ["cifar10", "60,000", "32 × 32 × 3", "10", "prepared when first used"]
+    assert rows[-1] == ["shapes", "1", "2 × 3 × 1", "3", f"in {tmp_path / 'own' / 'shapes' / '1.0.0'}"]
     assert rest == "".join(f"{name}: {found[name]}\n" for name in sorted(reasons))
 
 

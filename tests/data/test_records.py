@@ -9,7 +9,7 @@ from PIL import Image
 
 from bn_ablate.data import DataError, load
 from bn_ablate.data.dataset import fingerprint
-from bn_ablate.data.records import open_arrays, read_records
+from bn_ablate.data.records import extent, open_arrays, read_records
 
 
 def example(value, label, shape=(2, 3, 1)):
@@ -58,6 +58,25 @@ def test_images_of_different_sizes_are_refused(tmp_path, write_tfds):
         read_records(folder)
 
 
+@pytest.mark.parametrize(("shape", "kept"), [((4,), (1, 1, 4)), ((2, 3), (2, 3, 1)), ((2, 3, 1), (2, 3, 1))], ids=str)
+def test_floats_are_kept_and_vectors_are_images_of_one_pixel(tmp_path, write_tfds, shape, kept):
+    rows = np.random.default_rng(0).normal(size=(5, *shape)).astype(np.float32)
+    made = [{"image": row, "label": i % 3} for i, row in enumerate(rows)]
+    folder = write_tfds(tmp_path, "rows", {"train": made}, tfds.features.Tensor(shape=shape, dtype=np.float32))
+    assert extent(folder).image == kept
+    dataset = open_arrays(folder)
+    assert (dataset.images.dtype, dataset.images.shape) == (np.float32, (5, *kept))
+    assert np.array_equal(dataset.images.reshape(rows.shape), rows)
+    assert dataset.extent == extent(folder)
+
+
+def test_floats_that_are_not_finite_are_refused(tmp_path, write_tfds):
+    made = [{"image": np.array([0.0, value], np.float32), "label": 0} for value in (1.0, 2.0, np.nan)]
+    folder = write_tfds(tmp_path, "rows", {"train": made}, tfds.features.Tensor(shape=(2,), dtype=np.float32))
+    with pytest.raises(DataError, match="has values that are not finite numbers, first in example 2"):
+        read_records(folder)
+
+
 def test_missing_labels_are_refused(tmp_path, write_tfds):
     folder = write_tfds(tmp_path, "blind", {"train": [example(1, 0)], "test": [example(1, -1)]})
     with pytest.raises(DataError, match="examples without a label, or with one outside 0 to 2"):
@@ -67,19 +86,19 @@ def test_missing_labels_are_refused(tmp_path, write_tfds):
 @pytest.mark.parametrize(
     "change",
     [
-        {"image": tfds.features.Tensor(shape=(2, 3, 1), dtype=np.float32)},
+        {"image": tfds.features.Tensor(shape=(2, 3, 1), dtype=np.float64)},
         {"label": tfds.features.Scalar(dtype=np.int64)},
         {"keys": ("image", "image")},
         {"splits": {"test": [example(1, 0)]}},
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_what_is_no_image_classification_is_refused(tmp_path, write_tfds, change):
+def test_what_is_nothing_to_train_on_is_refused(tmp_path, write_tfds, change):
     one = example(1, 0)
     if "image" in change:
-        one["image"] = one["image"].astype(np.float32)
+        one["image"] = one["image"].astype(np.float64)
     folder = write_tfds(tmp_path, "other", **({"splits": {"train": [one]}} | change))
-    with pytest.raises(DataError, match=r"other/1.0.0 is not a data set for image classification"):
+    with pytest.raises(DataError, match=r"other/1.0.0 is not a data set to train on"):
         read_records(folder)
 
 
