@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 import tyro
 
@@ -66,6 +67,11 @@ def main(argv: list[str] | None = None) -> int:
         messages.say(f"bn-ablate: {sentence}\n" if sentence else "")
         return status
     return 0
+
+
+def entry() -> NoReturn:
+    """The command line, as a process: it ends with what `main` returns."""
+    signals.leave(main())
 
 
 def _axes_as_only(argv: Sequence[str]) -> list[str]:

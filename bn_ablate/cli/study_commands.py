@@ -146,7 +146,7 @@ def run(
             show_progress(progress)
             if live:
                 live(progress)
-            stop_if_asked()
+            stop_if_asked(unsaved=bool(progress.cells))
 
         if chosen:
             again = rerun(made, chosen, results, on_progress=on_progress, **how)

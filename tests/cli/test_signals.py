@@ -18,9 +18,16 @@ HANGING = """
 import hashlib
 from bn_ablate.cli.signals import stopping_softly
 with stopping_softly() as check:
+    check(unsaved=UNSAVED)
     print("there", flush=True)
     hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)  # as the compiler, back in Python when it is done, and not before
-    check()
+    check(unsaved=False)
+"""
+COMPILING_ON = """
+import hashlib, threading
+from bn_ablate.cli import signals
+threading.Thread(target=hashlib.pbkdf2_hmac, args=("sha256", b"", b"", 10**9)).start()
+signals.leave(143)
 """
 
 
@@ -28,10 +35,11 @@ with stopping_softly() as check:
 def test_a_first_signal_is_noted_and_handlers_come_back(signum: signal.Signals) -> None:
     before = signal.getsignal(signum)
     with stopping_softly() as check:
-        check()
+        check(unsaved=False)
         signal.raise_signal(signum)
         with pytest.raises(Stopped) as stopped:
-            check()
+            check(unsaved=False)
+        assert check.unsaved  # what is finished is published next
     assert stopped.value.status == 128 + signum
     assert signal.getsignal(signum) is before
     assert signal.set_wakeup_fd(-1) == -1
@@ -39,7 +47,8 @@ def test_a_first_signal_is_noted_and_handlers_come_back(signum: signal.Signals) 
 
 @pytest.mark.parametrize(("signum", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_second_signal_ends_the_process_wherever_it_is(signum: signal.Signals, status: int) -> None:
-    with subprocess.Popen(**command("-c", HANGING), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    hanging = command("-c", HANGING.replace("UNSAVED", "True"))
+    with subprocess.Popen(**hanging, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.readline()
@@ -50,6 +59,21 @@ def test_a_second_signal_ends_the_process_wherever_it_is(signum: signal.Signals,
         _, err = process.communicate(timeout=30)
     assert process.returncode == status
     assert err.startswith("\nstopped at once; what was stored before stays")
+
+
+def test_a_first_signal_ends_a_process_that_compiles_and_has_nothing_to_store() -> None:
+    hanging = command("-c", HANGING.replace("UNSAVED", "False"))
+    with subprocess.Popen(**hanging, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)  # the compiler would take minutes
+    assert process.returncode == 143
+    assert err.endswith("\nstopped where nothing was unsaved, and the same command resumes from there\n")
+
+
+def test_a_process_that_a_signal_has_ended_does_not_wait_for_the_compiler() -> None:
+    assert subprocess.run(**command("-c", COMPILING_ON), check=False, timeout=60).returncode == 143
 
 
 def test_a_stop_in_training_goes_on_in_the_middle_of_a_shard(
