@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from bn_ablate.config.architectures import NETWORKS
-from bn_ablate.config.names import COVERAGES, SIZED, coverage_mask
-from bn_ablate.config.normalizers import used_by
+from bn_ablate.config.names import COVERAGES, NORM_GRADIENTS, SIZED, coverage_mask
+from bn_ablate.config.normalizers import NORMALIZERS, used_by
 
 if TYPE_CHECKING:
     from bn_ablate.config.lane import LaneSettings
@@ -53,6 +53,10 @@ WITH_CORRECTION = When(
 WITH_GROUPS = When(
     "where the network has norm.kind = group, of other groups than all channels or a single one",
     lambda lane: _normalizes_with("groups")(lane) and same_normalizers(lane) == (lane.norm.kind,),
+)
+WITH_GRADIENT = When(
+    "where a block has BN, or another norm.kind with statistics that depend on x, after something that is trained",
+    lambda lane: _normalizes_with("gradient")(lane) and _trains_before_bn(lane),
 )
 WITH_PLACEMENT = When("where norm.placement is not none", lambda lane: lane.norm.placement != "none")
 WITH_SCALE = When("where BN has γ (norm.affine = scale or both)", lambda lane: lane.has_scale)
@@ -142,6 +146,15 @@ def same_normalizers(lane: LaneSettings) -> tuple[str, ...]:
     return ("instance",) if alone else ("group",)
 
 
+def same_gradients(lane: LaneSettings) -> tuple[str, ...]:
+    """The gradients that are the same, for want of a mean or of a variance that they could pass through."""
+    of_kind = NORMALIZERS.get(lane.norm.kind)
+    mean, square = of_kind.passes if of_kind else (True, True)
+    passed = {"full": (mean, square), "no_mean": (False, square), "no_variance": (mean, False)}
+    mine = passed.get(lane.norm.gradient, (False, False))
+    return tuple(name for name in NORM_GRADIENTS if passed.get(name, (False, False)) == mine)
+
+
 def same_affines(lane: LaneSettings) -> tuple[str, ...]:
     """Which of γ and β are there: a γ that stays 1 and a β that stays 0 are as good as none."""
     scale, bias = lane.has_scale and not _stays_one(lane), lane.has_bias and not _stays_zero(lane)
@@ -201,6 +214,14 @@ def activates_before_addition(lane: LaneSettings) -> bool:
     """Whether a residual's activation comes before the shortcut is added."""
     before = lane.norm.placement == "post" and lane.norm.residual == "before_add"
     return before and bool(lane.model.layout().residuals)
+
+
+def _trains_before_bn(lane: LaneSettings) -> bool:
+    """Whether what a block's BN gets depends on something trained: on kernels, or on γ or β of a BN before."""
+    normed = sum(lane.normed_blocks)
+    if WITH_TRAINED_KERNELS.holds(lane):
+        return normed > 0
+    return (lane.has_scale or lane.has_bias) and normed > 0 and normed + lane.input_normed > 1
 
 
 def _ends_in_bn(lane: LaneSettings) -> bool:

@@ -49,6 +49,8 @@ DropoutSite = Literal["block", "last", "before_norm", "ic"]
 DROPOUT_SITES: tuple[str, ...] = get_args(DropoutSite)
 DropoutKind = Literal["bernoulli", "uniform"]
 DROPOUT_KINDS: tuple[str, ...] = get_args(DropoutKind)
+NormGradient = Literal["full", "no_mean", "no_variance", "straight"]
+NORM_GRADIENTS: tuple[str, ...] = get_args(NormGradient)
 Trainable = Literal["all", "all_but_scale", "all_but_bias", "affine_only"]
 TRAINABLES: tuple[str, ...] = get_args(Trainable)
 

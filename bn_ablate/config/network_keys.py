@@ -14,6 +14,7 @@ from bn_ablate.config.acting import (
     WITH_CORRECTION,
     WITH_EPSILON,
     WITH_GHOSTS,
+    WITH_GRADIENT,
     WITH_GROUPS,
     WITH_MOVING,
     WITH_PLACEMENT,
@@ -21,6 +22,7 @@ from bn_ablate.config.acting import (
     same_affines,
     same_coverages,
     same_ghost_batches,
+    same_gradients,
     same_normalizers,
     same_placements,
     same_sites,
@@ -34,6 +36,7 @@ from bn_ablate.config.names import (
     DropoutKind,
     DropoutSite,
     InitializerName,
+    NormGradient,
     Placement,
     ResidualNorm,
 )
@@ -122,6 +125,14 @@ class Norm(Section):
     )
     d_max: Annotated[NonNegative, Factor(traced=True, prefix="dmax", acts=WITH_CORRECTION)] = Field(
         5.0, description="for norm.kind = batch_renorm: how many moving deviations a mean may lie off, at most"
+    )
+    gradient: Annotated[
+        NormGradient,
+        Factor(axis="norm_gradient", traced=True, prefix="grad-", acts=WITH_GRADIENT, alike=same_gradients),
+    ] = Field(
+        "full",
+        description="of the statistics in training: full passes the gradient through them; no_mean, no_variance and "
+        "straight take the mean, the variance, or both for constants there; what the network gives is the same",
     )
     groups: Annotated[Count, Factor(axis="norm_groups", traced=False, prefix="g", acts=WITH_GROUPS)] = Field(
         8, description="into how many the channels are divided, for norm.kind = group"

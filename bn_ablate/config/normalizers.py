@@ -18,7 +18,7 @@ from bn_ablate.config.registry import Registry
 T = TypeVar("T", bound=Callable[..., Any])
 Over = Literal["batch", "example", "group", "channel"]
 
-KEYS = frozenset({"momentum", "epsilon", "batch_size", "groups"})
+KEYS = frozenset({"momentum", "epsilon", "batch_size", "groups", "gradient"})
 """The keys of `norm` that act in some normalizers only, and are taken to act in those of a user's own."""
 
 
@@ -73,6 +73,14 @@ class Normalizer:
         return kept and self.centre != "nothing", kept and self.square != "nothing"
 
     @property
+    def passes(self) -> tuple[bool, bool]:
+        """Whether the gradient of x passes through what is subtracted, and through what divides."""
+        if self.statistics:
+            return True, True
+        constant = self.running == "first"
+        return not constant and self.centre != "nothing", not constant and self.square != "nothing"
+
+    @property
     def moves(self) -> tuple[bool, bool]:
         """Whether these are moving averages."""
         return self.keeps if self.running == "average" else (False, False)
@@ -88,6 +96,7 @@ class Normalizer:
             "epsilon": self.square != "nothing",
             "batch_size": self.over == "batch",
             "groups": self.over == "group",
+            "gradient": any(self.passes),
             "r_max": self.corrected,
             "d_max": self.corrected,
         }

@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float, Int
 from bn_ablate.config.normalizers import NORMALIZERS
 from bn_ablate.nn.channels import by_channel, shifted
 from bn_ablate.nn.choose import choose
-from bn_ablate.nn.normalize import THROUGH, How, Kept, Statistics, normalize
+from bn_ablate.nn.normalize import THROUGH, How, Kept, Statistics, Through, normalize
 from bn_ablate.nn.structure import Structure
 
 
@@ -34,6 +34,7 @@ class NormSettings(NamedTuple):
         epsilon: added to the variance.
         kind: index into the normalizers that the program can choose from.
         r_max, d_max: how far the batch's statistics may lie off the moving ones, for batch renormalization.
+        through: which statistics the gradient passes through, where that is not all.
     """
 
     enabled: bool | Bool[Array, ""]
@@ -44,6 +45,7 @@ class NormSettings(NamedTuple):
     kind: int | Int[Array, ""] = 0
     r_max: float | Float[Array, ""] = 3.0
     d_max: float | Float[Array, ""] = 5.0
+    through: Through | None = None
 
 
 class Normalization(nn.Module):
@@ -59,16 +61,19 @@ class Normalization(nn.Module):
         kinds: the normalizers that this program can choose from, by name.
         groups: into which the channels are divided, where the normalizer is by groups.
         batch_size: examples that are normalized together in training; all of the batch when not given.
+        partial_gradients: whether gradients may pass through some statistics only.
     """
 
     kinds: tuple[str, ...] = ("batch",)
     groups: int = 1
     batch_size: int | None = None
+    partial_gradients: bool = False
 
     @classmethod
     def of(cls, structure: Structure, name: str) -> Normalization:
         """The submodule `name` of a network with this structure."""
-        return cls(structure.norm_kinds, structure.norm_groups, structure.norm_batch_size, name=name)
+        of_all = (structure.norm_kinds, structure.norm_groups, structure.norm_batch_size, structure.partial_gradients)
+        return cls(*of_all, name=name)
 
     @nn.compact
     def __call__(
@@ -90,7 +95,8 @@ class Normalization(nn.Module):
             return self._evaluated(x, scale, bias, moving, settings)
         how, index = self._chosen(settings)
         kept = Kept(moving, started.value, settings.r_max, settings.d_max) if started else None
-        y, batch = normalize_groups(how, self.batch_size or x.shape[0], index, x, scale, bias, settings.epsilon, kept)
+        beside = (settings.epsilon, kept, settings.through if self.partial_gradients else None)
+        y, batch = normalize_groups(how, self.batch_size or x.shape[0], index, x, scale, bias, *beside)
         if self.is_mutable_collection("batch_stats") and not self.is_initializing():
             moves = zip(*(NORMALIZERS[name].moves for name in self.kinds), strict=True)
             for state, of_batch, kinds in zip((mean, var), batch, moves, strict=True):
@@ -158,6 +164,7 @@ def normalize_groups(
     bias: Float[Array, " channels"],
     epsilon: float | Float[Array, ""],
     kept: Kept | None = None,
+    through: Through | None = None,
 ) -> tuple[Float[Array, "batch ... channels"], Statistics]:
     """`normalize`, with every `size` examples in a row normalized by their own statistics, over all their places.
 
@@ -170,12 +177,12 @@ def normalize_groups(
     """
     n = x.shape[0]
     if n <= size:
-        return normalize(how, index, x, scale, bias, epsilon, kept)
+        return normalize(how, index, x, scale, bias, epsilon, kept, through)
     whole = n // size * size
     groups = x[:whole].reshape(n // size, size, *x.shape[1:])
-    y, statistics = jax.vmap(lambda x: normalize(how, index, x, scale, bias, epsilon, kept))(groups)
+    y, statistics = jax.vmap(lambda x: normalize(how, index, x, scale, bias, epsilon, kept, through))(groups)
     y = y.reshape(whole, *x.shape[1:])
     if whole < n:
-        rest, _ = normalize(how, index, x[-size:], scale, bias, epsilon, kept)
+        rest, _ = normalize(how, index, x[-size:], scale, bias, epsilon, kept, through)
         y = jnp.concatenate([y, rest[whole - n :]])
     return y, Statistics(*(jnp.mean(some, 0) for some in statistics))

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from bn_ablate.config.extensions import ExtensionError
 from bn_ablate.config.normalizers import NORMALIZERS, Normalizer
@@ -54,6 +54,18 @@ class Kept(NamedTuple):
     d_max: float | Float[Array, ""]
 
 
+class Through(NamedTuple):
+    """Which statistics the gradient of x passes through; one that it does not counts as a constant there.
+
+    Attributes:
+        mean: what is subtracted.
+        square: what a root of divides.
+    """
+
+    mean: bool | Bool[Array, ""]
+    square: bool | Bool[Array, ""]
+
+
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def normalize(
     how: How,
@@ -63,12 +75,14 @@ def normalize(
     bias: Float[Array, " channels"],
     epsilon: float | Float[Array, ""],
     kept: Kept | None = None,
+    through: Through | None = None,
 ) -> tuple[Float[Array, "... channels"], Statistics]:
     """Normalize x as in training, by normalizer number `index` of `how.kinds`, then scale and shift.
 
     With the mean and the variance of n values, x̂ = (x − mean)/√(var + ε) and a cotangent g of x̂, the gradient is
     dx = (g − Σg/n − x̂ Σ(g·x̂)/n)/√(var + ε), without the second term where no mean is subtracted, and without root and
-    third term where nothing divides. γ and β have dscale = Σ g·x̂ and dbias = Σ g, g then of y; where all values of a
+    third term where nothing divides. Where the gradient does not pass `through` the mean or the variance, it has no
+    second or third term either. γ and β have dscale = Σ g·x̂ and dbias = Σ g, g then of y; where all values of a
     channel share statistics, these are the sums above. The loss must not depend on the returned statistics otherwise:
     they go to the moving averages.
 
@@ -79,6 +93,7 @@ def normalize(
         scale, bias: γ and β.
         epsilon: added to the variance, or to the mean square.
         kept: needed where `Normalizer.looks_back`; no gradient passes through it.
+        through: all statistics, when not given.
 
     Returns:
         y, and the batch's mean and biased variance, in float32; 0 where they are not taken.
@@ -93,17 +108,24 @@ def _normalize(how: How, index: int | Array, *args: Any) -> tuple[Array, Statist
 
 
 def _normalize_forward(
-    how: How, index: int | Array, x: Array, scale: Array, bias: Array, epsilon: Any, kept: Kept | None
+    how: How,
+    index: int | Array,
+    x: Array,
+    scale: Array,
+    bias: Array,
+    epsilon: Any,
+    kept: Kept | None,
+    through: Through | None,
 ) -> Any:
     y, statistics, inverse = _normalize(how, index, x, scale, bias, epsilon, kept)
-    return (y, statistics), (index, x, statistics.mean, inverse, scale, epsilon, kept)
+    return (y, statistics), (index, x, statistics.mean, inverse, scale, epsilon, kept, through)
 
 
 def _normalize_backward(how: How, residuals: Any, cotangents: Any) -> tuple[Any, ...]:
     index, x, *others = residuals
     branches = [partial(_backward, how, name) for name in how.kinds]
     dx, dscale, dbias = choose(index, branches, x, cotangents[0], *others)
-    return None, dx, dscale, dbias, None, None
+    return None, dx, dscale, dbias, None, None, None
 
 
 normalize.defvjp(_normalize_forward, _normalize_backward)
@@ -141,6 +163,7 @@ def _backward(
     scale: Array,
     epsilon: Any,
     kept: Kept | None,
+    through: Through | None,
 ) -> tuple[Array, Array, Array]:
     """The gradients for x, γ and β."""
     if name == THROUGH:
@@ -150,7 +173,8 @@ def _backward(
     axes, n = tuple(range(x.ndim - 1)), x.size // x.shape[-1]
     dbias = jnp.sum(g, axes)
     if not kind.of_plain_batch:
-        xhat, pull_back, _ = jax.vjp(lambda rows: _standardized(how, kind, rows, epsilon, kept), rows, has_aux=True)
+        standardized = partial(_standardized, how, kind, epsilon=epsilon, kept=kept, through=through)
+        xhat, pull_back, _ = jax.vjp(standardized, rows, has_aux=True)
         (dx,) = pull_back(g * by_channel(g, scale)[0])
         return dx.astype(x.dtype), jnp.sum(g * xhat, axes), dbias
     minus, by = by_channel(rows, mean, inverse)
@@ -158,13 +182,18 @@ def _backward(
     if kind.centre == "nothing":
         xhat = rows * by
     dscale = jnp.sum(g * xhat, axes)
-    mean_of_g, mean_of_product, outer = by_channel(rows, dbias / n, dscale / n, scale * inverse)
+    of_mean, of_square = dbias / n, dscale / n
+    if through:
+        of_mean, of_square = jnp.where(through.mean, of_mean, 0.0), jnp.where(through.square, of_square, 0.0)
+    mean_of_g, mean_of_product, outer = by_channel(rows, of_mean, of_square, scale * inverse)
     dx = g if kind.centre == "nothing" else g - mean_of_g
     dx = dx if kind.square == "nothing" else dx - deviation * mean_of_product
     return (outer * dx).astype(x.dtype), dscale, dbias
 
 
-def _standardized(how: How, kind: Normalizer, rows: Array, epsilon: Any, kept: Kept | None) -> tuple[Array, Statistics]:
+def _standardized(
+    how: How, kind: Normalizer, rows: Array, epsilon: Any, kept: Kept | None, through: Through | None = None
+) -> tuple[Array, Statistics]:
     """x̂ for statistics of any values; and the statistics, where they are by channel."""
     *_, channels = rows.shape
     places = tuple(range(1, rows.ndim - 1))
@@ -179,6 +208,11 @@ def _standardized(how: How, kind: Normalizer, rows: Array, epsilon: Any, kept: K
         centre, square = jax.lax.cond(kept.started > 0, lambda _: first, own, jax.lax.stop_gradient(parted))
     else:
         centre, square = own(parted)
+    if through:
+        centre, square = (
+            jnp.where(passes, some, jax.lax.stop_gradient(some))
+            for passes, some in zip(through, (centre, square), strict=True)
+        )
     xhat = ((parted - centre) * jax.lax.rsqrt(square + epsilon)).reshape(rows.shape)
     if kind.corrected and kept:
         r, d = jax.lax.stop_gradient(_correction(kept, centre, square, epsilon))

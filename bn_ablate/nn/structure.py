@@ -28,6 +28,7 @@ class Structure(NamedTuple):
         norm_batch_size: examples that are normalized together in training; all of the batch when None.
         norm_kinds: the normalizers of the lanes that normalize, in the order of `NORMALIZERS`.
         norm_groups: into which a normalizer by groups divides the channels.
+        partial_gradients: whether some lane's gradient does not pass through all statistics.
     """
 
     placements: tuple[str, ...]
@@ -40,6 +41,7 @@ class Structure(NamedTuple):
     norm_batch_size: int | None = None
     norm_kinds: tuple[str, ...] = ("batch",)
     norm_groups: int = 1
+    partial_gradients: bool = False
 
     @property
     def moving(self) -> bool:
@@ -64,6 +66,7 @@ class Structure(NamedTuple):
             norm_batch_size=norm.batch_size,
             norm_kinds=_occurring(NORMALIZERS.names, kinds) or ("batch",),
             norm_groups=norm.groups,
+            partial_gradients=any(s.norm.gradient != "full" for s in settings if s.normalizes),
         )
 
 

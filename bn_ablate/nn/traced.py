@@ -15,6 +15,7 @@ from bn_ablate.config.lane import LaneSettings
 from bn_ablate.config.names import DROPOUT_KINDS, DROPOUT_SITES, PLACEMENTS, coverage_mask
 from bn_ablate.config.normalizers import NORMALIZERS
 from bn_ablate.nn.norm import NormSettings
+from bn_ablate.nn.normalize import Through
 from bn_ablate.nn.structure import Structure
 
 NONE, PRE, POST = (PLACEMENTS.index(name) for name in ("none", "pre", "post"))
@@ -51,6 +52,7 @@ class Factors(NamedTuple):
         trains_scale, trains_bias, trains_rest: whether BN's gamma, BN's beta, and all other parameters are trained.
         norm_kind: index into the normalizers of the program's structure.
         r_max, d_max: how far a batch's statistics may lie off the moving ones, for batch renormalization.
+        through_mean, through_square: whether the gradient passes through what a normalizer subtracts, and divides by.
     """
 
     placement: Annotated[Int[Array, "..."], Of(np.int32, lambda lane, _: PLACEMENTS.index(lane.norm.placement))]
@@ -80,9 +82,14 @@ class Factors(NamedTuple):
         Int[Array, "..."],
         Of(np.int32, lambda lane, structure: structure.norm_kinds.index(lane.norm.kind) if lane.normalizes else 0),
     ]
-
     r_max: Annotated[Float[Array, "..."], Of(np.float32, lambda lane, _: lane.norm.r_max)]
     d_max: Annotated[Float[Array, "..."], Of(np.float32, lambda lane, _: lane.norm.d_max)]
+    through_mean: Annotated[
+        Bool[Array, "..."], Of(np.bool_, lambda lane, _: lane.norm.gradient in ("full", "no_variance"))
+    ]
+    through_square: Annotated[
+        Bool[Array, "..."], Of(np.bool_, lambda lane, _: lane.norm.gradient in ("full", "no_mean"))
+    ]
 
     def norm(self, block: int) -> NormSettings:
         """The BN settings of one block of one lane."""
@@ -102,6 +109,7 @@ class Factors(NamedTuple):
             kind=self.norm_kind,
             r_max=self.r_max,
             d_max=self.d_max,
+            through=Through(self.through_mean, self.through_square),
         )
 
     def recalibrates(self, structure: Structure) -> bool | Array:

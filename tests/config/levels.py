@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from bn_ablate.config.names import DROPOUT_KINDS, DROPOUT_SITES, RESIDUAL_NORMS, TRAINABLES
+from bn_ablate.config.names import DROPOUT_KINDS, DROPOUT_SITES, NORM_GRADIENTS, RESIDUAL_NORMS, TRAINABLES
 
 LEVELS: dict[str, tuple[Any, ...]] = {
     "placement": ("none", "pre", "post"),
@@ -25,6 +25,7 @@ LEVELS: dict[str, tuple[Any, ...]] = {
     "weight_decay": (0.0, 1e-4),
     "trainable": TRAINABLES,
     "norm_kind": ("batch", "layer", "group", "rms", "mean_only", "variance_only", "batch_renorm", "fixed"),
+    "norm_gradient": NORM_GRADIENTS,
     "r_max": (1.5, 3.0),
     "d_max": (0.5, 5.0),
     "architecture": ("mlp", "cnn", "resnet"),

@@ -87,9 +87,12 @@ class Norm:
     def backward(self, g: Array) -> tuple[Array, dict[str, Array]]:
         """The gradient for the input, and those for scale and bias."""
         v, rows = parted(g * self.scale, self.settings)[0], tuple(range(g.ndim - 1))
-        dx = v - self.centred * v.mean(self.axes, keepdims=True)
+        through_mean = self.centred and self.settings.gradient in ("full", "no_variance")
+        through_square = self.settings.gradient in ("full", "no_mean")
+        dx = v - through_mean * v.mean(self.axes, keepdims=True)
         if self.divided:
-            dx = self.r * (dx - self.spread * (v * self.plain).mean(self.axes, keepdims=True)) / self.deviation
+            of_square = self.spread * (v * self.plain).mean(self.axes, keepdims=True)
+            dx = self.r * (dx - through_square * of_square) / self.deviation
         if self.settings.kind == "fixed":  # its statistics are constants
             dx = v / self.deviation
         d_scale, d_bias = (g * self.xhat.reshape(g.shape)).sum(rows), g.sum(rows)

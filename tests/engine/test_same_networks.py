@@ -31,9 +31,13 @@ LEVELS: dict[str, tuple[Any, ...]] = {
     "weight_decay": (0.0, 0.1),
     "trainable": ("all", "all_but_scale", "all_but_bias", "affine_only"),
     "norm_kind": ("batch", "layer", "rms", "mean_only", "variance_only", "batch_renorm", "fixed"),
+    "norm_gradient": ("full", "no_mean", "no_variance", "straight"),
     "r_max": (1.0, 1.2),
     "d_max": (0.0, 0.2),
 }
+
+ROUNDING = 1e-5
+"""What the two ways to BN that corrects nothing may lie apart after a few steps; other networks lie 2e-3 apart."""
 
 
 def outcomes(lanes: list[LaneSettings]) -> np.ndarray:
@@ -75,12 +79,12 @@ def test_traced_factors_act_where_they_are_declared_to(architecture: str, depth:
     alone = dict(zip(lanes, found[: len(lanes)], strict=True))
     seen = set()
     for (lane, other, name), outcome in zip(moved, found[len(lanes) : -len(lanes)], strict=True):
-        same = bool(np.abs(outcome - alone[lane]).max() <= 1e-6)
+        same = bool(np.abs(outcome - alone[lane]).max() <= ROUNDING)
         seen.add((name, same))
         message = f"{name} from {FACTORS[name].level(lane)} to {FACTORS[name].level(other)} in {lane!r}"
         assert same == (lane.canonical == other.canonical), message
     for lane, outcome in zip(lanes, found[-len(lanes) :], strict=True):
-        np.testing.assert_allclose(outcome, alone[lane], rtol=0, atol=1e-6, err_msg=str(lane))
+        np.testing.assert_allclose(outcome, alone[lane], rtol=0, atol=ROUNDING, err_msg=str(lane))
         assert lane.canonical.canonical == lane.canonical
     assert {name for name, same in seen if not same} == {
         n for n in levels if (architecture, n) != ("mlp", "residual_norm")

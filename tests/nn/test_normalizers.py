@@ -15,10 +15,11 @@ import pytest
 from jax.test_util import check_grads
 
 import bn_ablate as bn
+from bn_ablate.config.names import NORM_GRADIENTS
 from bn_ablate.config.normalizers import NORMALIZERS
 from bn_ablate.engine.program import program_of
 from bn_ablate.nn import How, Normalization, NormSettings, Structure, normalize
-from bn_ablate.nn.normalize import THROUGH, Kept, Statistics
+from bn_ablate.nn.normalize import THROUGH, Kept, Statistics, Through
 from tests.engine import small
 
 KINDS = NORMALIZERS.own
@@ -132,6 +133,56 @@ def test_gradients_against_finite_differences(shape: tuple[int, ...]) -> None:
     for kind in [kind for kind, its in SHAPED if its == shape]:
         of_kind = partial(loss, jnp.int32(how.kinds.index(kind)))
         check_grads(of_kind, args, order=1, modes=["rev"], atol=3e-2, rtol=3e-2)
+
+
+PARTS: dict[str, tuple[tuple[int, ...], bool, bool]] = {
+    "batch": ((0, 1, 2), True, True),
+    "mean_only": ((0, 1, 2), True, False),
+    "variance_only": ((0, 1, 2), False, True),
+    "layer": ((1, 2, 3), True, True),
+    "instance": ((1, 2), True, True),
+}
+"""Normalizer -> the axes of its statistics, whether it subtracts, whether it divides."""
+
+
+def test_a_gradient_that_takes_statistics_for_constants_is_that_of_constants() -> None:
+    """By finite differences around x of what is written out here, with the mean, the variance, or both held at x."""
+    draw = np.random.default_rng(0)
+    x, g = draw.normal(1.0, 2.0, IMAGES), draw.normal(size=IMAGES)
+    scale, bias = draw.normal(1.0, 0.3, CHANNELS), draw.normal(size=CHANNELS)
+    how = How((THROUGH, *PARTS), 3)
+
+    def product(x: np.ndarray, of: np.ndarray, kind: str, gradient: str) -> float:
+        axes, subtracts, divides = PARTS[kind]
+        of_mean, of_square = (
+            x if gradient in passing else of for passing in (("full", "no_variance"), ("full", "no_mean"))
+        )
+        mean = of_mean.mean(axes, keepdims=True) if subtracts else 0.0
+        square = of_square.var(axes, keepdims=True) + EPSILON if divides else 1.0
+        return float(np.sum(g * ((x - mean) / np.sqrt(square) * scale + bias)))
+
+    @jax.jit
+    def pulled(index: jax.Array, through: Any) -> Any:
+        def normalized(x: jax.Array) -> jax.Array:
+            return normalize(how, index, x, *map(jnp.float32, (scale, bias)), EPSILON, None, through)[0]
+
+        y, pull_back = jax.vjp(normalized, jnp.float32(x))
+        return y, *pull_back(jnp.float32(g))
+
+    at = [tuple(place) for place in draw.integers(IMAGES, size=(12, 4))]
+    for kind in PARTS:
+        index = jnp.int32(how.kinds.index(kind))
+        all_of_it = pulled(index, Through(jnp.asarray(True), jnp.asarray(True)))
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, 1e-5, 1e-6), all_of_it, pulled(index, None))
+        for gradient in NORM_GRADIENTS:
+            through = Through(*(jnp.asarray(gradient in ("full", other)) for other in ("no_variance", "no_mean")))
+            y, dx = pulled(index, through)
+            np.testing.assert_array_equal(y, all_of_it[0])
+            for place in at:
+                step = np.zeros(IMAGES)
+                step[place] = 1e-5
+                slope = (product(x + step, x, kind, gradient) - product(x - step, x, kind, gradient)) / 2e-5
+                assert float(dx[place]) == pytest.approx(slope, rel=1e-3, abs=1e-4), (kind, gradient)
 
 
 def test_the_statistics_of_the_first_batch_stay(variables: Any) -> None:

@@ -159,7 +159,7 @@ OF_ONE_CHANNEL = ("batch", "layer", "rms", "mean_only", "variance_only", "batch_
 """Normalizers that can stand at the input of these networks too, an image of one channel."""
 
 CASES: dict[str, tuple[Any, int, dict[str, Any]]] = {
-    "mlp": (mlp, 3, {}),
+    "mlp": (mlp, 3, {"width": (4,)}),
     "cnn": (cnn, 3, {"norm_kind": OF_ONE_CHANNEL}),
     "resnet": (resnet, 5, {"norm_kind": (*OF_ONE_CHANNEL, "instance")}),
     "resnet, ghost batches": (
