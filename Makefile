@@ -21,9 +21,10 @@ STUDY       = $(RESULTS)/$(basename $(notdir $(CONFIG)))
 CLAIMS     := c1 c2 c3 c4 c5 c6 c7 c8
 # a quick study has a folder of its own
 OF_CLAIMS   = $(foreach study,$(basename $(notdir $(wildcard configs/c[1-8]_*.toml))),"$(RESULTS)/$(study)$(QUICK)")
+WHY         = $(sort $(wildcard configs/why/*.toml))
 QUICK       = $(if $(filter --quick,$(ARGS)),-quick)
 
-.PHONY: help setup ablate $(CLAIMS) claims smoke report paper sync bench test test-all test-matrix kill-test check lint types audit format clean
+.PHONY: help setup ablate $(CLAIMS) claims why smoke report paper sync bench test test-all test-matrix kill-test check lint types audit format clean
 
 ## Studies
 ablate: setup # train, test and report the main study, or another CONFIG
@@ -36,6 +37,10 @@ c1 c2 c3 c4 c5 c6 c7 c8: setup # put one of the eight claims to the test; ARGS=-
 claims: setup # all eight, one after the other, and then the verdicts over all of them; ARGS=--quick as well
 	@for claim in $(CLAIMS); do $(MAKE) $$claim || exit; done
 	$(BIN)/bn-ablate claims $(OF_CLAIMS) --output "$(RESULTS)/claims$(QUICK).json"
+
+why: setup # seven studies of which part of BN does it, one after the other, and then the verdicts over all of them
+	@for study in $(WHY); do $(MAKE) ablate CONFIG=$$study || exit; done
+	$(BIN)/bn-ablate claims $(foreach study,$(basename $(notdir $(WHY))),"$(RESULTS)/$(study)$(QUICK)") --output "$(RESULTS)/why$(QUICK).json"
 
 smoke: CONFIG = configs/smoke.toml
 smoke: setup # the same with a study of seconds

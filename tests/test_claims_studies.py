@@ -15,7 +15,8 @@ import bn_ablate as bn
 from bn_ablate.plan import quick
 
 ROOT = Path(__file__).resolve().parents[1]
-ALL = sorted((ROOT / "configs").glob("*.toml"))
+WHY = sorted((ROOT / "configs" / "why").glob("*.toml"))
+ALL = [*sorted((ROOT / "configs").glob("*.toml")), *WHY]
 STUDIES = sorted((ROOT / "configs").glob("c[1-8]_*.toml"))
 
 
@@ -40,9 +41,27 @@ def test_a_study_says_what_it_is(path: Path) -> None:
     assert any(hypothesis.primary for hypothesis in study.hypotheses)
 
 
-def test_seeds_are_enough_for_all_claims_together() -> None:
+@pytest.mark.parametrize("path", WHY, ids=lambda path: path.stem)
+def test_a_study_of_which_part_does_it_says_what_it_is(path: Path) -> None:
+    text, study = path.read_text(), bn.load_study(path)
+    plan = bn.make_plan(study)
+    assert study.name == path.stem
+    assert "make why " in text
+    assert "upported if" in text
+    assert "ontradicted if" in text
+    assert "written before the first run" in text
+    cost = re.search(r"# Cost: (\d+) cells × (\d+) seeds, ([\d,]+) different networks", text)
+    assert cost, "the header says what the study costs"
+    different = len({lane.id for lane in plan.lanes})
+    assert [int(n.replace(",", "")) for n in cost.groups()] == [len(plan.cells), len(plan.seeds), different]
+    assert set(study.claims) == {study.claim}
+    assert all(hypothesis.claim == study.claim for hypothesis in study.hypotheses)
+
+
+@pytest.mark.parametrize("paths", [STUDIES, WHY], ids=["claims", "why"])
+def test_seeds_are_enough_for_all_of_them_together(paths: list[Path]) -> None:
     """The smallest p of a sign-flip test, 2/2ⁿ, must clear Holm over the primary hypotheses of all studies."""
-    studies = [bn.load_study(path) for path in STUDIES]
+    studies = [bn.load_study(path) for path in paths]
     family = sum(hypothesis.primary for study in studies for hypothesis in study.hypotheses)
     assert all(2.0 ** (1 - len(study.seed_list)) * family < 0.05 for study in studies)
 
