@@ -134,7 +134,9 @@ def lost() -> dict[str, Any]:
     loss = nn.CrossEntropyLoss()(logits, labels)
     loss.backward()
     gradient = logits.grad.tolist() if logits.grad is not None else None
-    return {"logits": logits.tolist(), "labels": labels.tolist(), "loss": loss.item(), "gradient": gradient}
+    smoothed = nn.CrossEntropyLoss(label_smoothing=0.1)(logits, labels).item()
+    said = {"loss": loss.item(), "gradient": gradient, "smoothed by 0.1": smoothed}
+    return {"logits": logits.tolist(), "labels": labels.tolist()} | said
 
 
 if __name__ == "__main__":

@@ -69,8 +69,13 @@ WHERE_TRAINED = When(
     "where something is trained (with train.trainable = affine_only, that takes BN with γ or β)",
     lambda lane: lane.trains_something,
 )
-WITH_TRAINED_KERNELS = When(
-    "where kernels are trained (train.trainable is not affine_only)", lambda lane: lane.train.trainable != "affine_only"
+WITH_TRAINED_DECAY = When(
+    "where kernels are trained (train.trainable is not affine_only), or train.decay_on = all decays γ and β",
+    lambda lane: lane.train.trainable != "affine_only" or (lane.train.decay_on == "all" and lane.trains_something),
+)
+WITH_DECAY = When(
+    "where train.weight_decay is above 0, and something is trained",
+    lambda lane: lane.train.weight_decay > 0 and lane.trains_something,
 )
 WITH_MOMENTUM = When(
     "with other optimizers than adam and adamw",
@@ -130,11 +135,14 @@ def same_sites(lane: LaneSettings) -> tuple[str, ...]:
 def same_normalizers(lane: LaneSettings) -> tuple[str, ...]:
     """The normalizer; one by groups is that of the whole example for one group, and of a channel for as many as these.
 
-    Batch renormalization that corrects nothing is BN. The channels of a user's own network may depend on the data, and
-    are not asked for.
+    Batch renormalization that corrects nothing is BN. But BN, and that of a channel, have no bias before them, which
+    makes a difference where units are dropped in between. The channels of a user's own network may depend on the data,
+    and are not asked for.
     """
+    dropped = lane.dropout.rate > 0 and lane.dropout.site == "before_norm" and any(lane.normed_blocks)
+    biased = dropped and lane.norm.placement == "pre" and lane.train.trainable != "affine_only"
     if lane.norm.kind == "batch_renorm" and (lane.norm.r_max, lane.norm.d_max) == (1.0, 0.0):
-        return ("batch",)
+        return ("batch_renorm",) if biased else ("batch",)
     if lane.norm.kind != "group":
         return (lane.norm.kind,)
     if lane.norm.groups == 1:
@@ -143,7 +151,7 @@ def same_normalizers(lane: LaneSettings) -> tuple[str, ...]:
         return ("group",)
     layers = zip(lane.normed_blocks, lane.model.layout().layers, strict=True)
     alone = all(layer.output[-1] == lane.norm.groups for normed, layer in layers if normed)
-    return ("instance",) if alone else ("group",)
+    return ("instance",) if alone and not biased else ("group",)
 
 
 def same_gradients(lane: LaneSettings) -> tuple[str, ...]:
@@ -183,6 +191,15 @@ def same_ghost_batches(lane: LaneSettings) -> tuple[int | None, ...]:
     return (None,) if size == lane.train.batch_size else (size,)
 
 
+def same_decays(lane: LaneSettings) -> tuple[str, ...]:
+    """What decays, as far as it is there and trained."""
+    trainable, on = lane.train.trainable, lane.train.decay_on
+    if trainable == "affine_only" and on != "all":
+        return ("kernels", "all_but_norm")
+    scale, bias = lane.has_scale and trainable != "all_but_scale", lane.has_bias and trainable != "all_but_bias"
+    return (on,) if on == "kernels" or scale or bias else ("all_but_norm", "all")
+
+
 def same_schedules(lane: LaneSettings) -> tuple[str, ...]:
     """The schedule, or `constant` where nothing falls before the end: without a milestone, or with one step left."""
     train = lane.train
@@ -205,7 +222,7 @@ def same_warmups(lane: LaneSettings) -> tuple[int, ...]:
 
 def same_optimizers(lane: LaneSettings) -> tuple[str, ...]:
     """The optimizers that do the same: adam and adamw where nothing decays."""
-    decays = WITH_TRAINED_KERNELS.holds(lane) and lane.train.weight_decay > 0
+    decays = WITH_TRAINED_DECAY.holds(lane) and lane.train.weight_decay > 0
     both = ("adam", "adamw")
     return both if lane.train.optimizer in both and not decays else (lane.train.optimizer,)
 

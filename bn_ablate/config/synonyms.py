@@ -61,6 +61,7 @@ KEYS = _table(
         "dropout.site": "dropout_position dropout_location where location",
         "dropout.kind": "noise noise_type dropout_type dropout_noise",
         "data.augment": "augmentation augmentations data_augmentation transform transforms",
+        "data.random_labels": "label_noise noise_rate noisy_labels corrupt corruption label_corruption shuffle_labels",
         "data.augment_size": "crop_padding cutout_size padding",
         "train.steps": "iterations iters n_steps num_steps max_steps train_steps training_steps max_iter n_iter "
         "updates num_updates",
@@ -73,6 +74,10 @@ KEYS = _table(
         "norm.momentum": "momentum decay bn_momentum bn_decay moving_average_decay ema_decay ema running_momentum",
         "train.nesterov": "use_nesterov nesterov_momentum",
         "train.weight_decay": "wd l2 l2_reg l2_regularization weight_decay_rate kernel_regularizer decay",
+        "train.decay_on": "decay_mask weight_decay_mask no_weight_decay decay_bias",
+        "train.label_smoothing": "smoothing label_smooth smooth_labels",
+        "train.clip_norm": "clip grad_clip gradient_clip gradient_clipping clip_grad_norm max_grad_norm "
+        "clip_by_global_norm clipnorm global_clipnorm max_norm",
         "train.trainable": "freeze frozen requires_grad trainable_parameters",
         "train.schedule": "scheduler lr_schedule lr_scheduler learning_rate_schedule lr_decay decay_schedule annealing",
         "train.milestones": "boundaries lr_milestones lr_steps lr_boundaries decay_steps drop_steps",
@@ -186,6 +191,8 @@ _VALUES = {
     "bernoulli": "binary mask standard vanilla binomial",
     "uniform": "uout",
     "affine_only": "bn_only norm_only only_affine affine gamma_beta",
+    "kernels": "kernel weights weights_only kernels_only",
+    "all_but_norm": "no_norm all_but_bn not_norm no_bn",
     "all_but_scale": "freeze_scale freeze_gamma no_scale all_but_gamma",
     "all_but_bias": "freeze_bias freeze_beta no_bias all_but_beta",
     "mlp": "fc dense fully_connected feedforward feed_forward fcn perceptron",

@@ -15,12 +15,14 @@ from pydantic import (
 
 from bn_ablate.config.acting import (
     WHERE_TRAINED,
+    WITH_DECAY,
     WITH_DROPS,
     WITH_MOMENTUM,
     WITH_MOMENTUM_ABOVE_0,
     WITH_SIZED_AUGMENTATION,
-    WITH_TRAINED_KERNELS,
+    WITH_TRAINED_DECAY,
     WITH_WARMUP,
+    same_decays,
     same_milestones,
     same_optimizers,
     same_schedules,
@@ -30,7 +32,7 @@ from bn_ablate.config.acting import (
 from bn_ablate.config.factor import Factor
 from bn_ablate.config.measures import MEASURES
 from bn_ablate.config.metrics import MeasureName
-from bn_ablate.config.names import SIZED, AugmentationName, OptimizerName, Precision, ScheduleName, Trainable
+from bn_ablate.config.names import SIZED, AugmentationName, DecayOn, OptimizerName, Precision, ScheduleName, Trainable
 from bn_ablate.config.precision import Share32
 from bn_ablate.config.section import Count, Name, NonNegative, Positive, Section
 
@@ -51,6 +53,9 @@ class Data(Section):
     )
     standardize: Annotated[Literal["channel", "feature", "none"], Factor(traced=False, prefix="std-")] = Field(
         "channel", description="zero mean and unit variance, by statistics of the training examples only"
+    )
+    random_labels: Annotated[float, Field(ge=0.0, le=1.0), Factor(traced=False, prefix="random")] = Field(
+        0.0, description="the share of training labels that are replaced by ones drawn evenly from all classes"
     )
     augment: Annotated[AugmentationName, Factor(traced=False, prefix="aug-")] = Field(
         "none",
@@ -105,8 +110,17 @@ class Train(Section):
     nesterov: Annotated[bool, Factor(traced=False, prefix="nesterov-", acts=WITH_MOMENTUM_ABOVE_0)] = Field(
         False, description="Nesterov's form of the momentum"
     )
-    weight_decay: Annotated[NonNegative, Factor(traced=True, prefix="wd", acts=WITH_TRAINED_KERNELS)] = Field(
-        0.0, description="on kernels only; coupled (L2) for sgd, adam and rmsprop, decoupled for adamw"
+    weight_decay: Annotated[NonNegative, Factor(traced=True, prefix="wd", acts=WITH_TRAINED_DECAY)] = Field(
+        0.0, description="of what decay_on says; coupled (L2) for sgd, adam and rmsprop, decoupled for adamw"
+    )
+    decay_on: Annotated[DecayOn, Factor(traced=True, prefix="decay-", acts=WITH_DECAY, alike=same_decays)] = Field(
+        "kernels", description="which parameters decay: kernels, all, or all but gamma and beta (all_but_norm)"
+    )
+    label_smoothing: Annotated[Share32, Field(lt=1.0), Factor(traced=True, prefix="ls")] = Field(
+        0.0, description="the share of a training label that is spread evenly over all classes"
+    )
+    clip_norm: Annotated[NonNegative, Factor(traced=True, prefix="clip", acts=WHERE_TRAINED)] = Field(
+        0.0, description="the most that the L2 norm of the whole gradient may be; 0 does not clip"
     )
     trainable: Annotated[Trainable, Factor(traced=True, prefix="train-", alike=same_trainables)] = Field(
         "all",

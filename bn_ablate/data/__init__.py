@@ -3,6 +3,7 @@
 from bn_ablate.data.batches import batch_indices
 from bn_ablate.data.catalog import available, catalog, damage, extent_of, load, prepare
 from bn_ablate.data.dataset import DataError, Dataset, DataSettingError
+from bn_ablate.data.random_labels import with_random_labels
 from bn_ablate.data.splits import Split, draw_split, draw_splits, sizes_of
 from bn_ablate.data.standardize import moments
 
@@ -22,4 +23,5 @@ __all__ = [
     "moments",
     "prepare",
     "sizes_of",
+    "with_random_labels",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Int64, UInt64
 
 
 def permutation(n: int, purpose: str, seed: int, epoch: int = 0) -> Int64[np.ndarray, " n"]:
@@ -18,8 +18,12 @@ def permutation(n: int, purpose: str, seed: int, epoch: int = 0) -> Int64[np.nda
     Source:
         Salmon, Moraes, Dror, Shaw. Parallel random numbers: as easy as 1, 2, 3. SC 2011.
     """
+    return np.argsort(random_words(n, purpose, seed, epoch), kind="stable")
+
+
+def random_words(n: int, purpose: str, seed: int, epoch: int = 0) -> UInt64[np.ndarray, " n"]:
+    """`n` words of 64 random bits, independent for every `(purpose, seed, epoch)`: see `permutation`."""
     name = int.from_bytes(hashlib.sha256(purpose.encode()).digest()[:8], "little")
     key = np.array([name, seed], dtype=np.uint64)
     counter = np.array([0, 0, 0, epoch], dtype=np.uint64)
-    words = np.random.Philox(key=key, counter=counter).random_raw(n)
-    return np.argsort(words, kind="stable")
+    return np.random.Philox(key=key, counter=counter).random_raw(n)

@@ -15,6 +15,7 @@ class SeedExamples(NamedTuple):
         train, validation, test: indices into the whole set.
         mean, std: statistics of the training examples.
         seed: the seed itself.
+        labels: those of all examples, where some training examples have others than their own.
     """
 
     train: Int[Array, "*seeds n_train"]
@@ -23,6 +24,7 @@ class SeedExamples(NamedTuple):
     mean: Float[Array, "*seeds h w c"]
     std: Float[Array, "*seeds h w c"]
     seed: Int[Array, "*seeds"]
+    labels: Int[Array, "*seeds examples"] | None = None
 
 
 class Examples(NamedTuple):
@@ -35,6 +37,7 @@ class Examples(NamedTuple):
         self, indices: Int[Array, "*some"], seed: SeedExamples
     ) -> tuple[Float[Array, "*some h w c"], Int[Array, "*some"]]:
         """The standardized images, float32, and labels at `indices`."""
+        labels = self.labels if seed.labels is None else seed.labels
         images = jnp.take(self.images, indices, axis=0, mode="clip").astype(jnp.float32)
         mean, std = (jnp.broadcast_to(some, images.shape) for some in (seed.mean, seed.std))
-        return (images - mean) / std, jnp.take(self.labels, indices, mode="clip")
+        return (images - mean) / std, jnp.take(labels, indices, mode="clip")

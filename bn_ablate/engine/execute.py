@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import numpy as np
 
-from bn_ablate.data import Dataset, batch_indices, draw_split, moments
+from bn_ablate.data import Dataset, batch_indices, draw_split, moments, with_random_labels
 from bn_ablate.engine.devices import machine
 from bn_ablate.engine.examples import Examples, SeedExamples
 from bn_ablate.engine.many_lanes import Layout, Segment, Strategy
@@ -211,7 +211,7 @@ class Engine:
             steps,
             jax.tree.map(lambda *leaves: np.stack(leaves), *seen),
             np.asarray(states.diverged_at)[whole],
-            _commonest(self.dataset.labels[np.asarray(seeds.train)[: len(shard.seeds)]]),
+            self._commonest(seeds)[: len(shard.seeds)],
             jax.tree.map(lambda leaf: leaf[whole], states) if keep_states else None,
         )
 
@@ -234,6 +234,16 @@ class Engine:
                     size = max(1, min(room, int(n_steps * SECONDS_PER_CALL / max(seconds, 1e-6))))
                 at, observed = at + n_steps, False
 
+    def _commonest(self, seeds: SeedExamples) -> np.ndarray:
+        """(seeds,): the share of the commonest label among the training examples."""
+        train = np.asarray(seeds.train)
+        rows = (
+            self.dataset.labels[train]
+            if seeds.labels is None
+            else np.take_along_axis(np.asarray(seeds.labels), train, 1)
+        )
+        return np.asarray([np.bincount(row).max() / len(row) for row in rows])
+
     def _layout(self, way: Way, n_seeds: int, n_cells: int) -> Layout:
         """How lanes that are trained `way` are divided over the devices."""
         assert self.devices is not None
@@ -246,6 +256,7 @@ class Engine:
     def _seed_examples(self, shard: Shard, seeds: list[int]) -> SeedExamples:
         data = shard.cells[0].settings.data
         splits = [draw_split(self.dataset, data, seed) for seed in seeds]
+        drawn = [with_random_labels(self.dataset, data, split, seed) for split, seed in zip(splits, seeds, strict=True)]
         centred = [moments(self.dataset, data, split) for split in splits]
         return SeedExamples(
             train=np.stack([split.train for split in splits]),  # type: ignore[arg-type]
@@ -254,6 +265,7 @@ class Engine:
             mean=np.stack([mean for mean, _ in centred]),  # type: ignore[arg-type]
             std=np.stack([std for _, std in centred]),  # type: ignore[arg-type]
             seed=np.asarray(seeds, np.int32),  # type: ignore[arg-type]
+            labels=np.stack(drawn) if data.random_labels else None,  # type: ignore[arg-type]
         )
 
     def _room(self, program: Program) -> int:
@@ -299,11 +311,6 @@ class Engine:
 def _positions(program: Program, seeds: list[int], n_train: int, start: int, room: int) -> Any:
     """(seeds, room, batch): for each seed the batches of `room` steps from `start` on."""
     return np.stack([batch_indices(n_train, program.train.batch_size, seed, start, room) for seed in seeds])
-
-
-def _commonest(labels: np.ndarray) -> np.ndarray:
-    """(seeds,): for each row of `labels`, the share of the one that occurs most often."""
-    return np.asarray([np.bincount(row).max() / len(row) for row in labels])
 
 
 def _fill(items: list[Any], n: int) -> list[Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from functools import partial
+from typing import Any, Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,7 @@ from bn_ablate.config.registry import Registry
 from bn_ablate.config.training_keys import Train
 from bn_ablate.engine.program import Program
 from bn_ablate.nn import Factors
+from bn_ablate.nn.parameters import NORMS
 
 Step: TypeAlias = optax.GradientTransformation
 Rule: TypeAlias = Callable[[Step, Step], Step]
@@ -26,22 +28,23 @@ OPTIMIZERS: Registry[Rule] = known.OPTIMIZERS
 def make_tx(program: Program, factors: Factors) -> optax.GradientTransformation:
     """The optimizer of one lane.
 
-    Weight decay is on kernels only: added to the gradient (L2) before the moments for sgd, adam and rmsprop, and
-    after them, scaled by the learning rate, for adamw (Loshchilov & Hutter 2019).
+    Gradients are clipped as they come. Weight decay is on kernels, or on what `train.decay_on` says: added to the
+    gradient (L2) before the moments for sgd, adam and rmsprop, and after them, scaled by the learning rate, for adamw
+    (Loshchilov & Hutter 2019).
     """
-    decay = optax.add_decayed_weights(factors.weight_decay, mask=_is_kernel) if program.decays else optax.identity()
-    train = program.train
+    decay, train = _decay(program, factors), program.train
     momentum = optax.trace(train.momentum, train.nesterov) if train.momentum else optax.identity()
     rule = OPTIMIZERS[train.optimizer](decay, momentum)
-    return optax.chain(rule, _scale_by_rate(train, factors.learning_rate))
+    clip = [_clip(factors.clip_norm)] if program.clips else []
+    return optax.chain(*clip, rule, _scale_by_rate(train, factors.learning_rate))
 
 
 def optimizer(name: str) -> Callable[[Rule], Rule]:
     """Register the decorated function as the optimizer `name`, which `train.optimizer` may then say.
 
     It puts two transformations of Optax to their places, and gives the whole: that which adds the decay of weights
-    (`train.weight_decay`, on kernels), and that of the momentum (`train.momentum`, `train.nesterov`). The learning rate
-    and its schedule are applied to what comes out.
+    (`train.weight_decay`, on `train.decay_on`), and that of the momentum (`train.momentum`, `train.nesterov`). The
+    learning rate and its schedule are applied to what comes out.
 
         @bn.optimizer("lion")
         def lion(decay, momentum):
@@ -101,5 +104,37 @@ def _scale_by_rate(train: Train, peak: Float[Array, ""]) -> optax.GradientTransf
     return optax.scale_by_schedule(lambda count: -peak * rate_shape(train, count))
 
 
-def _is_kernel(params: Any) -> Any:
-    return jax.tree.map_with_path(lambda path, _: getattr(path[-1], "key", None) == "kernel", params)
+def _clip(most: Float[Array, ""]) -> Step:
+    """Clip by the global norm; where `most` is infinite, gradients stay as they are, whatever their norm."""
+    clip = optax.clip_by_global_norm(most)
+
+    def clipped(gradients: Any, params: Any) -> Any:
+        found, _ = clip.update(gradients, optax.EmptyState(), params)
+        return jax.tree.map(lambda new, old: jnp.where(jnp.isfinite(most), new, old), found, gradients)
+
+    return optax.stateless(clipped)
+
+
+def _decay(program: Program, factors: Factors) -> Step:
+    """The decay of a lane's weights: of kernels, and, where some lane has it, of the others."""
+    if not program.decays:
+        return optax.identity()
+    kernels = optax.add_decayed_weights(factors.weight_decay, mask=partial(_are, "kernel"))
+    if not program.decays_more:
+        return kernels
+    norm, others = factors.weight_decay * factors.decays_norm, factors.weight_decay * factors.decays_others
+    return optax.chain(
+        kernels,
+        optax.add_decayed_weights(norm, mask=partial(_are, "norm")),
+        optax.add_decayed_weights(others, mask=partial(_are, "other")),
+    )
+
+
+def _are(kind: Literal["kernel", "norm", "other"], params: Any) -> Any:
+    """Which of `params` are kernels, BN's γ and β, or neither."""
+
+    def kind_of(path: tuple[Any, ...]) -> str:
+        names = [getattr(entry, "key", None) for entry in path]
+        return "kernel" if names[-1] == "kernel" else "norm" if set(NORMS) & {*names[:-1]} else "other"
+
+    return jax.tree.map_with_path(lambda path, _: kind_of(path) == kind, params)

@@ -32,7 +32,8 @@ class Program:
         native: leave convolutions and kernels' gradients to XLA, not to the products that are faster on CPU.
         structure: the placements and activations that its lanes choose from.
         drops: whether any lane drops units; if none does, no random bits are drawn.
-        decays: whether any lane has weight decay.
+        decays, decays_more: whether any lane has weight decay, and whether any on more than kernels.
+        smooths, clips: whether any lane smooths labels, or clips gradients.
         freezes: whether any lane leaves some parameters as they begin.
         own: the parts of a user's own that its lanes use.
         augment, augment_size: what is done to training images, and its size in pixels (0 where it has none).
@@ -48,6 +49,9 @@ class Program:
     drops: bool
     decays: bool
     freezes: bool
+    decays_more: bool = False
+    smooths: bool = False
+    clips: bool = False
     own: tuple[Own, ...] = ()
     augment: str = "none"
     augment_size: int = 0
@@ -101,6 +105,9 @@ def program_of(
         drops=any(s.dropout.rate > 0 for s in settings),
         decays=any(s.train.weight_decay > 0 for s in settings),
         freezes=any(s.train.trainable != "all" for s in settings),
+        decays_more=any(s.train.weight_decay > 0 and s.train.decay_on != "kernels" for s in settings),
+        smooths=any(s.train.label_smoothing > 0 for s in settings),
+        clips=any(s.train.clip_norm > 0 for s in settings),
         own=tuple(sorted({own for lane in settings for own in lane.own})),
         augment=first.data.augment,
         augment_size=first.data.pixels(image_shape[0]),

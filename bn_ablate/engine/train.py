@@ -14,7 +14,7 @@ from bn_ablate.data.augmentation import augment
 from bn_ablate.engine.optimizers import make_tx
 from bn_ablate.engine.program import Program, at_precision
 from bn_ablate.engine.randomness import key_of
-from bn_ablate.measure import cross_entropy
+from bn_ablate.measure import cross_entropy, smoothed
 from bn_ablate.nn import Factors
 from bn_ablate.nn.parameters import keep_frozen, with_initial_affine
 from bn_ablate.nn.traced import blank_factors
@@ -82,7 +82,10 @@ def augmented(
 def loss_fn(
     program: Program, factors: Factors, params: Any, batch_stats: Any, batch: Batch, collect: tuple[str, ...] = ()
 ) -> tuple[Float[Array, ""], dict[str, Any]]:
-    """Mean cross-entropy of a training batch, with batch statistics and dropout; and the collections it changed."""
+    """Mean cross-entropy of a training batch, with batch statistics and dropout; and the collections it changed.
+
+    Labels are smoothed, where the lane says so.
+    """
     logits, changed = program.network.apply(
         {"params": params, "batch_stats": batch_stats},
         batch.x,
@@ -91,7 +94,10 @@ def loss_fn(
         train=True,
         mutable=["batch_stats", *collect],
     )
-    return jnp.mean(cross_entropy(logits, batch.y)), dict(changed)
+    losses = cross_entropy(logits, batch.y)
+    if program.smooths:
+        losses = smoothed(losses, logits, factors.label_smoothing)
+    return jnp.mean(losses), dict(changed)
 
 
 @at_precision
@@ -100,6 +106,8 @@ def train_step(program: Program, factors: Factors, state: TrainState, batch: Bat
     (loss, changed), gradients = jax.value_and_grad(
         lambda params: loss_fn(program, factors, params, state.batch_stats, batch), has_aux=True
     )(state.params)
+    if program.clips and program.freezes:  # what is frozen has no part in the norm
+        gradients = keep_frozen(factors, jax.tree.map(jnp.zeros_like, gradients), gradients)
     updates, opt_state = make_tx(program, factors).update(gradients, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     fresh = (state.diverged_at < 0) & ~jnp.isfinite(loss)

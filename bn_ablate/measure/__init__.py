@@ -7,7 +7,7 @@ from bn_ablate.measure.gradients import gradient_norms
 from bn_ablate.measure.histograms import HIGH, LOW, histogram
 from bn_ablate.measure.landscape import landscape
 from bn_ablate.measure.layers import measure_layer, unit_percentiles
-from bn_ablate.measure.losses import correct, cross_entropy
+from bn_ablate.measure.losses import correct, cross_entropy, smoothed
 from bn_ablate.measure.population import (
     Moments,
     Zeros,
@@ -36,6 +36,7 @@ __all__ = [
     "measured",
     "moments",
     "pooled",
+    "smoothed",
     "unit_percentiles",
     "units_off",
     "variance_shift",

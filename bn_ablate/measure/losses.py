@@ -21,6 +21,19 @@ def cross_entropy(logits: Float[Array, "batch classes"], labels: Int[Array, " ba
     return jnp.where(label == jnp.inf, jnp.nan, jax.nn.softplus(odds))
 
 
+def smoothed(
+    losses: Float[Array, " batch"], logits: Float[Array, "batch classes"], smoothing: float | Float[Array, ""]
+) -> Float[Array, " batch"]:
+    """The cross-entropy of labels of which `smoothing` s is spread evenly over the K classes (Szegedy et al. 2016).
+
+    (1 − s) · loss + s/K · Σₖ −log softmax(logits)ₖ, from the `losses` of the labels themselves, in nats; these, bit for
+    bit, where s is 0.
+    """
+    logits = logits.astype(jnp.float32)
+    even = jax.nn.logsumexp(logits, -1) - jnp.mean(logits, -1)
+    return jnp.where(smoothing > 0, (1.0 - smoothing) * losses + smoothing * even, losses)
+
+
 def correct(logits: Float[Array, "batch classes"], labels: Int[Array, " batch"]) -> Float[Array, " batch"]:
     """1 where the largest logit is the label's, else 0; a row of logits that are not all finite is no answer: 0."""
     answered = jnp.all(jnp.isfinite(logits), axis=-1)

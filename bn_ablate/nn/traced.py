@@ -47,7 +47,10 @@ class Factors(NamedTuple):
         bn_momentum: decay of the moving statistics.
         bn_epsilon: added to the variance.
         learning_rate: peak learning rate.
-        weight_decay: on kernels.
+        weight_decay: on kernels, and what else decays.
+        decays_norm, decays_others: whether BN's gamma and beta decay, and what is neither these nor a kernel.
+        label_smoothing: share of a label that is spread over all classes.
+        clip_norm: the greatest norm of a gradient; infinite where it is not clipped.
         scale_init, bias_init: what every gamma and beta start from.
         trains_scale, trains_bias, trains_rest: whether BN's gamma, BN's beta, and all other parameters are trained.
         norm_kind: index into the normalizers of the program's structure.
@@ -73,6 +76,10 @@ class Factors(NamedTuple):
     bn_epsilon: Annotated[Float[Array, "..."], Of(np.float32, lambda lane, _: lane.norm.epsilon)]
     learning_rate: Annotated[Float[Array, "..."], Of(np.float32, lambda lane, _: lane.train.learning_rate)]
     weight_decay: Annotated[Float[Array, "..."], Of(np.float32, lambda lane, _: lane.train.weight_decay)]
+    decays_norm: Annotated[Bool[Array, "..."], Of(np.bool_, lambda lane, _: lane.train.decay_on == "all")]
+    decays_others: Annotated[Bool[Array, "..."], Of(np.bool_, lambda lane, _: lane.train.decay_on != "kernels")]
+    label_smoothing: Annotated[Float[Array, "..."], Of(np.float32, lambda lane, _: lane.train.label_smoothing)]
+    clip_norm: Annotated[Float[Array, "..."], Of(np.float32, lambda lane, _: lane.train.clip_norm or np.inf)]
     scale_init: Annotated[Float[Array, "..."], Of(np.float32, lambda lane, _: lane.norm.scale_init)]
     bias_init: Annotated[Float[Array, "..."], Of(np.float32, lambda lane, _: lane.norm.bias_init)]
     trains_scale: Annotated[Bool[Array, "..."], Of(np.bool_, lambda lane, _: lane.train.trainable != "all_but_scale")]

@@ -54,6 +54,7 @@ class TrainedLane:
         initial: the same before the first step.
         dataset: the whole data set, as stored: uint8 images and labels.
         split: indices of its training, validation and test examples in the data set.
+        labels: of all examples of the data set, as the lane sees them: those that `data.random_labels` replaced.
         mean, std: (height or 1, width or 1, channels), what it standardizes images with, `(image − mean) / std`.
         batch_indices: (steps, batch) positions into the training split.
         tables: its `lanes`, `history`, `layers` and `histograms`.
@@ -66,6 +67,7 @@ class TrainedLane:
     initial: TrainState
     dataset: Dataset
     split: Split
+    labels: np.ndarray
     mean: np.ndarray
     std: np.ndarray
     batch_indices: np.ndarray
@@ -115,7 +117,7 @@ class TrainedLane:
         from bn_ablate.engine.examples import Examples, SeedExamples
 
         seed = SeedExamples(*self.split, self.mean, self.std, np.int32(self.seed))  # type: ignore[arg-type]
-        some = Examples(self.dataset.images[indices], self.dataset.labels[indices])
+        some = Examples(self.dataset.images[indices], self.labels[indices])
         images, labels = jax.jit(Examples.take)(some, np.arange(len(indices)), seed)
         return Labelled(np.asarray(images), np.asarray(labels))
 
@@ -154,7 +156,7 @@ def train_lane(
     import jax
 
     from bn_ablate.config import build_study
-    from bn_ablate.data import batch_indices, draw_split, moments
+    from bn_ablate.data import batch_indices, draw_split, moments, with_random_labels
     from bn_ablate.engine import Engine, Shard, ensure_checked
     from bn_ablate.engine.train import init_state
     from bn_ablate.nn import lane_factors
@@ -182,6 +184,7 @@ def train_lane(
         initial=jax.jit(init_state, static_argnums=0)(program, seed, factors),
         dataset=dataset,
         split=split,
+        labels=with_random_labels(dataset, plan.study.data, split, seed),
         mean=mean,
         std=std,
         batch_indices=batch_indices(len(split.train), program.train.batch_size, seed, 0, program.train.steps),

@@ -6,7 +6,14 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from bn_ablate.config.names import DROPOUT_KINDS, DROPOUT_SITES, NORM_GRADIENTS, RESIDUAL_NORMS, TRAINABLES
+from bn_ablate.config.names import (
+    DECAYS_ON,
+    DROPOUT_KINDS,
+    DROPOUT_SITES,
+    NORM_GRADIENTS,
+    RESIDUAL_NORMS,
+    TRAINABLES,
+)
 
 LEVELS: dict[str, tuple[Any, ...]] = {
     "placement": ("none", "pre", "post"),
@@ -23,6 +30,9 @@ LEVELS: dict[str, tuple[Any, ...]] = {
     "dropout_kind": DROPOUT_KINDS,
     "learning_rate": (0.01, 0.1, 1.0),
     "weight_decay": (0.0, 1e-4),
+    "decay_on": DECAYS_ON,
+    "label_smoothing": (0.0, 0.1),
+    "clip_norm": (0.0, 0.5),
     "trainable": TRAINABLES,
     "norm_kind": ("batch", "layer", "group", "rms", "mean_only", "variance_only", "batch_renorm", "fixed"),
     "norm_gradient": NORM_GRADIENTS,
@@ -36,6 +46,7 @@ LEVELS: dict[str, tuple[Any, ...]] = {
     "kernel_init": ("lecun_normal", "he_normal"),
     "n_train": (50, 100),
     "standardize": ("channel", "none"),
+    "random_labels": (0.0, 0.5),
     "augment": ("none", "flip", "crop", "cutout"),
     "augment_size": (None, 1, 2),
     "steps": (10, 20),

@@ -46,7 +46,7 @@ MALFORMED = {
     "unknown key in a section": (
         "[train]\nstps = 3",
         "train.stps",
-        ["known here: steps, batch_size", "did you mean 'steps'?"],
+        ["known here: steps, epochs, batch_size", "did you mean 'steps'?"],
     ),
     "a key far from any known": ("[train]\nqqqq = 3", "train.qqqq", ["there is no such key (known here: steps, "]),
     "a key called like a kind": ("contrast = 1", "contrast", ["there is no such key"]),

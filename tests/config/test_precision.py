@@ -58,7 +58,8 @@ def test_every_number_of_a_lane_is_checked_as_it_is_used() -> None:
         for field, info in section.model_fields.items()
         if "float" in str(info.annotation) and "Literal" not in str(info.annotation)
     }
-    assert real - set(NUMBERS) == {"measure.loss_threshold"}  # float or None: the check is within
+    on_the_host = {"train.epochs", "train.milestones", "data.random_labels"}  # in float64, or exactly
+    assert real - set(NUMBERS) - on_the_host == {"measure.loss_threshold"}  # float or None: the check is within
     assert "0 in float32" in problem({"measure": {"loss_threshold": 1e-46}})
 
 

@@ -196,10 +196,11 @@ def train(
         shifted = logits - logits.max(1, keepdims=True)
         p = np.exp(shifted) / np.exp(shifted).sum(1, keepdims=True)
         rows = np.arange(len(y))
-        losses.append(float(-np.log(p[rows, y]).mean()))
-        g = p.copy()
-        g[rows, y] -= 1
-        g /= len(y)
+        smoothing = settings.train.label_smoothing
+        wanted = np.full(p.shape, smoothing / p.shape[1])
+        wanted[rows, y] += 1 - smoothing
+        losses.append(float(-(wanted * np.log(p)).sum(1).mean()))
+        g = (p - wanted) / len(y)
         gradients: dict[tuple[str, ...], Array] = {("head", "kernel"): h.T @ g, ("head", "bias"): g.sum(0)}
         g = g @ params["head"]["kernel"].T
         for i in reversed(range(depth)):
@@ -220,17 +221,29 @@ def train(
         if entrance:
             _, d_norm = entrance.backward(g * on_input)
             gradients["input_norm", "scale"], gradients["input_norm", "bias"] = d_norm["scale"], d_norm["bias"]
+        norm_of_all = np.sqrt(sum((g**2).sum() for path, g in gradients.items() if trained(settings, path)))
+        clipped = min(1.0, (settings.train.clip_norm or np.inf) / norm_of_all) if norm_of_all else 1.0
         for path, gradient in gradients.items():
             *parents, last = path
             place = params
             for parent in parents:
                 place = place[parent]
-            decay = settings.train.weight_decay * place[last] if last == "kernel" else 0.0
-            velocity[path] = settings.train.momentum * velocity.get(path, 0.0) + gradient + decay
+            decay = settings.train.weight_decay * place[last] if decays(settings, path) else 0.0
+            velocity[path] = settings.train.momentum * velocity.get(path, 0.0) + clipped * gradient + decay
             if trained(settings, path):
                 place[last] = place[last] - settings.train.learning_rate * velocity[path]
     blocks = {f"block_{i}": {"norm": stats[i]} for i in range(depth)}
     return params, blocks | ({"input_norm": input_stats} if "input_norm" in params else {}), losses
+
+
+def decays(settings: LaneSettings, path: tuple[str, ...]) -> bool:
+    """Whether the lane's weight decay is on this parameter."""
+    match settings.train.decay_on:
+        case "all":
+            return True
+        case "all_but_norm":
+            return not any("norm" in name for name in path)
+    return path[-1] == "kernel"
 
 
 def trained(settings: LaneSettings, path: tuple[str, ...]) -> bool:

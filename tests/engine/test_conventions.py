@@ -22,7 +22,7 @@ from bn_ablate.config.training_keys import Train
 from bn_ablate.engine.optimizers import make_tx, rate_shape
 from bn_ablate.engine.program import program_of
 from bn_ablate.engine.train import init_state
-from bn_ablate.measure import cross_entropy
+from bn_ablate.measure import cross_entropy, smoothed
 from bn_ablate.nn import activate, lane_factors
 from bn_ablate.nn.convolution import matmul_conv3x3, native_conv3x3
 from bn_ablate.nn.initializers import INITIALIZERS
@@ -121,6 +121,36 @@ def test_decay_is_on_kernels_only(name: str) -> None:
         np.testing.assert_array_equal(leaf, 1.0)
 
 
+@pytest.mark.parametrize(
+    ("on", "decayed"),
+    [("kernels", {"kernel"}), ("all_but_norm", {"kernel", "bias"}), ("all", {"kernel", "bias", "scale", "norm bias"})],
+)
+def test_decay_is_on_what_the_study_says(on: str, decayed: set[str]) -> None:
+    inside = {
+        "linear": {"kernel": jnp.ones(2)},
+        "bias": jnp.ones(2),
+        "norm": {"scale": jnp.ones(2), "bias": jnp.ones(2)},
+    }
+    params = {"block_0": inside, "input_norm": inside["norm"], "head": {"kernel": jnp.ones(2), "bias": jnp.ones(2)}}
+    (after,) = steps(optimizer(weight_decay=0.1, decay_on=on), params, [jax.tree.map(jnp.zeros_like, params)])
+    for path, leaf in jax.tree.leaves_with_path(after):
+        *_, module, name = (entry.key for entry in path)
+        which = f"{'norm ' * ('norm' in module and name == 'bias')}{name}"
+        np.testing.assert_allclose(leaf, 1.0 - PEAK * 0.1 * (which in decayed), rtol=1e-6, err_msg=which)
+
+
+def test_gradients_are_clipped_by_their_global_norm_and_else_left_alone() -> None:
+    """Before decay and momentum: a gradient of norm 5 is halved for 2.5, one of norm 1 is not touched."""
+    start = {"kernel": jnp.ones(2), "bias": jnp.ones(1)}
+    large = {"kernel": jnp.array([3.0, 0.0]), "bias": jnp.array([4.0])}
+    small = jax.tree.map(lambda leaf: leaf / 5, large)
+    said: dict[str, Any] = {"momentum": 0.0, "weight_decay": 0.1}
+    for gradient, factor in ((large, 0.5), (small, 1.0)):
+        (after,) = steps(optimizer(clip_norm=2.5, **said), start, [gradient])
+        np.testing.assert_allclose(after["kernel"], 1 - PEAK * (factor * gradient["kernel"] + 0.1), rtol=1e-6)
+        np.testing.assert_allclose(after["bias"], 1 - PEAK * factor * gradient["bias"], rtol=1e-6)
+
+
 def rates(**train: Any) -> list[float]:
     """Our learning rate at each step."""
     said = {name: tuple(value) if isinstance(value, list) else value for name, value in train.items()}
@@ -197,6 +227,10 @@ def test_the_loss_is_pytorchs() -> None:
     loss, gradient = mean(jnp.array(case["logits"]))
     assert float(loss) == pytest.approx(case["loss"], rel=1e-6)
     np.testing.assert_allclose(gradient, case["gradient"], atol=1e-7)
+    logits = jnp.array(case["logits"])
+    losses = cross_entropy(logits, labels)
+    assert float(jnp.mean(smoothed(losses, logits, 0.1))) == pytest.approx(case["smoothed by 0.1"], rel=1e-6)
+    np.testing.assert_array_equal(smoothed(losses, logits, 0.0), losses)
 
 
 class Plain(nn.Module):

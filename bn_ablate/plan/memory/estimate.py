@@ -148,7 +148,8 @@ def shard_bytes(settings: LaneSettings, lanes: int, seeds: int, machine: Machine
     ahead = AHEAD_COPIES[machine.strategy] * min(max(BLOCK_BYTES, a_step), a_step * settings.measure.every)
     state = lane_bytes(settings, extent)
     along = LANDSCAPE_COPIES * state if "landscape" in settings.measure.also else 0
-    data = extent.examples * ((1 + divided.devices) * pixels + 2 * FLOAT * divided.seeds)
+    arrays_of_seeds = 3 if settings.data.random_labels else 2
+    data = extent.examples * ((1 + divided.devices) * pixels + arrays_of_seeds * FLOAT * divided.seeds)
     return STATE_COPIES * lanes * state + at_work * (working + along) + seeds_at_work * ahead + data
 
 
