@@ -12,7 +12,7 @@ from bn_ablate.config.errors import Problem, one_of
 from bn_ablate.config.hints import axis_hint
 from bn_ablate.config.hypotheses import Hypothesis, levels_in, same_level
 from bn_ablate.config.lane import base_settings
-from bn_ablate.config.measures import MEASURES
+from bn_ablate.config.measures import MEASURES, VALIDATED
 from bn_ablate.config.own_measures import tables_of
 from bn_ablate.config.schema import Study
 
@@ -103,6 +103,8 @@ def _check_select(study: Study, hypothesis: Hypothesis, where: str) -> Iterator[
     if hypothesis.select is None:
         return
     axis, key = hypothesis.select.axis, f"{where}.select.axis"
+    if not VALIDATED.holds(base_settings(study)):
+        yield Problem(f"{where}.select", f"{hypothesis.select.metric!r} {VALIDATED.problem}")
     if axis not in study.axes:
         yield _no_axis(study, key, axis)
     elif axis == hypothesis.along:

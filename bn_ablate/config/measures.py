@@ -41,6 +41,11 @@ THRESHOLD = Need(
     lambda lane: lane.measure.loss_threshold is not None,
     problem="needs a measure.loss_threshold, the loss to be reached",
 )
+VALIDATED = Need(
+    "where `data.n_validation` is 0",
+    lambda lane: lane.data.n_validation != 0,
+    problem="needs validation examples, and data.n_validation is 0",
+)
 
 Z = "the activation's input"
 PARTS = ("train", "validation", "test")
@@ -55,10 +60,18 @@ LAYER = Quantity("layer", "the hidden block, counted from 0 at the input", "laye
 RIGHT = "share of examples whose largest logit is the label's, in eval mode; where logits are not all finite, 0"
 CURVES = tuple(
     curve
-    for part in PARTS
+    for part, needs in (("train", ()), ("validation", (VALIDATED,)), ("test", ()))
     for curve in (
-        Quantity(f"{part}_loss", "mean cross-entropy in eval mode", f"{part} loss", LOSS, better="lower", part=part),
-        Quantity(f"{part}_accuracy", RIGHT, f"{part} accuracy", ACCURACY, better="higher", part=part),
+        Quantity(
+            f"{part}_loss",
+            "mean cross-entropy in eval mode",
+            f"{part} loss",
+            LOSS,
+            better="lower",
+            part=part,
+            needs=needs,
+        ),
+        Quantity(f"{part}_accuracy", RIGHT, f"{part} accuracy", ACCURACY, better="higher", part=part, needs=needs),
     )
 )
 EVALUATED = tuple(
@@ -67,7 +80,7 @@ EVALUATED = tuple(
         name=f"{how}_{of.name}",
         label=f"{words}: {of.label}",
         definition=f"the same with {how.split('_')[0]} statistics",
-        needs=(EVALUATIONS,),
+        needs=(EVALUATIONS, *of.needs),
         ends=True,
     )
     for how, words in (("recalibrated", "recalibrated"), ("batch", "batch statistics"))

@@ -30,6 +30,7 @@ from bn_ablate.config.measures import (
     SPREAD,
     STEPS,
     THRESHOLD,
+    VALIDATED,
 )
 from bn_ablate.config.quantity import TABLES, Form, Quantity, Unit, declare
 
@@ -91,8 +92,9 @@ declare(
         "best step",
         STEPS,
         kind="count",
+        needs=(VALIDATED,),
     ),
-    *map(BEST, CURVES),
+    *(replace(of, needs=(VALIDATED,)) for of in map(BEST, CURVES)),
     *map(AT_END, EVALUATED),
     *(
         _difference(

@@ -44,15 +44,19 @@ class Data(Section):
     n_train: Annotated[Count | None, Factor(traced=False, prefix="n")] = Field(
         None, description="training examples; all that are left when absent"
     )
-    n_validation: Count | None = Field(None, description="validation examples; a sixth of the pool when absent")
+    n_validation: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = Field(
+        None, description="validation examples; a sixth of the pool when absent; 0 where nothing is chosen by them"
+    )
     n_test: Count | None = Field(None, description="test examples; all that are left when absent")
     split: Literal["seeded", "fixed", "official"] = Field(
         "seeded",
         description="seeded: the seed draws train, validation and test, stratified by class; fixed: one such draw "
         "for all seeds; official: the data set's own test split, the seed draws train and validation",
     )
-    standardize: Annotated[Literal["channel", "feature", "none"], Factor(traced=False, prefix="std-")] = Field(
-        "channel", description="zero mean and unit variance, by statistics of the training examples only"
+    standardize: Annotated[Literal["channel", "feature", "unit", "none"], Factor(traced=False, prefix="std-")] = Field(
+        "channel",
+        description="zero mean and unit variance, by statistics of the training examples only, of each channel or of "
+        "each pixel and channel (feature); or uint8 as numbers from 0 to 1 (unit), or as they are (none)",
     )
     random_labels: Annotated[float, Field(ge=0.0, le=1.0), Factor(traced=False, prefix="random")] = Field(
         0.0, description="the share of training labels that are replaced by ones drawn evenly from all classes"

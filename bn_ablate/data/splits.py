@@ -36,7 +36,7 @@ def sizes_of(settings: Data, n: int, n_own_train: int) -> Sizes:
     """
     official = settings.split == "official"
     pool = n_own_train if official else n
-    validation = settings.n_validation or pool // 6
+    validation = pool // 6 if settings.n_validation is None else settings.n_validation
     if settings.n_test is not None:
         test = settings.n_test
     elif official:
@@ -101,11 +101,12 @@ def _draw_official(dataset: Dataset, settings: Data, seed: int) -> Split:
 
 
 def _check_sizes(dataset: Dataset, there: int, which: str = "", **sizes: int) -> None:
-    """Raise a `DataSettingError` unless all sizes are at least 1 and `there` examples are enough for them together."""
-    if min(sizes.values()) >= 1 and sum(sizes.values()) <= there:
+    """Raise a `DataSettingError` unless all sizes but that of validation are at least 1, and `there` are enough."""
+    least = {"n_validation": 0}
+    without = " and ".join(f"data.{key}" for key, size in sizes.items() if size < least.get(key, 1))
+    if not without and sum(sizes.values()) <= there:
         return
     asked = " and ".join(f"data.{key} = {size}" for key, size in sizes.items() if size >= 1)
-    without = " and ".join(f"data.{key}" for key, size in sizes.items() if size < 1)
     raise DataSettingError(
         f"{dataset.name} has {there} {which}examples, but {asked} {f'leave none for {without}' if without else ''}"
         f"{'' if without else f'come to {sum(sizes.values())}'} (what is not given has its default); make them smaller"

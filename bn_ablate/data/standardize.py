@@ -20,16 +20,17 @@ def moments(
     """Mean and standard deviation that standardize an image, `(image - mean) / std`, from the training examples alone.
 
     `settings.standardize` = `channel`: one pair a channel, `(1, 1, channels)`. `feature`: one pair a pixel and channel,
-    `(height, width, channels)`. `none`: 0 and 1, `(1, 1, channels)`: the raw values 0 to 255. The variance is
-    biased (divided by n). A standard deviation of 0 is given as 1, so that what is constant becomes 0. Sums of uint8
-    images are of integers and exact; those of float32 data are of float64, the variance around the mean. The result is
-    float32.
+    `(height, width, channels)`. `none`: 0 and 1, `(1, 1, channels)`: the raw values 0 to 255. `unit`: 0 and 255, which
+    makes these 0 to 1; for float32 data, which it leaves as they are, 0 and 1. The variance is biased (divided by n). A
+    standard deviation of 0 is given as 1, so that what is constant becomes 0. Sums of uint8 images are of integers and
+    exact; those of float32 data are of float64, the variance around the mean. The result is float32.
     """
-    if settings.standardize == "none":
-        shape = (1, 1, dataset.images.shape[-1])
-        return np.zeros(shape, np.float32), np.ones(shape, np.float32)
-    axes = (0, 1) if settings.standardize == "channel" else ()
     exact = dataset.images.dtype == np.uint8
+    if settings.standardize in ("unit", "none"):
+        shape = (1, 1, dataset.images.shape[-1])
+        highest = 255.0 if exact and settings.standardize == "unit" else 1.0
+        return np.zeros(shape, np.float32), np.full(shape, highest, np.float32)
+    axes = (0, 1) if settings.standardize == "channel" else ()
 
     def average(of: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         """The mean of `of(images)` over the training examples and, for `channel`, over their places."""

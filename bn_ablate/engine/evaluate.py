@@ -100,7 +100,8 @@ def evaluate_by_batch(
 
     def dealt(split: Array, k: int) -> tuple[Array, Array]:
         places = jnp.arange(k)[:, None] + k * jnp.arange(program.train.batch_size)[None]
-        return jnp.take(split, places % split.shape[0], mode="clip"), places < split.shape[0]
+        chosen = jnp.take(split, places % split.shape[0], mode="clip") if k else places  # a part of no examples
+        return chosen, places < split.shape[0]
 
     indices, counted = (jnp.concatenate(some) for some in zip(*map(dealt, splits, batches), strict=True))
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bn_ablate.config.errors import ConfigError, Problem
 from bn_ablate.config.quantity import quantity
 from bn_ablate.plan import Plan
 from bn_ablate.results import Results, open_results
@@ -31,8 +32,14 @@ def sweep_config(plan: Plan, config: Path, options: Sequence[str] = (), project:
 
     Every axis is a parameter. Where the study leaves combinations out, which a sweep cannot, its one parameter is
     `only`, with a value per cell. `options` are arguments of `bn-ablate run` that follow the study.
+
+    Raises:
+        ConfigError: the study has no validation examples.
     """
     study = plan.study
+    if study.data.n_validation == 0:
+        problem = Problem("data.n_validation", f"= 0: a sweep looks at {METRIC}, and there is none; give it a number")
+        raise ConfigError(study.name, [problem])
     if study.exclude:
         whole = [",".join(f"{axis}={level}" for axis, level in cell.levels.items()) for cell in plan.cells]
         parameters: dict[str, Sequence[Any]] = {"only": whole}

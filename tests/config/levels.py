@@ -45,7 +45,7 @@ LEVELS: dict[str, tuple[Any, ...]] = {
     "norm_groups": (2, 4),
     "kernel_init": ("lecun_normal", "he_normal"),
     "n_train": (50, 100),
-    "standardize": ("channel", "none"),
+    "standardize": ("channel", "unit", "none"),
     "random_labels": (0.0, 0.5),
     "augment": ("none", "flip", "crop", "cutout"),
     "augment_size": (None, 1, 2),

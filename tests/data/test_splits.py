@@ -46,7 +46,7 @@ def asked_of_a_pool(draw):
     """Labels in any order, and sizes of test, validation and train that fit."""
     labels = draw(st.lists(st.integers(0, 5), min_size=3, max_size=60))
     n_test = draw(st.integers(1, len(labels) - 2))
-    n_validation = draw(st.integers(1, len(labels) - n_test - 1))
+    n_validation = draw(st.integers(0, len(labels) - n_test - 1))
     n_train = draw(st.integers(1, len(labels) - n_test - n_validation))
     return toy(labels), Data(n_train=n_train, n_validation=n_validation, n_test=n_test)
 
@@ -102,6 +102,7 @@ def test_default_sizes(digits):
     assert sizes(n_train=300) == (300, 299, 1198)
     assert sizes(n_test=500) == (998, 299, 500)
     assert sizes(n_validation=97) == (1401, 97, 299)
+    assert sizes(n_validation=0) == (1498, 0, 299)
     assert sizes(n_train=300, n_test=500) == (300, 299, 500)
 
 

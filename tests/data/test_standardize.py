@@ -56,6 +56,15 @@ def test_none_leaves_the_raw_values(colour):
     assert (std == 1).all()
 
 
+def test_unit_scales_bytes_to_one_and_leaves_floats(colour):
+    split = draw_split(colour, Data(), 0)
+    mean, std = moments(colour, Data(standardize="unit"), split)
+    assert mean.shape == std.shape == (1, 1, 3)
+    assert ((mean == 0).all(), (std == 255).all()) == (True, True)
+    floats = Dataset.from_arrays(np.ones((50, 4), np.float32), colour.labels)
+    assert [float(x.max()) for x in moments(floats, Data(standardize="unit"), split)] == [0.0, 1.0]
+
+
 def test_digits_standardize_to_zero_mean_and_unit_variance(digits):
     split = draw_split(digits, Data(n_train=300), 0)
     mean, std = moments(digits, Data(), split)

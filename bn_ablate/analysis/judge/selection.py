@@ -96,10 +96,17 @@ class Tuned(NamedTuple):
 
 
 def tuned(results: Results, lanes: pl.DataFrame) -> Tuned:
-    """Of lanes that differ in the learning rate alone, those with the lowest final validation loss, seed by seed."""
+    """Of lanes that differ in the learning rate alone, those with the lowest final validation loss, seed by seed.
+
+    Without validation data, those at the study's base level, or at the first.
+    """
     axis, loss = "learning_rate", pl.col("final_validation_loss")
-    if len(results.axes.get(axis, ())) < 2:
+    if len(levels := results.axes.get(axis, ())) < 2:
         return Tuned(lanes, "")
+    if results.study.data.n_validation == 0:
+        base = base_level(results.study, axis)
+        level = base if base in levels else levels[0]
+        return Tuned(lanes.filter(pl.col(axis) == level), f"Held: learning rate {level_label(level)}.")
     alike = [name for name in (*axes_in_order(results), "seed") if name != axis]
     ranked = lanes.sort(pl.when(loss.is_finite()).then(loss).otherwise(float("inf")), maintain_order=True)
     kept = ranked.unique(alike, keep="first", maintain_order=True).select(*alike, axis)

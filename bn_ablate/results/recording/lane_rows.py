@@ -67,12 +67,13 @@ def lane_columns(outcome: Outcome, measured: Measured) -> dict[str, Any]:
     loss, accuracy = (history[f"train_{what}"].data[:, -1] for what in ("loss", "accuracy"))
     diverged_at = outcome.diverged_at.ravel()
     diverged_at = np.where((diverged_at < 0) & ~np.isfinite(loss), steps[-1], diverged_at)
-    validation = history["validation_loss"].data
-    best = np.where(np.isfinite(validation), validation, np.inf).argmin(axis=1)
+    validation = history["validation_loss"]
+    best = np.where(np.isfinite(validation.data), validation.data, np.inf).argmin(axis=1)
+    chosen = ~np.ma.getmaskarray(validation)[:, -1]
     chance = np.repeat(outcome.chance, len(cells))
     forms: dict[str, Callable[[Masked], Masked]] = {
         **FORMS,
-        "best": lambda history: history[np.arange(len(lanes)), best],
+        "best": lambda history: np.ma.array(history[np.arange(len(lanes)), best], mask=~chosen),
     }
     with np.errstate(invalid="ignore", divide="ignore"):
         found = {
@@ -80,7 +81,7 @@ def lane_columns(outcome: Outcome, measured: Measured) -> dict[str, Any]:
             "seed": np.repeat(outcome.shard.seeds, len(cells)),
             "status": np.where(diverged_at >= 0, "diverged", "ok"),
             "diverged_at": np.ma.masked_less(diverged_at, 0),
-            "best_step": steps[best],
+            "best_step": np.ma.array(steps[best], mask=~chosen),
             "trained": 1.0 * (accuracy >= chance + TRAINED * (1.0 - chance)),
             **_steps_to_loss(history["train_loss"].data, steps, cells[0].settings.measure.loss_threshold),
             "unit_drift": _drift(measured.layers),
