@@ -70,10 +70,11 @@ def sweep_config(
     from bn_ablate.config import load_study
     from bn_ablate.plan import make_plan
     from bn_ablate.results.files import write_output
+    from bn_ablate.runs.run import with_epochs_counted
     from bn_ablate.sinks.sweep import sweep_config as yaml_of
 
     options = [word for override in overrides for word in ("--set", override)]
-    text = yaml_of(make_plan(load_study(config, overrides)), config, options, project)
+    text = yaml_of(make_plan(with_epochs_counted(load_study(config, overrides))), config, options, project)
     if output is None:
         print(text, end="")
     elif write_output(output, text):

@@ -236,7 +236,7 @@ def activates_before_addition(lane: LaneSettings) -> bool:
 def _trains_before_bn(lane: LaneSettings) -> bool:
     """Whether what a block's BN gets depends on something trained: on kernels, or on γ or β of a BN before."""
     normed = sum(lane.normed_blocks)
-    if WITH_TRAINED_KERNELS.holds(lane):
+    if lane.train.trainable != "affine_only":
         return normed > 0
     return (lane.has_scale or lane.has_bias) and normed > 0 and normed + lane.input_normed > 1
 

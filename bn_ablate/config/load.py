@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import json
 import math
 import tomllib
@@ -15,7 +14,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from bn_ablate.config.claims import check_claims
-from bn_ablate.config.errors import ConfigError, Problem, nearest, one_of, show
+from bn_ablate.config.errors import ConfigError, Problem, one_of, show
 from bn_ablate.config.extensions import Extension, load_extension, provided, registered
 from bn_ablate.config.factors import FACTORS, SECTIONS
 from bn_ablate.config.given import place, plain
@@ -25,12 +24,9 @@ from bn_ablate.config.kinds import KINDS
 from bn_ablate.config.lane import base_settings
 from bn_ablate.config.precision import used_as
 from bn_ablate.config.schema import Study
+from bn_ablate.config.study_files import INSTEAD, read_table, with_included
 
 MAX_LANES = 1_000_000
-MAX_FILE_BYTES = 1_000_000
-BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "UTF-8", codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
-INSTEAD = {"train.steps": "epochs", "train.epochs": "steps"}
-"""Keys that take the place of another one in their table."""
 EMPTY = '""'
 """A key that has no character, as TOML writes it."""
 
@@ -38,40 +34,16 @@ EMPTY = '""'
 def load_study(path: str | Path, overrides: Sequence[str] = (), extensions: Sequence[str | Path] = ()) -> Study:
     """The study in the TOML file `path`, with `overrides` such as `train.steps=500` applied in order.
 
-    Extension files that it names are run, from paths relative to its own, and then those of `extensions`.
+    Files that it includes lie below it, key by key. Extension files that it names are run, from paths relative to its
+    own, and then those of `extensions`.
 
     Raises:
         ConfigError: the file cannot be read or says something that cannot be used; it lists every problem.
         ExtensionError: an extension fails.
     """
     path = place(path)
-    source = str(path)
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_FILE_BYTES + 1)
-    except FileNotFoundError:
-        beside = sorted(p.name for p in path.parent.glob("*.toml")) if path.parent.is_dir() else []
-        raise ConfigError(source, [Problem("", f"there is no such file{nearest(path.name, beside)}")]) from None
-    except OSError as error:
-        raise ConfigError(source, [Problem("", f"cannot be read: {error.strerror}")]) from None
-    if len(content) > MAX_FILE_BYTES:
-        raise ConfigError(
-            source, [Problem("", f"is larger than {MAX_FILE_BYTES} bytes; a study file is a page or two")]
-        )
-    if mark := next((name for mark, name in BYTE_ORDER_MARKS.items() if content.startswith(mark)), None):
-        said = f"begins with a byte order mark (of {mark}), which TOML does not allow: save it as UTF-8 without one"
-        raise ConfigError(source, [Problem("", said)])
-    try:
-        table = tomllib.loads(content.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise ConfigError(
-            source, [Problem("", f"is not UTF-8: byte {error.start} is {content[error.start]:#04x}")]
-        ) from None
-    except ValueError as error:  # besides TOMLDecodeError that of an integer with thousands of digits
-        raise ConfigError(source, [Problem("", f"is not TOML: {error}")]) from None
-    except RecursionError:
-        raise ConfigError(source, [Problem("", "is nested too deeply")]) from None
-    return build_study(table, overrides, source, extensions=extensions, folder=path.parent)
+    table = with_included(read_table(path), path.parent, str(path), (path.resolve(),))
+    return build_study(table, overrides, str(path), extensions=extensions, folder=path.parent)
 
 
 def build_study(
@@ -87,7 +59,7 @@ def build_study(
 
     Extension files that it names are run, from paths relative to `folder`, and then those of `extensions`, from paths
     relative to the working directory; one that it holds as a table, as a manifest does, is not. None is run
-    that is named in a `table` that is not `trusted`.
+    that is named in a `table` that is not `trusted`, and no file is included.
 
     Numbers and arrays of NumPy or JAX, and ranges, stand for what they hold. `table` itself stays as it is.
 
@@ -98,6 +70,7 @@ def build_study(
     problems: list[Problem] = []
     try:
         table = plain(table)
+        table = with_included(table, folder or Path(), source) if trusted else table
         for override in [overrides] if isinstance(overrides, str) else overrides:
             problems += _apply_override(table, override)
         problems += _unusable(table)

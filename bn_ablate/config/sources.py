@@ -15,7 +15,15 @@ SOURCES = ("config", "plan", "data", "nn", "measure", "engine", "results/recordi
 NO_NUMBERS = (
     *("config/claims", "config/errors", "config/extensions", "config/gathered", "config/given", "config/hints"),
     *("config/hypotheses", "config/hypothesis_checks", "config/kinds", "config/load", "config/notes", "config/only"),
-    *("config/precision", "config/registry", "config/sides", "config/sources", "config/synonyms", "config/text"),
+    *(
+        "config/precision",
+        "config/registry",
+        "config/sides",
+        "config/sources",
+        "config/study_files",
+        "config/synonyms",
+        "config/text",
+    ),
     *("config/version", "engine/executables", "engine/known_devices", "engine/selfcheck"),
     *("plan/memory", "plan/progress", "plan/refusals"),
 )
