@@ -136,11 +136,12 @@ def same_normalizers(lane: LaneSettings) -> tuple[str, ...]:
     """The normalizer; one by groups is that of the whole example for one group, and of a channel for as many as these.
 
     Batch renormalization that corrects nothing is BN. But BN, and that of a channel, have no bias before them, which
-    makes a difference where units are dropped in between. The channels of a user's own network may depend on the data,
-    and are not asked for.
+    makes a difference where units are dropped in between, or where a gradient reaches it. The channels of a user's own
+    network may depend on the data, and are not asked for.
     """
-    dropped = lane.dropout.rate > 0 and lane.dropout.site == "before_norm" and any(lane.normed_blocks)
-    biased = dropped and lane.norm.placement == "pre" and lane.train.trainable != "affine_only"
+    dropped = lane.dropout.rate > 0 and lane.dropout.site == "before_norm"
+    moved = (dropped or lane.norm.gradient in ("no_mean", "straight")) and lane.train.trainable != "affine_only"
+    biased = moved and lane.norm.placement == "pre" and any(lane.normed_blocks)
     if lane.norm.kind == "batch_renorm" and (lane.norm.r_max, lane.norm.d_max) == (1.0, 0.0):
         return ("batch_renorm",) if biased else ("batch",)
     if lane.norm.kind != "group":

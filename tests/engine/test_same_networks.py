@@ -31,7 +31,7 @@ LEVELS: dict[str, tuple[Any, ...]] = {
     "weight_decay": (0.0, 0.1),
     "decay_on": ("kernels", "all", "all_but_norm"),
     "label_smoothing": (0.0, 0.2),
-    "clip_norm": (0.0, 0.1),
+    "clip_norm": (0.0, 0.01),
     "trainable": ("all", "all_but_scale", "all_but_bias", "affine_only"),
     "norm_kind": ("batch", "layer", "rms", "mean_only", "variance_only", "batch_renorm", "fixed"),
     "norm_gradient": ("full", "no_mean", "no_variance", "straight"),
