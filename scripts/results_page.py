@@ -1,7 +1,9 @@
-"""Put the outcome of the eight studies into docs/results.md: its tables and figures, between markers in its prose.
+"""Put the outcome of studies into a page: their tables and figures, between markers in its prose.
 
     make claims
     .venv/bin/python scripts/results_page.py results/c[1-8]_*
+    make why
+    .venv/bin/python scripts/results_page.py results/w[1-8]_* --page docs/why.md
 
 Every number in the page comes from here. A study's block stands between `<!-- NAME:begin -->` and `<!-- NAME:end -->`,
 the board of all claims between those of `board`.
@@ -17,9 +19,11 @@ from typing import Any
 from bn_ablate.analysis import combine_claims
 from bn_ablate.analysis.figures import image
 from bn_ablate.analysis.figures.claims import claim_figure
+from bn_ablate.analysis.figures.forest import forest
 from bn_ablate.analysis.judge.groups import groups
 from bn_ablate.analysis.judge.shown import texts
 from bn_ablate.cli.console import clock
+from bn_ablate.config.claims import CLAIMS
 from bn_ablate.results import Results, open_results
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -75,14 +79,14 @@ def board(said: dict[str, Any], studies: list[Results]) -> str:
 
 
 def picture(results: Results, docs: Path) -> str:
-    """The figure that tells what came of the study's claim, drawn into `docs`, with its caption.
+    """The figure of the study's claim, or else of its hypotheses, drawn into `docs`, with its caption.
 
     Raises:
-        ValueError: the study is of no claim, or lacks what its figure shows.
+        ValueError: it lacks what either shows.
     """
-    chart = claim_figure(results)
+    chart = claim_figure(results) or forest(results)
     if chart is None:
-        raise ValueError(f"{results.path}: has no figure of its claim")
+        raise ValueError(f"{results.path}: has no figure of its claim, and no hypotheses")
     file = docs / "figures" / f"{results.name}.png"
     chart.figure.draw_without_rendering()
     file.write_bytes(image(chart, "png"))
@@ -94,7 +98,7 @@ def study_block(results: Results) -> str:
     study, manifest = results.study, results.manifest
     primary = [record for record in results.claims if record["primary"]]
     others = [record for record in results.claims if not record["primary"]]
-    command = f"make {study.claim.lower()}"
+    command = f"make {study.claim.lower()}" if study.claim in CLAIMS else "make why"
     timing = manifest["timing"]
     ran = (
         f"`{command}`: {manifest['lanes']['finished']:,} networks ({manifest['lanes']['diverged']} diverged), "

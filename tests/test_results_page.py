@@ -32,9 +32,10 @@ def test_a_block_replaces_what_stands_between_its_markers() -> None:
         results_page.between(page, "y", "new")
 
 
-def test_the_page_has_a_place_for_every_study() -> None:
-    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
-    for study in [path.stem for path in sorted((ROOT / "configs").glob("c[1-8]_*.toml"))]:
+@pytest.mark.parametrize(("name", "studies"), [("results", "c[1-8]_*.toml"), ("why", "why/*.toml")])
+def test_the_page_has_a_place_for_every_study(name: str, studies: str) -> None:
+    page = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+    for study in [path.stem for path in sorted((ROOT / "configs").glob(studies))]:
         assert f"<!-- {study}:begin -->" in page
         assert f"<!-- {study}:end -->" in page
 
