@@ -24,7 +24,7 @@ def test_the_plan_runs_nothing_and_needs_no_jax(tmp_path: Path, asks: bool) -> N
     loaded = set(done.stderr.split())
     assert "bn_ablate.plan" in loaded
     assert not loaded & (HEAVY if asks else HEAVY | JUDGING)
-    assert ("10 seeds can decide each of the 9 hypotheses; 9 would do" in done.stdout) == asks
+    assert ("10 seeds can decide each of the 17 hypotheses" in done.stdout) == asks
     assert "72 cells × 10 seeds = 720 lanes" in done.stdout
     assert "1 compiled program;" in done.stdout
     assert list(tmp_path.iterdir()) == []

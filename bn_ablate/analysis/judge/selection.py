@@ -52,7 +52,7 @@ def base_level(study: Study, factor: str) -> Any:
 
 
 class Held(NamedTuple):
-    """Lanes with all but a few axes held at one level, and a sentence that says at which."""
+    """Lanes with all but a few axes at one level, and sentences that say at which."""
 
     lanes: pl.DataFrame
     note: str
@@ -63,14 +63,14 @@ def hold(results: Results, shown: Sequence[str]) -> Held:
 
     Every other axis is held at one level: dropout at its lowest rate; others at the study's base level where lanes
     are left that have it, else at the first that some have. Lanes without BN count at any level of what only BN has, if
-    that is all there is of them.
+    that is all there is of them. The learning rate is that of each network which is best on its validation data.
     """
     lanes, said = results.lanes, []
     for factor in ("placement", "activation"):
         if factor not in results.axes:
             lanes = lanes.with_columns(pl.lit(base_level(results.study, factor)).alias(factor))
     for axis in axes_in_order(results):
-        if axis in shown:
+        if axis in (*shown, "learning_rate"):
             continue
         levels = results.axes[axis]
         base = base_level(results.study, axis)
@@ -85,33 +85,30 @@ def hold(results: Results, shown: Sequence[str]) -> Held:
         lanes = lanes.filter(at_level)
         if len(levels) > 1:
             said.append(f"{axis_label(axis)} {level_label(level)}")
-    return Held(lanes, f"Held: {', '.join(said)}." if said else "")
+    note = f"Held: {', '.join(said)}." if said else ""
+    if "learning_rate" in shown:
+        return Held(lanes, note)
+    best = tuned(results, lanes)
+    return Held(best.lanes, " ".join(filter(None, (best.note, note))))
 
 
-class Tuned(NamedTuple):
-    """Lanes with every network at one learning rate of its own, and a sentence that says so."""
-
-    lanes: pl.DataFrame
-    note: str
-
-
-def tuned(results: Results, lanes: pl.DataFrame) -> Tuned:
+def tuned(results: Results, lanes: pl.DataFrame) -> Held:
     """Of lanes that differ in the learning rate alone, those with the lowest final validation loss, seed by seed.
 
     Without validation data, those at the study's base level, or at the first.
     """
     axis, loss = "learning_rate", pl.col("final_validation_loss")
     if len(levels := results.axes.get(axis, ())) < 2:
-        return Tuned(lanes, "")
+        return Held(lanes, "")
     if results.study.data.n_validation == 0:
         base = base_level(results.study, axis)
         level = base if base in levels else levels[0]
-        return Tuned(lanes.filter(pl.col(axis) == level), f"Held: learning rate {level_label(level)}.")
+        return Held(lanes.filter(pl.col(axis) == level), f"Held: learning rate {level_label(level)}.")
     alike = [name for name in (*axes_in_order(results), "seed") if name != axis]
     ranked = lanes.sort(pl.when(loss.is_finite()).then(loss).otherwise(float("inf")), maintain_order=True)
     kept = ranked.unique(alike, keep="first", maintain_order=True).select(*alike, axis)
     said = "Every network at the learning rate that is best on its validation data."
-    return Tuned(lanes.join(kept, on=kept.columns, how="semi", nulls_equal=True, maintain_order="left"), said)
+    return Held(lanes.join(kept, on=kept.columns, how="semi", nulls_equal=True, maintain_order="left"), said)
 
 
 def summarize(

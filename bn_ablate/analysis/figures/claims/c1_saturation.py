@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 
 from bn_ablate.analysis.figures.claims.drawing import INTERVALS, dots, means, plain
 from bn_ablate.analysis.figures.style import Chart, axis_text, label_ends, small_multiples
-from bn_ablate.analysis.judge.selection import hold, level_label, levels_of, tuned
+from bn_ablate.analysis.judge.selection import hold, level_label, levels_of
 from bn_ablate.config.claims import figure
 from bn_ablate.config.quantity import quantity
 from bn_ablate.results import Results
@@ -19,8 +19,7 @@ INPUTS = {"channel": "standardized inputs", "none": "raw inputs"}
 @figure("saturation", "placement", "activation")
 def saturation(results: Results) -> Chart | None:
     """Saturated share from the start to the end of training, by bounded activation and scaling of the input."""
-    held = hold(results, ("placement", "activation", "standardize", "learning_rate"))
-    lanes, note = tuned(results, held.lanes)
+    lanes, note = hold(results, ("placement", "activation", "standardize"))
     activations = [name for name in levels_of(results, "activation") if name in BOUNDED]
     if not activations or lanes["first_saturated"].drop_nulls().is_empty():
         return None
@@ -48,7 +47,7 @@ def saturation(results: Results) -> Chart | None:
     label_ends(figure, panels, ends)
     caption = (
         "Share of the first layer's units × samples at which the activation's slope is under a tenth of its greatest, "
-        f"before and after training. {INTERVALS} {note} {held.note}"
+        f"before and after training. {INTERVALS} {note}"
     )
     alt = f"Saturated share at the start and at the end, by placement; panels: {', '.join(titles)}."
     return Chart("claim", "Saturated share of the first layer", " ".join(caption.split()), alt, figure)

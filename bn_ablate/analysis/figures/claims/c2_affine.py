@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from bn_ablate.analysis.figures.claims.drawing import INTERVALS, band, dots, means, name_inside, plain
 from bn_ablate.analysis.figures.style import Chart, axis_text, label_ends, small_multiples
-from bn_ablate.analysis.judge.selection import hold, levels_of, tuned
+from bn_ablate.analysis.judge.selection import hold, levels_of
 from bn_ablate.config.claims import figure
 from bn_ablate.config.quantity import quantity
 from bn_ablate.results import Results
@@ -21,8 +21,7 @@ METRIC = "final_test_accuracy"
 @figure("affine", "placement", "affine")
 def affine(results: Results) -> Chart | None:
     """Test accuracy by what BN learns, a panel per activation; and, last, with all other weights frozen."""
-    held = hold(results, ("placement", "activation", "affine", "trainable", "learning_rate"))
-    lanes, note = tuned(results, held.lanes)
+    lanes, note = hold(results, ("placement", "activation", "affine", "trainable"))
     if "trainable" not in lanes.columns:
         lanes = lanes.with_columns(pl.lit("all").alias("trainable"))
     alone = lanes.filter(trainable="affine_only")
@@ -52,7 +51,7 @@ def affine(results: Results) -> Chart | None:
     label_ends(figure, panels, ends)
     caption = (
         "Final test accuracy where BN learns neither γ nor β, one of them, or both. The grey band is the same network "
-        f"without BN. {INTERVALS} {note} {held.note}"
+        f"without BN. {INTERVALS} {note}"
     )
     if alone.height:
         caption += " Last panel, on its own scale: every other weight stays as it began; mean over the activations."

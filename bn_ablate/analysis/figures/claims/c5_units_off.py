@@ -6,7 +6,7 @@ from matplotlib.lines import Line2D
 
 from bn_ablate.analysis.figures.claims.drawing import INTERVALS, flat_dots, means, plain
 from bn_ablate.analysis.figures.style import INK, PAPER, Chart, small_multiples
-from bn_ablate.analysis.judge.selection import PLACEMENT_LABELS, hold, level_label, levels_of, tuned
+from bn_ablate.analysis.judge.selection import PLACEMENT_LABELS, hold, level_label, levels_of
 from bn_ablate.config.claims import figure
 from bn_ablate.config.quantity import quantity
 from bn_ablate.results import Results
@@ -18,8 +18,7 @@ TRAINED = {"all": "β learned", "all_but_bias": "β at 0"}
 @figure("units_off", "placement", "trainable")
 def units_off(results: Results) -> Chart | None:
     """Inactive and dead shares by placement and whether β is learned; weight decay apart."""
-    held = hold(results, ("placement", "trainable", "optimizer", "weight_decay", "learning_rate"))
-    lanes, note = tuned(results, held.lanes)
+    lanes, note = hold(results, ("placement", "trainable", "optimizer", "weight_decay"))
     if lanes["inactive_train"].drop_nulls().is_empty():
         return None
     optimizers, decays = list(levels_of(results, "optimizer")), list(levels_of(results, "weight_decay"))
@@ -57,7 +56,7 @@ def units_off(results: Results) -> Chart | None:
     )
     caption = (
         "ReLU units that are off: above, the share of units × samples at zero; below, of units at zero on every "
-        f"training example. Means over the hidden layers.{hollow} {INTERVALS} {note} {held.note}"
+        f"training example. Means over the hidden layers.{hollow} {INTERVALS} {note}"
     )
     alt = f"Shares of units that are off, by placement and whether β is learned; panels: {', '.join(titles)}."
     return Chart("claim", "Units that are off", " ".join(caption.split()), alt, figure)

@@ -15,7 +15,7 @@ from bn_ablate.analysis.figures.style import (
     short,
     small_multiples,
 )
-from bn_ablate.analysis.judge.selection import hold, levels_of, tuned
+from bn_ablate.analysis.judge.selection import hold, levels_of
 from bn_ablate.config.claims import figure
 from bn_ablate.results import Results
 
@@ -32,8 +32,7 @@ WIDE = 5
 @figure("dropout", "placement", "dropout_rate")
 def dropout(results: Results) -> Chart | None:
     """Validation loss, test accuracy and training loss in evaluation mode against the dropout rate."""
-    held = hold(results, ("placement", "activation", "dropout_rate", "learning_rate"))
-    lanes, note = tuned(results, held.lanes)
+    lanes, note = hold(results, ("placement", "activation", "dropout_rate"))
     if lanes["final_validation_loss"].drop_nulls().is_empty():
         return None
     rates = sorted(results.axes["dropout_rate"])
@@ -66,7 +65,7 @@ def dropout(results: Results) -> Chart | None:
     label_ends(figure, panels, ends)
     caption = (
         "Losses in evaluation mode and accuracy at the end, against the dropout rate. Circled: the rate with the "
-        f"lowest mean validation loss. {INTERVALS} {note} {held.note}"
+        f"lowest mean validation loss. {INTERVALS} {note}"
     )
     caption += " Losses may stand on a logarithmic axis, accuracies on one that is logarithmic in the error."
     alt = "Validation loss, test accuracy and training loss against the dropout rate; lines by placement."

@@ -6,7 +6,7 @@ import polars as pl
 
 from bn_ablate.analysis.figures.claims.drawing import flat_dots, means, plain
 from bn_ablate.analysis.figures.style import GRID, MUTED, Chart, small_multiples
-from bn_ablate.analysis.judge.selection import hold, level_label, levels_of, tuned
+from bn_ablate.analysis.judge.selection import hold, level_label, levels_of
 from bn_ablate.config.claims import figure
 from bn_ablate.config.kinds.equivalence import Equivalence
 from bn_ablate.config.quantity import quantity
@@ -20,8 +20,7 @@ TITLES = ("BN after − no BN", "BN before − no BN", "BN before − BN after")
 @figure("placement", "placement", "activation")
 def placement(results: Results) -> Chart | None:
     """Differences of test accuracy between placements, paired by seed: a row per activation and architecture."""
-    held = hold(results, ("placement", "activation", "architecture", "width", "learning_rate"))
-    lanes, note = tuned(results, held.lanes)
+    lanes, note = hold(results, ("placement", "activation", "architecture", "width"))
     if set(levels_of(results, "placement")) != {"none", "pre", "post"} or lanes[METRIC].drop_nulls().is_empty():
         return None
     accuracy = quantity(METRIC)
@@ -52,7 +51,7 @@ def placement(results: Results) -> Chart | None:
     caption = (
         "Final test accuracy of one placement minus that of another, in the same network and seed: mean over seeds, "
         f"with its 95% Student t interval. Right of zero the first does better; every panel has its own scale.{band} "
-        f"{note} {held.note}"
+        f"{note}"
     )
     alt = f"Differences of test accuracy by activation and architecture; panels: {', '.join(TITLES)}."
     return Chart("claim", "Before or after the activation", " ".join(caption.split()), alt, figure)

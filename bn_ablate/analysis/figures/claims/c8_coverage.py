@@ -8,7 +8,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from bn_ablate.analysis.figures.claims.drawing import flat_dots, means, plain
 from bn_ablate.analysis.figures.style import GRID, MUTED, Chart, label_ends, small_multiples
-from bn_ablate.analysis.judge.selection import hold, level_label, levels_of, tuned
+from bn_ablate.analysis.judge.selection import hold, level_label, levels_of
 from bn_ablate.config.claims import figure
 from bn_ablate.config.quantity import MINUS, quantity
 from bn_ablate.results import Results
@@ -21,8 +21,7 @@ FAR = 10
 @figure("coverage", "coverage")
 def coverage(results: Results) -> Chart | None:
     """Loss of test accuracy for every coverage, the placements side by side, a panel per activation."""
-    held = hold(results, ("placement", "activation", "coverage", "learning_rate"))
-    lanes, note = tuned(results, held.lanes)
+    lanes, note = hold(results, ("placement", "activation", "coverage"))
     if lanes[METRIC].drop_nulls().is_empty():
         return None
     accuracy = quantity(METRIC)
@@ -70,7 +69,7 @@ def coverage(results: Results) -> Chart | None:
         "Final test accuracy with BN in some of the layers only, minus that of the same network and seed with BN in "
         "every layer: mean over seeds, with its 95% Student t interval. Left of zero, "
         "what is left out was of use. Beyond 2 points an axis may be logarithmic."
-        f"{margin} {note} {held.note}"
+        f"{margin} {note}"
     )
     alt = f"Loss of test accuracy by coverage and placement; panels: {', '.join(map(level_label, activations))}."
     return Chart("claim", "What is lost where layers lack BN", " ".join(caption.split()), alt, figure)
