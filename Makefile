@@ -6,6 +6,7 @@ CONFIG  ?= configs/ablate.toml
 RESULTS ?= results
 WANDB   ?= auto
 DEVICE  ?=
+ON      ?= here
 ARGS    ?=
 PYTHON  ?=
 
@@ -15,7 +16,7 @@ PYTHONS    := $(BIN)/python python3.13 python3.12 python3.11 python3 python
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 # a process runs all tests of a file: they share what takes long to make
 PYTEST     := $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
-RUN         = $(BIN)/bn-ablate run "$(CONFIG)" --results "$(RESULTS)" --wandb $(WANDB) $(ARGS)
+RUN         = $(BIN)/bn-ablate run "$(CONFIG)" --results "$(RESULTS)" --wandb $(WANDB) --on $(ON) $(ARGS)
 STUDY       = $(RESULTS)/$(basename $(notdir $(CONFIG)))
 
 CLAIMS     := c1 c2 c3 c4 c5 c6 c7 c8
@@ -113,6 +114,7 @@ help: # this list
 	    CONFIG= "the study [$(CONFIG)]" \
 	    RESULTS= "the folder that results go to, and come from [$(RESULTS)]" \
 	    WANDB= "auto, online, offline or disabled [$(WANDB)]" \
+	    ON= "here, or ray: who trains, docs/scaling.md says how [$(ON)]" \
 	    DEVICE= "cpu, cuda or tpu [what .venv is set up for, at first cpu]" \
 	    PYTHON= "a Python of version 3.11 or later, for cuda 3.12 [found by itself]" \
 	    ARGS= "further arguments of the command behind a target"

@@ -56,6 +56,13 @@ Portion = Annotated[
         metavar="I/N", help="part I of N alone, into a folder of its own; `bn-ablate merge` puts them together"
     ),
 ]
+On = Annotated[
+    Literal["here", "ray"], tyro.conf.arg(help="who trains: this process on its devices, or a cluster of Ray")
+]
+Address = Annotated[
+    str | None,
+    tyro.conf.arg(metavar="HOST:PORT", help="the cluster to join; RAY_ADDRESS, or one on this machine alone"),
+]
 Device = Annotated[Literal["auto", "cpu", "cuda", "tpu"], tyro.conf.arg(help="where to train")]
 Memory = Annotated[
     float | None,

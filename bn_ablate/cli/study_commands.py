@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,11 +12,13 @@ import tyro
 
 from bn_ablate.cli import signals
 from bn_ablate.cli.arguments import (
+    Address,
     AtOnce,
     Config,
     Device,
     Extensions,
     Memory,
+    On,
     Only,
     Overrides,
     Portion,
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from bn_ablate.plan import Part, Plan, RunProgress
     from bn_ablate.plan.memory import Machine
     from bn_ablate.results import Old, Results
+    from bn_ablate.runs.on_ray import OnRay
     from bn_ablate.sinks import Live
 
 Wandb = Literal["auto", "online", "offline", "disabled"]
@@ -72,6 +76,8 @@ def run(
     extensions: Extensions = (),
     only: Only = (),
     part: Portion = None,
+    on: On = "here",
+    address: Address = None,
     quick: Annotated[
         bool,
         tyro.conf.FlagCreatePairsOff,
@@ -107,6 +113,7 @@ def run(
     from bn_ablate.cli.results_shown import show_caveats
     from bn_ablate.config.only import parse_only
     from bn_ablate.plan import Part, make_plan, portion, quick_plan, restrict
+    from bn_ablate.plan.memory import Machine
     from bn_ablate.runs.rerun import rerun
     from bn_ablate.runs.run import run as run_study
 
@@ -118,6 +125,10 @@ def run(
     made = quick_plan(study) if quick else make_plan(study)
     chosen = parse_only(only)
     share = None if part is None else Part.parse(part)
+    if address and on == "here":
+        fail("bn-ablate: --address is that of a cluster of Ray: --on ray joins it", 2)
+    if chosen and on == "ray":
+        fail("bn-ablate: --only trains a few lanes here, and does not go with --on ray", 2)
     if share and (chosen or wandb in ("online", "offline")):
         fail(
             f"bn-ablate: --part does not go with {'--only' if chosen else '--wandb: `bn-ablate sync` sends the whole'}",
@@ -126,13 +137,14 @@ def run(
     mine = restrict(made, chosen) if chosen else portion(made, share) if share else made
     folder = results / (share.folder(made.study.name) if share else mine.study.name)
     _check_wandb("disabled" if share else wandb, sweep=bool(chosen))
-    _show_plan(console, mine, _started(device, how, folder))
+    _show_plan(console, mine, Machine.here(**how) if on == "ray" else _started(device, how, folder))
     if share:
         console.print(f"part {share} of {count(made.n_lanes, 'lane')}, into {folder}", soft_wrap=True, markup=False)
     elif not quick:
         show_outlook(console, mine)
     trained = False
     with (
+        _crew(on, address, device, console) as crew,
         signals.stopping_softly() as stop_if_asked,
         run_progress(console) as show_progress,
         _live(mine, results, "disabled" if share else wandb) as live,
@@ -152,7 +164,7 @@ def run(
             again = rerun(made, chosen, results, on_progress=on_progress, **how)
         else:
             old: Old = "retrain" if retrain else "keep" if keep_old else "refuse"
-            done = run_study(made, results, on_progress=on_progress, old=old, part=share, **how)
+            done = run_study(made, results, on_progress=on_progress, old=old, part=share, crew=crew, **how)
     if chosen:
         show_rerun(console, again)
         show_caveats(console, again.results.caveats)
@@ -170,6 +182,21 @@ def run(
         _show_merge(console, made, share, results)
         return
     _finish(console, done, wandb, live.message if live else "")
+
+
+@contextmanager
+def _crew(on: str, address: str | None, device: str, console: Console) -> Iterator[OnRay | None]:
+    """Who trains, where that is not this process."""
+    if on == "here":
+        yield None
+        return
+    from bn_ablate.cli.console import count
+    from bn_ablate.runs.on_ray import crew_on_ray
+
+    with crew_on_ray(address, device) as crew:
+        devices = count(crew.workers, "core" if crew.device == "cpu" else "GPU")
+        console.print(f"on Ray: {devices}, each trains a shard at a time")
+        yield crew
 
 
 def _show_merge(console: Console, plan: Plan, part: Part, results: Path) -> None:
@@ -194,10 +221,10 @@ def _study(config: Path, overrides: tuple[str, ...], extensions: tuple[Path, ...
 def _started(device: Platform, how: dict[str, Any], folder: Path | None = None) -> Machine:
     """Set JAX up for `device`, and say what a run has at its disposal there, or what its `folder` is laid out for."""
     from bn_ablate import engine
-    from bn_ablate.runs.layout import settle
+    from bn_ablate.runs.layout import Asked, Layout, settle
 
     engine.set_up(device)
-    return settle(folder, **how) if folder else engine.machine(**how)
+    return settle(Layout.of(folder) if folder else None, Asked(**how)).machine
 
 
 def _show_plan(console: Console, plan: Plan, machine: Machine) -> None:

@@ -1,6 +1,6 @@
 """From a study to what is to be trained: cells × seeds, lanes and their ids, groups that share a program; no JAX."""
 
-from bn_ablate.plan.division import Part, divisions, portion
+from bn_ablate.plan.division import Part, divisible, divisions, portion, spread
 from bn_ablate.plan.grid import Cell, Group, Lane, Plan, cells_of, make_plan
 from bn_ablate.plan.identity import LANE_FORMAT, canonical_json, lane_id
 from bn_ablate.plan.parts import LONGEST_NAME, part_name, quick, quick_plan, restrict
@@ -17,6 +17,7 @@ __all__ = [
     "RunProgress",
     "canonical_json",
     "cells_of",
+    "divisible",
     "divisions",
     "lane_id",
     "make_plan",
@@ -25,4 +26,5 @@ __all__ = [
     "quick",
     "quick_plan",
     "restrict",
+    "spread",
 ]

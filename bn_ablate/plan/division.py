@@ -49,9 +49,8 @@ def portion(plan: Plan, part: Part) -> Plan:
         ConfigError: it cannot be divided so.
     """
     seeds, n, place = plan.seeds, part.of, part.number - 1
-    each, left = divmod(n, len(seeds))
-    most = len(seeds) * sum(len(group.cells) for group in plan.groups)
-    if n > len(seeds) and (left or n > most):
+    each = n // len(seeds)
+    if not divisible(plan, n):
         raise ConfigError(plan.study.name, [Problem("--part", f"there are no {n:,} parts: {divisions(plan)}")])
     if n <= len(seeds):
         own, groups = seeds[_share(len(seeds), place, n)], plan.groups
@@ -63,6 +62,17 @@ def portion(plan: Plan, part: Part) -> Plan:
         )
         groups = tuple(group for group in shares if group.cells)
     return _only(plan, own, groups)
+
+
+def divisible(plan: Plan, n: int) -> bool:
+    """Whether there are `n` parts of `plan`."""
+    return n <= len(plan.seeds) or (n % len(plan.seeds) == 0 and n <= plan.n_lanes)
+
+
+def spread(plan: Plan, workers: int) -> int:
+    """How many parts of `plan` so many workers take in turn: its seeds, or more where there are more workers."""
+    seeds = len(plan.seeds)
+    return seeds * min(-(-workers // seeds), plan.n_lanes // seeds)
 
 
 def divisions(plan: Plan) -> str:

@@ -37,13 +37,14 @@ class Device(_Part):
 
 
 class Layout(_Part):
-    """What the shards are cut for: the fields of `plan.memory.Machine`."""
+    """How the plan is cut into shards: the fields of `plan.memory.Machine`, and in how many parts first."""
 
     strategy: Literal["vmap", "map"]
     devices: int
     budget: int
     at_once: int
     platform: str
+    parts: int = 1
 
 
 class Portion(_Part):

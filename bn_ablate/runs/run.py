@@ -19,9 +19,9 @@ from bn_ablate.config.extensions import require, sources
 from bn_ablate.config.given import one_word, place, whole_number
 from bn_ablate.config.names import AUGMENTATIONS
 from bn_ablate.plan import Part, Plan, RunProgress, make_plan, portion
-from bn_ablate.runs.layout import Strategy, described, settle
+from bn_ablate.runs.layout import Asked, Strategy
 from bn_ablate.runs.statement import beforehand, config_of
-from bn_ablate.runs.training import train
+from bn_ablate.runs.training import Crew, Here
 
 if TYPE_CHECKING:
     from bn_ablate.config.architectures import Extent
@@ -39,6 +39,7 @@ def run(
     at_once: int | None = None,
     memory: int | None = None,
     part: tuple[int, int] | None = None,
+    crew: Crew | None = None,
     data: Dataset | None = None,
     data_dir: Path | None = None,
     on_progress: Callable[[RunProgress], None] | None = None,
@@ -55,7 +56,8 @@ def run(
     study is begun is stored, and holds for those who resume it, if they do not ask for something else.
 
     Of a `part`, as `(1, 3)` for the first of three, the lanes of that part alone are trained, into the folder
-    `results/<study>.part-1-of-3/`; `bn_ablate.merge` puts parts together.
+    `results/<study>.part-1-of-3/`; `bn_ablate.merge` puts parts together. A `crew` trains the shards in place of this
+    process, as that of `bn_ablate.runs.on_ray` does.
 
     The data set is that of `data.name`, or `data`, as of `Dataset.from_arrays`, whose name the study then takes.
 
@@ -72,9 +74,7 @@ def run(
             finished shard is damaged, or there are lanes of other data, code or versions.
         DeviceError: memory does not suffice for a single lane, or the device does not compute what the CPU computes.
     """
-    from bn_ablate.engine import Engine, ensure_checked
     from bn_ablate.results import Store, open_results, refuse_inside
-    from bn_ablate.results.provenance import provenance_of
 
     plan = plan_for(study, data, data_dir)
     require(plan.study)
@@ -87,23 +87,21 @@ def run(
     mine, folder = plan, results / plan.study.name
     if part:
         mine, folder = portion(plan, Part(*part)), results / Part(*part).folder(plan.study.name)
-    layout = settle(folder, strategy, at_once, memory)
-    engine = Engine(data_of(plan, data, data_dir), layout.strategy, at_once=layout.at_once)
-    store = Store(folder, provenance_of(engine), old)
+    dataset, crew = data_of(plan, data, data_dir), crew or Here()
+    here = crew.begin(mine, dataset, folder, Asked(strategy, at_once, memory))
+    store = Store(folder, here, old)
     used = store.usable(mine)
     if len(used) == mine.n_lanes and (published := _published(store, plan, mine, used)):
         if store.littered():
             with store.alone():
                 pass
         return published
-    manifest = beforehand(plan, engine.dataset) | {"layout": described(layout)}
+    manifest = beforehand(plan, dataset) | crew.facts() | {"layout": crew.layout.described}
     if part:
         manifest["part"] = Part(*part)._asdict()
-    if check := ensure_checked(engine):
-        manifest["device"] |= {"check": check._asdict()}
     with store.alone():
         store.keep_extensions(sources(plan.study))
-        train(mine, store, engine, layout, manifest, like, on_progress)
+        crew.train(mine, store, manifest, like, on_progress)
     return open_results(store.path)
 
 

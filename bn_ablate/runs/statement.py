@@ -10,7 +10,7 @@ from bn_ablate.plan import Plan, canonical_json
 
 if TYPE_CHECKING:
     from bn_ablate.data import Dataset
-    from bn_ablate.engine import Engine
+    from bn_ablate.engine import Engine, Timing
 
 
 def config_of(plan: Plan) -> dict[str, Any]:
@@ -20,10 +20,8 @@ def config_of(plan: Plan) -> dict[str, Any]:
 
 def beforehand(plan: Plan, dataset: Dataset) -> dict[str, Any]:
     """What is known before training."""
-    import jax
-
     from bn_ablate.data import draw_split
-    from bn_ablate.results.provenance import environment, now, sha256_text
+    from bn_ablate.results.provenance import now, sha256_text
 
     config = config_of(plan)
     split = draw_split(dataset, base_settings(plan.study).data, plan.seeds[0])
@@ -47,22 +45,34 @@ def beforehand(plan: Plan, dataset: Dataset) -> dict[str, Any]:
             "sha256": dataset.sha256,
             "sizes": {part: len(indices) for part, indices in split._asdict().items()},
         },
-        "device": {
-            "platform": jax.default_backend(),
-            "kind": jax.local_devices()[0].device_kind,
-            "count": jax.local_device_count(),
-        },
         "created": now(),
-        **environment(),
     }
 
 
-def afterwards(engine: Engine, status: str) -> dict[str, Any]:
+def machine_facts(engine: Engine) -> dict[str, Any]:
+    """What is to be said of the machine that trains, once its device has passed its check.
+
+    Raises:
+        DeviceError: it has not.
+    """
+    import jax
+
+    from bn_ablate.engine import ensure_checked
+    from bn_ablate.results.provenance import environment
+
+    device = {
+        "platform": jax.default_backend(),
+        "kind": jax.local_devices()[0].device_kind,
+        "count": jax.local_device_count(),
+    }
+    check = ensure_checked(engine)
+    return {"device": device | ({"check": check._asdict()} if check else {}), **environment()}
+
+
+def afterwards(timing: Timing, peak_bytes: int, status: str) -> dict[str, Any]:
     """What is known after training."""
-    from bn_ablate.engine.devices import peak_memory_bytes
     from bn_ablate.results.provenance import now
 
-    timing = engine.timing
     return {
         "status": status,
         "programs": timing.programs,
@@ -72,6 +82,6 @@ def afterwards(engine: Engine, status: str) -> dict[str, Any]:
             "lane_steps": timing.lane_steps,
             "lane_steps_resumed": timing.resumed,
         },
-        "peak_memory_bytes": peak_memory_bytes(),
+        "peak_memory_bytes": peak_bytes,
         "finished": now(),
     }

@@ -5,68 +5,126 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 from bn_ablate.plan import Cell, Plan, RunProgress
-from bn_ablate.plan.memory import COMPILER_BYTES, Machine, estimate_bytes
-from bn_ablate.runs.statement import afterwards
+from bn_ablate.plan.memory import COMPILER_BYTES, estimate_bytes
+from bn_ablate.runs.layout import Asked, Layout, settle
+from bn_ablate.runs.statement import afterwards, machine_facts
 
 if TYPE_CHECKING:
-    from bn_ablate.config import LaneSettings
+    from bn_ablate.data import Dataset
     from bn_ablate.engine import Engine, Progress, Shard
-    from bn_ablate.results import Checkpoints, Held, Record, Store
+    from bn_ablate.results import Checkpoints, Held, Provenance, Record, Store
 
 
-def train(
-    plan: Plan,
-    store: Store,
-    engine: Engine,
-    layout: Machine,
-    manifest: dict[str, Any],
-    like: Sequence[Held],
-    on_progress: Callable[[RunProgress], None] | None,
-) -> None:
-    """Train what the open `store` lacks of `plan`, and publish the tables, whatever happens."""
-    from bn_ablate.results import Checkpoints, Record
+class Crew(Protocol):
+    """Who trains the shards of a run."""
+
+    def begin(self, plan: Plan, dataset: Dataset, folder: Path, asked: Asked) -> Provenance:
+        """Get ready to train `plan`, in the layout that the results in `folder` have; the provenance of its lanes."""
+
+    def facts(self) -> dict[str, Any]:
+        """What is to be said of the machine, once its device has passed its check."""
+
+    @property
+    def layout(self) -> Layout:
+        """How the plan is cut."""
+
+    def train(
+        self,
+        plan: Plan,
+        store: Store,
+        manifest: dict[str, Any],
+        like: Sequence[Held],
+        on_progress: Callable[[RunProgress], None] | None,
+    ) -> None:
+        """Train what the open `store` lacks of `plan`, and publish the tables, whatever happens."""
+
+
+class Here:
+    """This process, on its own devices."""
+
+    def begin(self, plan: Plan, dataset: Dataset, folder: Path, asked: Asked) -> Provenance:
+        """Start the engine on all local devices."""
+        from bn_ablate.engine import Engine
+        from bn_ablate.results.provenance import provenance_of
+
+        self.layout = settle(Layout.of(folder), asked)
+        machine = self.layout.machine
+        self.engine = Engine(dataset, machine.strategy, at_once=machine.at_once)
+        return provenance_of(self.engine)
+
+    def facts(self) -> dict[str, Any]:
+        """What is to be said of this machine, once its device has passed its check.
+
+        Raises:
+            DeviceError: it has not.
+        """
+        return machine_facts(self.engine)
+
+    def train(
+        self,
+        plan: Plan,
+        store: Store,
+        manifest: dict[str, Any],
+        like: Sequence[Held],
+        on_progress: Callable[[RunProgress], None] | None,
+    ) -> None:
+        """Train what the open `store` lacks of `plan`, shard by shard, and publish the tables, whatever happens."""
+        from bn_ablate.engine.devices import peak_memory_bytes
+        from bn_ablate.results import Checkpoints
+
+        engine = self.engine
+        origin, manifest = origin_of(plan, store, manifest)
+        notes: list[str] = []
+
+        def note(text: str) -> None:
+            notes.append(text)
+            store.write_manifest(manifest | {"notes": notes})
+
+        store.write_manifest(manifest)
+        checkpoints = Checkpoints(store.path, origin.provenance, note)
+        shapes = [said for shard in like if (said := shard.described)]
+        extent = engine.dataset.extent
+        work = self.layout.shards(plan, store.usable(plan).keys(), extent, checkpoints.laid_out(), shapes)
+        checkpoints.lay_out([shard.described for shard in work])
+        worker = Worker(engine, store, checkpoints, origin)
+        tally = Tally(plan, engine, work, on_progress)
+        spare = self.layout.machine.budget - estimate_bytes(plan, self.layout.machine, extent)
+        status, group = "interrupted", None
+        try:
+            while work:
+                first = work[0]
+                others = (shard for shard in work if shard.group is not first.group)
+                following = next(others, None) if spare >= COMPILER_BYTES and first.group is not group else None
+                group = first.group
+                try:
+                    diverged = worker.train(first, partial(tally.show, first.cells), following)
+                except (MemoryError, RuntimeError) as error:
+                    whole, work = work[0], _halved(work, error)
+                    checkpoints.of(whole.id).remove()
+                    checkpoints.lay_out([shard.described for shard in work])
+                    most = len(work[0].lane_ids)
+                    note(f"memory did not suffice for more than {most} lanes at once: shards were halved")
+                    continue
+                tally.add(work.pop(0), diverged)
+            checkpoints.remove()
+            store.drop_superseded()
+            status = "complete"
+        finally:
+            store.publish(plan, manifest | afterwards(engine.timing, peak_memory_bytes(), status) | {"notes": notes})
+
+
+def origin_of(plan: Plan, store: Store, manifest: dict[str, Any]) -> tuple[Record, dict[str, Any]]:
+    """Where what is trained now comes from, and `manifest`, saying only what is true of the finished lanes too."""
+    from bn_ablate.results import Record
     from bn_ablate.results.origins import CLAIMED, said_of
 
     assert store.here is not None
     origin = Record(store.here, {}, {key: manifest[key] for key in CLAIMED if key in manifest})
-    manifest = said_of(manifest, [*(shard.record for shard in store.usable(plan).values()), origin])
-    notes: list[str] = []
-
-    def note(text: str) -> None:
-        notes.append(text)
-        store.write_manifest(manifest | {"notes": notes})
-
-    store.write_manifest(manifest)
-    checkpoints = Checkpoints(store.path, store.here, note)
-    work = _left(plan, store, engine, layout, checkpoints.laid_out(), like)
-    checkpoints.lay_out([shard.described for shard in work])
-    worker = Worker(engine, store, checkpoints, origin)
-    tally = Tally(plan, engine, work, on_progress)
-    spare = layout.budget - estimate_bytes(plan, layout, engine.dataset.extent)
-    status, group = "interrupted", None
-    try:
-        while work:
-            first = work[0]
-            others = (shard for shard in work if shard.group is not first.group)
-            following = next(others, None) if spare >= COMPILER_BYTES and first.group is not group else None
-            group = first.group
-            try:
-                diverged = worker.train(first, partial(tally.show, first.cells), following)
-            except (MemoryError, RuntimeError) as error:
-                whole, work = work[0], _halved(work, error)
-                checkpoints.of(whole.id).remove()
-                checkpoints.lay_out([shard.described for shard in work])
-                note(f"memory did not suffice for more than {len(work[0].lane_ids)} lanes at once: shards were halved")
-                continue
-            tally.add(work.pop(0), diverged)
-        checkpoints.remove()
-        store.drop_superseded()
-        status = "complete"
-    finally:
-        store.publish(plan, manifest | afterwards(engine, status) | {"notes": notes})
+    return origin, said_of(manifest, [*(shard.record for shard in store.usable(plan).values()), origin])
 
 
 @dataclass(frozen=True)
@@ -126,28 +184,6 @@ class Tally:
         self._lanes += len(shard.lane_ids)
         self._diverged += diverged
         self.show((), Progress(0, 0.0, 0))
-
-
-def _left(
-    plan: Plan,
-    store: Store,
-    engine: Engine,
-    layout: Machine,
-    begun: list[dict[str, Any]],
-    like: Sequence[Held],
-) -> list[Shard]:
-    """What `store` lacks of `plan`, in shards of that `layout`: as they were `begun`, or trained in `like`."""
-    from bn_ablate.engine import shards_of
-    from bn_ablate.plan.memory import lanes_that_fit
-
-    n_seeds = len((plan.whole or plan).seeds if layout.together else plan.seeds)
-
-    def room(settings: LaneSettings) -> int:
-        return lanes_that_fit(settings, n_seeds, layout, engine.dataset.extent)
-
-    shapes = [said for shard in like if (said := shard.described)]
-    used = store.usable(plan).keys()
-    return shards_of(plan, used, room, as_whole=layout.together, begun=begun, like=shapes)
 
 
 def _halved(work: list[Shard], error: Exception) -> list[Shard]:

@@ -1,0 +1,189 @@
+"""A study's shards as tasks of Ray: each is trained on one device of a cluster, and this process alone writes.
+
+from bn_ablate.runs.on_ray import crew_on_ray
+
+with crew_on_ray() as crew:  # or crew_on_ray("head:6379"), or RAY_ADDRESS
+    results = bn.run(study, crew=crew)
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bn_ablate.config.errors import BnAblateError, printable
+from bn_ablate.config.extensions import sources
+from bn_ablate.plan import Plan, RunProgress, spread
+from bn_ablate.plan.memory.host import cores
+from bn_ablate.runs.layout import Asked, Layout
+from bn_ablate.runs.ray_tasks import Failed, Job, Seen, added, attempt, look, train_shard
+from bn_ablate.runs.statement import afterwards
+from bn_ablate.runs.training import origin_of
+
+if TYPE_CHECKING:
+    from bn_ablate.data import Dataset
+    from bn_ablate.engine import Shard
+    from bn_ablate.results import Held, Provenance, Store
+
+RETRIES = 3
+"""How often a shard is trained again whose worker, or node, was lost."""
+
+AHEAD = 2
+"""Tasks that wait for each worker, so that none idles while a result is stored."""
+
+SECONDS_BETWEEN = 0.5
+"""How often progress is reported, and a signal noticed, while nothing comes back."""
+
+
+class CrewError(BnAblateError):
+    """The cluster, or one of its workers, cannot do what it was asked for; the message says where, and why."""
+
+
+@contextmanager
+def crew_on_ray(address: str | None = None, device: str = "auto") -> Iterator[OnRay]:
+    """A cluster of Ray that trains shards: that at `address` or RAY_ADDRESS, else one of this machine alone.
+
+    One that is started here listens on loopback only, has no dashboard, and ends with the block. A task takes a GPU
+    where the cluster has any and `device` does not say `cpu`, else a core.
+
+    Raises:
+        CrewError: Ray is not installed, the cluster is not there, or has no such device.
+    """
+    try:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        import ray
+    except ImportError:
+        raise CrewError("training on Ray needs Ray, which is not installed: pip install 'bn_ablate[ray]'") from None
+    address = address or os.environ.get("RAY_ADDRESS")
+    ours: dict[str, Any] = {"num_cpus": cores(), "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+    try:
+        ray.init(address or "local", log_to_driver=False, logging_level="ERROR", **({} if address else ours))
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        where = f"no cluster at {address}" if address else "no cluster can be started here"
+        raise CrewError(f"Ray: {where}: {error}; start one with `ray start --head`, or leave --address out") from None
+    try:
+        yield OnRay(ray, *devices_of(ray.cluster_resources(), device))
+    finally:
+        ray.shutdown()
+
+
+def devices_of(resources: Mapping[str, float], device: str) -> tuple[str, dict[str, Any], int]:
+    """The device of a cluster's tasks, what a task takes of the cluster, and how many it so has at a time.
+
+    Raises:
+        CrewError: there is none, or it has several kinds of GPU: a seed's lanes must be of one.
+    """
+    gpus, kinds = (
+        int(resources.get("GPU", 0)),
+        sorted(name for name in resources if name.startswith("accelerator_type:")),
+    )
+    if device not in ("auto", "cpu", "cuda"):
+        raise CrewError(f"--on ray trains on cpu and cuda, and not on {device}")
+    if device == "cuda" and not gpus:
+        raise CrewError("the cluster of Ray has no GPU; --device cpu trains on its cores")
+    if device == "cpu" or not gpus:
+        return "cpu", {"num_cpus": 1}, max(1, int(resources.get("CPU", 1)))
+    if len(kinds) > 1:
+        names = " and ".join(kind.partition(":")[2] for kind in kinds)
+        raise CrewError(
+            f"the cluster of Ray has {names}: the lanes of a seed must be of one kind; join one of one kind"
+        )
+    return "cuda", {"num_cpus": 1, "num_gpus": 1}, gpus
+
+
+class OnRay:
+    """The workers of a cluster; a `runs.training.Crew`."""
+
+    def __init__(self, ray: Any, device: str, takes: dict[str, Any], workers: int) -> None:
+        self._ray = ray
+        self.device = device
+        self.workers = workers
+        # a worker is kept for the next task, with its compiled programs
+        self._task = ray.remote(**takes, max_retries=RETRIES, max_calls=0)(attempt)
+
+    def begin(self, plan: Plan, dataset: Dataset, folder: Path, asked: Asked) -> Provenance:
+        """Hand the data set to the cluster, and ask a worker what it is; it settles the layout.
+
+        Raises:
+            CrewError: the worker fails.
+        """
+        self._data = self._ray.put(dataset)
+        self._extent = dataset.extent
+        job = Job(self.device, sources(plan.study), Layout.of(folder), asked)
+        seen: Seen = self._result(self._task.remote(look, job, self._data))
+        self._facts, layout = seen.facts, seen.layout
+        self.layout = layout if layout.parts > 1 else layout._replace(parts=spread(plan, self.workers))
+        self._job = self._ray.put(job._replace(layout=self.layout))
+        return seen.provenance
+
+    def facts(self) -> dict[str, Any]:
+        """What is to be said of the machine of the worker that was asked."""
+        return self._facts
+
+    def train(
+        self,
+        plan: Plan,
+        store: Store,
+        manifest: dict[str, Any],
+        like: Sequence[Held],
+        on_progress: Callable[[RunProgress], None] | None,
+    ) -> None:
+        """Train what the open `store` lacks of `plan`, as many shards at a time as there are workers, and publish.
+
+        Raises:
+            CrewError: a task fails; what is finished is stored.
+        """
+        from bn_ablate.engine import Timing
+        from bn_ablate.results.provenance import Bearing
+
+        origin, manifest = origin_of(plan, store, manifest)
+        store.write_manifest(manifest)
+        finished = store.usable(plan).keys()
+        work = self.layout.shards(plan, finished, self._extent, like=[said for s in like if (said := s.described)])
+        timing, peak, status, diverged, begun = Timing(), 0, "interrupted", 0, time.perf_counter()
+        lanes = plan.n_lanes - sum(len(shard.lane_ids) for shard in work)
+        planned = sum(len(shard.lane_ids) * shard.cells[0].settings.train.steps for shard in work)
+        record = self._ray.put(origin)
+        pending: dict[Any, Shard] = {}
+        try:
+            while work or pending:
+                while work and len(pending) < AHEAD * self.workers:
+                    shard = work.pop(0)
+                    pending[self._task.remote(train_shard, self._job, self._data, record, shard)] = shard
+                for ready in self._ray.wait(list(pending), timeout=SECONDS_BETWEEN)[0]:
+                    shard, done = pending.pop(ready), self._result(ready)
+                    if strange := origin.provenance.differences(done.record.provenance, Bearing.CODE, Bearing.DATA):
+                        raise CrewError(f"a worker has other code or versions than the first: {', '.join(strange)}")
+                    store.add_shard(done.record.name(shard.id), done.tables, done.record)
+                    timing, peak = added(timing, done.timing), max(peak, done.peak_bytes)
+                    lanes, diverged = lanes + len(shard.lane_ids), diverged + done.diverged
+                if on_progress:
+                    seconds = time.perf_counter() - begun
+                    on_progress(RunProgress(lanes, plan.n_lanes, timing.lane_steps, planned, seconds, diverged))
+            store.drop_superseded()
+            status = "complete"
+        finally:
+            for waiting in pending:
+                with suppress(Exception):  # whatever became of it, nobody waits for it
+                    self._ray.cancel(waiting, force=True)
+            store.publish(plan, manifest | afterwards(timing, peak, status) | {"notes": []})
+
+    def _result(self, reference: Any) -> Any:
+        """What a task gives back.
+
+        Raises:
+            CrewError: it failed, or its worker was lost too often.
+        """
+        try:
+            found = self._ray.get(reference)
+        except self._ray.exceptions.RayError as error:
+            said = str(error).strip().splitlines()[0]
+            raise CrewError(f"Ray lost a task, also when it was tried again: {printable(said)}") from None
+        if isinstance(found, Failed):
+            raise CrewError(found.said)
+        return found

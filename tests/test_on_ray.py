@@ -1,0 +1,241 @@
+"""Shards trained by Ray: on nodes that are processes of this machine, of which one is killed, and then the driver."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bn_ablate.cli.main import main
+from bn_ablate.config import ConfigError, Problem, build_study
+from bn_ablate.data import load
+from bn_ablate.plan import make_plan, spread
+from bn_ablate.plan.memory import Machine
+from bn_ablate.results import open_results, verify
+from bn_ablate.runs.layout import Layout
+from bn_ablate.runs.on_ray import CrewError, crew_on_ray, devices_of
+from bn_ablate.runs.ray_tasks import Failed, attempt
+from tests.cli.command_line import command
+
+THERE = importlib.util.find_spec("ray") is not None
+needs_ray = pytest.mark.skipif(not THERE, reason="Ray is not installed: pip install 'bn_ablate[ray]'")
+STUDY = """
+name = "many"
+seeds = 8
+
+[data]
+n_train = 60
+n_validation = 100
+n_test = 100
+
+[model]
+depth = 1
+width = 8
+
+[train]
+steps = 2000
+batch_size = 16
+
+[measure]
+every = 1000
+
+[axes]
+placement = ["none", "pre"]
+learning_rate = [0.01, 0.03, 0.1, 0.3]
+"""
+FAILING = """
+import bn_ablate as bn
+
+@bn.activation("faulty")
+def faulty(x):
+    raise ArithmeticError("no number\\nat all")
+"""
+
+
+@pytest.mark.parametrize(
+    ("resources", "device", "found"),
+    [
+        ({"CPU": 3.0}, "auto", ("cpu", {"num_cpus": 1}, 3)),
+        ({"CPU": 8.0, "GPU": 2.0, "accelerator_type:H100": 1.0}, "auto", ("cuda", {"num_cpus": 1, "num_gpus": 1}, 2)),
+        ({"CPU": 8.0, "GPU": 2.0}, "cpu", ("cpu", {"num_cpus": 1}, 8)),
+    ],
+)
+def test_a_task_takes_a_gpu_where_there_is_one_else_a_core(
+    resources: dict[str, float], device: str, found: Any
+) -> None:
+    assert devices_of(resources, device) == found
+
+
+@pytest.mark.parametrize(
+    ("resources", "device", "said"),
+    [
+        ({"CPU": 3.0}, "cuda", "has no GPU; --device cpu"),
+        ({"CPU": 3.0}, "tpu", "on cpu and cuda, and not on tpu"),
+        (
+            {"GPU": 2.0, "accelerator_type:A100": 1.0, "accelerator_type:H100": 1.0},
+            "auto",
+            "has A100 and H100: the lanes",
+        ),
+    ],
+)
+def test_devices_that_a_cluster_has_not_or_of_several_kinds_are_refused(
+    resources: dict[str, float], device: str, said: str
+) -> None:
+    with pytest.raises(CrewError, match=said):
+        devices_of(resources, device)
+
+
+def test_a_task_that_fails_says_why_in_a_sentence_with_its_node() -> None:
+    def refuse() -> None:
+        raise ConfigError("x", [Problem("train.steps", "is none")])
+
+    on = f"on the node {platform.node()}: "
+    assert attempt(refuse) == Failed(f"{on}x: 1 problem\n  train.steps: is none")
+    assert attempt(lambda: 1 / 0) == Failed(f"{on}ZeroDivisionError: division by zero")
+    assert attempt(lambda: 3) == 3
+
+
+@pytest.mark.parametrize("workers", [1, 3, 4, 9, 100])
+def test_work_for_many_workers_is_every_lane_once(workers: int) -> None:
+    plan = make_plan(build_study({"name": "x", "seeds": 4, "axes": {"placement": ["none", "pre", "post"]}}))
+    layout = Layout(Machine("map", 1, 2**32), spread(plan, workers))
+    lanes = plan.lanes
+    shards = layout.shards(plan, {lanes[0].id}, load("digits").extent)
+    assert len(shards) >= min(workers, plan.n_lanes - 1)
+    assert sorted(lane for shard in shards for lane in shard.lane_ids) == sorted(lane.id for lane in lanes[1:])
+    assert all(len(shard.seeds) == 1 for shard in shards)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--address", "head:6379"), "--on ray joins it"),
+        (("--on", "ray", "--only", "seed=0"), "does not go with --on ray"),
+    ],
+)
+def test_words_that_do_not_go_together_are_refused(
+    words: tuple[str, ...], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "many.toml").write_text(STUDY)
+    with pytest.raises(SystemExit) as ended:
+        main(["run", str(tmp_path / "many.toml"), *words])
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.skipif(THERE, reason="Ray is installed")
+def test_without_ray_it_is_said_how_to_get_it() -> None:
+    with pytest.raises(CrewError, match=r"which is not installed: pip install 'bn_ablate\[ray\]'"), crew_on_ray():
+        pass
+
+
+def free_port() -> int:
+    with socket.socket() as some:
+        some.bind(("127.0.0.1", 0))
+        return int(some.getsockname()[1])
+
+
+AROUND = {
+    "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_TOKEN": "5" * 64,
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_health_check_period_ms": "1000",  # a node that is lost is noticed in seconds
+    "RAY_health_check_failure_threshold": "3",
+    "XLA_FLAGS": "",  # compiled as for users
+}
+
+
+def started(*words: object) -> dict[str, Any]:
+    """How to start a process around the cluster with these arguments of Python."""
+    start = command(*words)
+    return start | {"env": start["env"] | AROUND}
+
+
+@contextmanager
+def node(*words: object) -> Iterator[subprocess.Popen[str]]:
+    """A node of a cluster with a core, in a session of its own, which is killed with all its processes."""
+    start = started("-m", "ray.scripts.scripts", "start", "--num-cpus=1", "--block", *words)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(**start, **quiet, start_new_session=True)
+    try:
+        yield process
+    finally:
+        kill(process)
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def shards(folder: Path) -> int:
+    return len(list(folder.glob("shards/[!.]*")))
+
+
+def wait_for(folder: Path, n: int, driver: subprocess.Popen[str]) -> None:
+    while shards(folder) < n and driver.poll() is None:
+        time.sleep(0.1)
+    assert driver.poll() is None, "the driver has ended"
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_node_and_then_the_driver_are_killed_and_the_tables_are_those_of_one_process(tmp_path: Path) -> None:
+    (tmp_path / "many.toml").write_text(STUDY)
+    address = f"127.0.0.1:{free_port()}"
+    args = ("-m", "bn_ablate.cli", "run", tmp_path / "many.toml", "--wandb", "disabled", "--device", "cpu")
+    on_ray = started(*args, "--results", tmp_path / "ray", "--on", "ray", "--address", address)
+    folder, stored = tmp_path / "ray" / "many", 0
+    with node("--head", f"--port={address.partition(':')[2]}", "--include-dashboard=false"):
+        time.sleep(8)
+        with node(f"--address={address}") as lost, node(f"--address={address}"):
+            time.sleep(5)
+            with subprocess.Popen(**on_ray, stdout=subprocess.DEVNULL) as driver:
+                wait_for(folder, 2, driver)
+                kill(lost)
+                wait_for(folder, 4, driver)
+                driver.kill()
+            stored = shards(folder)
+            done = subprocess.run(**on_ray, check=False, capture_output=True, timeout=400)
+            assert done.returncode == 0, done.stderr
+    assert f"{8 * stored} of 64 lanes are there already" in done.stdout
+    alone = started(*args, "--results", tmp_path / "alone")
+    assert subprocess.run(**alone, check=False, stdout=subprocess.DEVNULL).returncode == 0
+    for name in ("lanes", "history", "layers", "histograms"):
+        file = f"{name}.parquet"
+        assert (folder / file).read_bytes() == (tmp_path / "alone" / "many" / file).read_bytes()
+    assert verify(folder) == []
+    assert open_results(folder).manifest["layout"]["parts"] == 8
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_fault_in_a_task_is_said_once_with_its_node(tmp_path: Path) -> None:
+    (tmp_path / "faulty.py").write_text(FAILING)
+    (tmp_path / "many.toml").write_text('extensions = ["faulty.py"]\n' + STUDY + 'activation = ["faulty"]\n')
+    words = (
+        "run",
+        tmp_path / "many.toml",
+        "--results",
+        tmp_path,
+        "--wandb",
+        "disabled",
+        "--on",
+        "ray",
+        "--device",
+        "cpu",
+    )
+    done = subprocess.run(**command("-m", "bn_ablate.cli", *words), check=False, capture_output=True, timeout=200)
+    assert done.returncode == 1
+    assert done.stderr == f"bn-ablate: on the node {platform.node()}: ArithmeticError: no number\nat all\n"
