@@ -20,6 +20,7 @@ _WHERE = {
     "Dataset": "data",
     "ExtensionError": "config",
     "NetworkSpec": "config.architectures",
+    "LoadedLane": "runs.stored_weights",
     "Results": "results",
     "ResultsError": "results",
     "RunProgress": "plan",
@@ -31,6 +32,7 @@ _WHERE = {
     "figure": "config.claims",
     "initializer": "nn.initializers",
     "load_extension": "config",
+    "load_lane": "runs.stored_weights",
     "load_study": "config",
     "make_plan": "plan",
     "measured": "measure",
@@ -73,6 +75,7 @@ if TYPE_CHECKING:
     from bn_ablate.runs.one_lane import TrainedLane, train_lane
     from bn_ablate.runs.rerun import rerun
     from bn_ablate.runs.run import run
+    from bn_ablate.runs.stored_weights import LoadedLane, load_lane
     from bn_ablate.sinks import publish
 
 __all__ = [
@@ -82,6 +85,7 @@ __all__ = [
     "ConfigError",
     "Dataset",
     "ExtensionError",
+    "LoadedLane",
     "NetworkSpec",
     "Results",
     "ResultsError",
@@ -95,6 +99,7 @@ __all__ = [
     "figure",
     "initializer",
     "load_extension",
+    "load_lane",
     "load_study",
     "make_plan",
     "measured",

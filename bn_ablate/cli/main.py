@@ -18,6 +18,7 @@ from bn_ablate.cli import (
     signals,
     study_commands,
     wandb_commands,
+    weights_commands,
 )
 from bn_ablate.cli.arguments import fail
 
@@ -26,7 +27,7 @@ COMMANDS = {
     for command in (
         *(study_commands.plan, study_commands.run, results_commands.report),
         *(results_commands.verify, results_commands.merge, results_commands.compare),
-        *(results_commands.claims, results_commands.paper),
+        *(results_commands.claims, results_commands.paper, weights_commands.weights),
         *(wandb_commands.sync, wandb_commands.fetch, wandb_commands.sweep_config, wandb_commands.wandb_report),
         *(data_commands.data, data_commands.data__import, machine_commands.check_device),
     )

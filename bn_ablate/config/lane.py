@@ -204,4 +204,6 @@ def base_settings(study: Study) -> LaneSettings:
         for name in names
         if kind in REGISTRIES and REGISTRIES[kind].of_lanes
     )
-    return LaneSettings(**{name: getattr(study, name) for name in SECTIONS}, own=tuple(own))
+    sections = {name: getattr(study, name) for name in SECTIONS}
+    sections["measure"] = study.measure.model_copy(update={"keep": ()})  # what is kept of a lane makes it no other
+    return LaneSettings(**sections, own=tuple(own))

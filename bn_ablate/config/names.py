@@ -55,6 +55,7 @@ NormGradient = Literal["full", "no_mean", "no_variance", "straight"]
 NORM_GRADIENTS: tuple[str, ...] = get_args(NormGradient)
 Trainable = Literal["all", "all_but_scale", "all_but_bias", "affine_only"]
 TRAINABLES: tuple[str, ...] = get_args(Trainable)
+Kept = Literal["final", "best", "measured"]
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 """What a study or a hypothesis may be called: files get these names."""

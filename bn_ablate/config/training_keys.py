@@ -32,7 +32,16 @@ from bn_ablate.config.acting import (
 from bn_ablate.config.factor import Factor
 from bn_ablate.config.measures import MEASURES
 from bn_ablate.config.metrics import MeasureName
-from bn_ablate.config.names import SIZED, AugmentationName, DecayOn, OptimizerName, Precision, ScheduleName, Trainable
+from bn_ablate.config.names import (
+    SIZED,
+    AugmentationName,
+    DecayOn,
+    Kept,
+    OptimizerName,
+    Precision,
+    ScheduleName,
+    Trainable,
+)
 from bn_ablate.config.precision import Share32
 from bn_ablate.config.section import Count, Name, NonNegative, Positive, Section
 
@@ -205,6 +214,16 @@ class Measure(Section):
     loss_threshold: Positive | None = Field(
         None, description="training loss, in nats, to count the steps to; they are not counted when absent"
     )
+    keep: tuple[Kept, ...] = Field(
+        (),
+        description="weights to store: those of the end, of the lowest validation loss, of every measurement",
+        exclude_if=lambda keep: not keep,
+    )
+
+    @field_validator("keep", mode="before")
+    @classmethod
+    def _one_or_several(cls, given: Any) -> Any:
+        return (given,) if isinstance(given, str) else tuple(given) if isinstance(given, list) else given
 
     @field_validator("also", mode="after")
     @classmethod

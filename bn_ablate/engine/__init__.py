@@ -2,6 +2,7 @@
 
 from bn_ablate.engine.devices import DeviceError, machine, out_of_memory, set_up
 from bn_ablate.engine.execute import Engine, Outcome, Progress, Timing
+from bn_ablate.engine.kept import Weights
 from bn_ablate.engine.known_devices import ensure_checked
 from bn_ablate.engine.shards import Shard, Way, shards_of
 
@@ -13,6 +14,7 @@ __all__ = [
     "Shard",
     "Timing",
     "Way",
+    "Weights",
     "ensure_checked",
     "machine",
     "out_of_memory",

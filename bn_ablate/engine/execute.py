@@ -13,9 +13,11 @@ from typing import Any, Literal, NamedTuple
 import jax
 import numpy as np
 
+from bn_ablate.config.names import Kept
 from bn_ablate.data import Dataset, batch_indices, draw_split, moments, with_random_labels
 from bn_ablate.engine.devices import machine
 from bn_ablate.engine.examples import Examples, SeedExamples
+from bn_ablate.engine.kept import Keeping, Weights
 from bn_ablate.engine.many_lanes import Layout, Segment, Strategy
 from bn_ablate.engine.observe import Observation
 from bn_ablate.engine.program import Program, program_of
@@ -72,6 +74,8 @@ class Outcome:
         diverged_at: (seeds, cells), −1 where the lane did not diverge.
         chance: (seeds,), the share of the commonest class among the training examples.
         states: the final states, leading axes (seeds, cells), when asked for.
+        weights: those that were kept, by what for.
+        moments: mean and standard deviation that images were standardized with, leading axis (seeds).
     """
 
     shard: Shard
@@ -80,6 +84,8 @@ class Outcome:
     diverged_at: np.ndarray
     chance: np.ndarray
     states: TrainState | None = None
+    weights: dict[str, Weights] = field(default_factory=dict)
+    moments: tuple[np.ndarray, np.ndarray] | None = None
 
 
 def measured_steps(steps: int, every: int) -> tuple[int, ...]:
@@ -136,12 +142,14 @@ class Engine:
         *,
         keeper: Keeper | None = None,
         keep_states: bool = False,
+        keep: tuple[Kept, ...] = (),
         following: Shard | None = None,
     ) -> Outcome:
         """Train the lanes of `shard` to the end, calling `on_progress` about once a second.
 
         Resumes what `keeper` has of the shard, and gives it the state when that is due, and when `on_progress`
         raises, which ends the training. The outcome is the same to the bit, however often it was resumed.
+        `keep` says which weights the outcome is to have.
         The programs of the `following` shard are compiled meanwhile.
 
         Raises:
@@ -163,8 +171,10 @@ class Engine:
 
         programs = self._compiled(wanted)
         at, states, seen = 0, self._ready(programs.begin)(seeds.seed, factors), list[Observation]()
-        key = program_key(program, wanted.strategy, layout, shard)
+        keeping = Keeping(keep, steps[-1])
+        key = program_key(program, wanted.strategy, layout, shard, keep)
         if keeper and (saved := keeper.load(key)):
+            keeping.unpack(saved, states)
             at, states, seen = unpack(saved, states, self._ready(programs.measure).out_tree)
         lanes = len(shard.seeds) * len(shard.cells)
         self.timing.resumed += at * lanes
@@ -180,6 +190,8 @@ class Engine:
                 if observed:
                     thorough = np.bool_(start in (0, steps[-1]))
                     observation = self._ready(programs.measure)(self._examples, seeds, factors, states, thorough)
+                    if keep:  # before training takes over the memory that the states are in
+                        keeping.look(start, np.asarray(observation.loss)[whole][..., 1], states, whole)
                 if n_steps:
                     train = self._ready(programs.train)
                     states = train(self._examples, seeds, factors, states, segment(start, n_steps, observed))
@@ -193,7 +205,7 @@ class Engine:
                 since = n_steps if observed else since + n_steps
                 here = Snapshot(start + n_steps, states, seen)
                 if keeper and keeper.due():
-                    keeper.save(key, pack(here))
+                    keeper.save(key, pack(here) | keeping.pack())
                 if on_progress:
                     loss = np.asarray(states.loss_sum)[whole] / since if since else None
                     diverged = int((np.asarray(states.diverged_at)[whole] >= 0).sum())
@@ -201,7 +213,7 @@ class Engine:
                         on_progress(Progress(done, seconds(), diverged, loss))
                     except BaseException:
                         if keeper:
-                            keeper.save(key, pack(here))
+                            keeper.save(key, pack(here) | keeping.pack())
                         raise
         finally:
             self.timing.train_seconds += seconds()
@@ -213,6 +225,8 @@ class Engine:
             np.asarray(states.diverged_at)[whole],
             self._commonest(seeds)[: len(shard.seeds)],
             jax.tree.map(lambda leaf: leaf[whole], states) if keep_states else None,
+            keeping.weights,
+            (np.asarray(seeds.mean), np.asarray(seeds.std)),
         )
 
     def _segments(

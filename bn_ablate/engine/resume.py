@@ -45,13 +45,14 @@ class Snapshot(NamedTuple):
     seen: list[Observation]
 
 
-def program_key(program: Program, strategy: str, layout: Layout, shard: Shard) -> str:
+def program_key(program: Program, strategy: str, layout: Layout, shard: Shard, keep: tuple[str, ...] = ()) -> str:
     """A hash of what a snapshot's bits depend on, besides code, versions, data and device, which the keeper sees to."""
     said = (
         SNAPSHOT_FORMAT,
         program,
         (strategy, layout.axis, layout.mesh.size, layout.seeds, layout.cells, layout.at_once),
         shard.lane_ids,
+        *([keep] if keep else []),
     )
     return hashlib.sha256(repr(said).encode()).hexdigest()
 

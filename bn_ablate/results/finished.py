@@ -10,6 +10,7 @@ from bn_ablate.config.sources import source_hash
 from bn_ablate.results.files import TEMPORARY, ResultsError, first_line, is_litter, read_table, sha256_of
 from bn_ablate.results.origins import RECORD, Held, Record, read_record
 from bn_ablate.results.recording.columns import KEYS, misfit, table_schemas
+from bn_ablate.results.weights import WEIGHTS, LaneWeights, read_weights
 
 if TYPE_CHECKING:
     import polars as pl
@@ -44,6 +45,22 @@ def rows_of(folder: Path, table: str, record: Record | None, lanes: list[str]) -
     if missing := set(lanes) - set(rows["lane_id"]):
         raise _damaged(folder / f"{table}.parquet", f"has no rows of the lane {min(missing)}", record)
     return rows
+
+
+def weights_of(held: Held, lane: str, step: int) -> LaneWeights | None:
+    """The weights of a lane of the shard `held` after `step` steps; None where they were not kept.
+
+    Raises:
+        ResultsError: their file is damaged, or is not what this version reads.
+    """
+    file = held.folder / WEIGHTS
+    if not file.exists() and file.name not in _checksums(file):
+        return None
+    _check(file)
+    try:
+        return read_weights(file, lane, step)
+    except (OSError, ValueError, KeyError) as error:
+        raise _damaged(file, f"cannot be read ({error})", held.record) from None
 
 
 def _held(folder: Path) -> Held:

@@ -29,6 +29,7 @@ from bn_ablate.results.provenance import Provenance
 from bn_ablate.results.reader import EXTENSIONS
 from bn_ablate.results.recording.columns import ORIGIN, PAIRED, table_schemas
 from bn_ablate.results.seal import refuse_links, seal
+from bn_ablate.results.weights import KeptWeights
 
 if TYPE_CHECKING:
     import polars as pl
@@ -144,8 +145,12 @@ class Store:
         except (ResultsError, KeyError):
             return None
 
-    def add_shard(self, name: str, tables: dict[str, pl.DataFrame], record: Record) -> None:
+    def add_shard(
+        self, name: str, tables: dict[str, pl.DataFrame], record: Record, weights: KeptWeights | None = None
+    ) -> None:
         """Store the finished lanes of one shard: `lanes`, `history`, `layers` and `histograms`, and their `record`.
+
+        Beside them go the `weights` that were kept of them.
 
         Raises:
             ResultsError: they cannot be written, or the folder has vanished.
@@ -159,6 +164,8 @@ class Store:
             for table, schema in table_schemas(record.measures).items():
                 files.append(folder / f"{table}.parquet")
                 write_table(files[-1], tables[table].select(list(schema)).cast(schema))  # type: ignore[arg-type]
+            if weights:
+                files.append(weights.write(folder))
             write_text(folder / CHECKSUMS, json.dumps({file.name: sha256_of(file) for file in files}, indent=1))
 
     def drop_superseded(self) -> None:

@@ -114,7 +114,7 @@ class OnRay:
         """
         self._data = self._ray.put(dataset)
         self._extent = dataset.extent
-        job = Job(self.device, sources(plan.study), Layout.of(folder), asked)
+        job = Job(self.device, sources(plan.study), Layout.of(folder), asked, plan.study.measure.keep)
         seen: Seen = self._result(self._task.remote(look, job, self._data))
         self._facts, layout = seen.facts, seen.layout
         self.layout = layout if layout.parts > 1 else layout._replace(parts=spread(plan, self.workers))
@@ -159,7 +159,7 @@ class OnRay:
                     shard, done = pending.pop(ready), self._result(ready)
                     if strange := origin.provenance.differences(done.record.provenance, Bearing.CODE, Bearing.DATA):
                         raise CrewError(f"a worker has other code or versions than the first: {', '.join(strange)}")
-                    store.add_shard(done.record.name(shard.id), done.tables, done.record)
+                    store.add_shard(done.record.name(shard.id), done.tables, done.record, done.weights)
                     timing, peak = added(timing, done.timing), max(peak, done.peak_bytes)
                     lanes, diverged = lanes + len(shard.lane_ids), diverged + done.diverged
                 if on_progress:

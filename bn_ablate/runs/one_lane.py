@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from bn_ablate.data import Dataset, Split
+    from bn_ablate.engine.examples import SeedExamples
     from bn_ablate.engine.program import Program
     from bn_ablate.engine.train import TrainState
 
@@ -44,35 +45,74 @@ class Labelled(NamedTuple):
 
 
 @dataclass(frozen=True, repr=False)
-class TrainedLane:
-    """One lane, trained alone, with all that is needed to rebuild it in another framework.
+class LaneOnData:
+    """A lane and the examples it sees.
 
     Attributes:
         cell: its levels and settings.
         seed: its seed.
-        state: parameters, moving statistics and optimizer state at the end.
-        initial: the same before the first step.
-        dataset: the whole data set, as stored: uint8 images and labels.
+        program: the static settings of its program.
+        dataset: the whole data set, as stored: images and labels.
         split: indices of its training, validation and test examples in the data set.
         labels: of all examples of the data set, as the lane sees them: those that `data.random_labels` replaced.
         mean, std: (height or 1, width or 1, channels), what it standardizes images with, `(image − mean) / std`.
-        batch_indices: (steps, batch) positions into the training split.
-        tables: its `lanes`, `history`, `layers` and `histograms`.
-        program: the static settings of what trained it.
     """
 
     cell: Cell
     seed: int
-    state: TrainState
-    initial: TrainState
+    program: Program
     dataset: Dataset
     split: Split
     labels: np.ndarray
     mean: np.ndarray
     std: np.ndarray
+
+    def examples(self, part: Literal["train", "validation", "test"]) -> Labelled:
+        """All images and labels of a part, in the order of `split`, as the program computes them.
+
+        Raises:
+            KeyError: there is no such part.
+        """
+        parts = self.split._asdict()
+        if part not in parts:
+            raise KeyError(f"{part!r} is none of {', '.join(parts)}")
+        return self._labelled(parts[part])
+
+    @property
+    def _seed_examples(self) -> SeedExamples:
+        import numpy as np
+
+        from bn_ablate.engine.examples import SeedExamples
+
+        return SeedExamples(*self.split, self.mean, self.std, np.int32(self.seed))  # type: ignore[arg-type]
+
+    def _labelled(self, indices: np.ndarray) -> Labelled:
+        """The examples at `indices`, by the compiled function of training: NumPy's last bit may be another."""
+        import jax
+        import numpy as np
+
+        from bn_ablate.engine.examples import Examples
+
+        some = Examples(self.dataset.images[indices], self.labels[indices])
+        images, labels = jax.jit(Examples.take)(some, np.arange(len(indices)), self._seed_examples)
+        return Labelled(np.asarray(images), np.asarray(labels))
+
+
+@dataclass(frozen=True, repr=False)
+class TrainedLane(LaneOnData):
+    """One lane, trained alone, with all that is needed to rebuild it in another framework.
+
+    Attributes:
+        state: parameters, moving statistics and optimizer state at the end.
+        initial: the same before the first step.
+        batch_indices: (steps, batch) positions into the training split.
+        tables: its `lanes`, `history`, `layers` and `histograms`.
+    """
+
+    state: TrainState
+    initial: TrainState
     batch_indices: np.ndarray
     tables: dict[str, pl.DataFrame]
-    program: Program
 
     def __repr__(self) -> str:
         levels = ", ".join(f"{axis} {level}" for axis, level in self.cell.levels.items())
@@ -97,29 +137,6 @@ class TrainedLane:
         found = self._labelled(self.split.train[self.batch_indices[step]])
         seen = jax.jit(augmented, static_argnums=0)(self.program, self.seed, np.asarray([step]), found.images[None])
         return found._replace(images=np.asarray(seen[0]))
-
-    def examples(self, part: Literal["train", "validation", "test"]) -> Labelled:
-        """All images and labels of a part, in the order of `split`, as the program computes them.
-
-        Raises:
-            KeyError: there is no such part.
-        """
-        parts = self.split._asdict()
-        if part not in parts:
-            raise KeyError(f"{part!r} is none of {', '.join(parts)}")
-        return self._labelled(parts[part])
-
-    def _labelled(self, indices: np.ndarray) -> Labelled:
-        """The examples at `indices`, by the compiled function of training: NumPy's last bit may be another."""
-        import jax
-        import numpy as np
-
-        from bn_ablate.engine.examples import Examples, SeedExamples
-
-        seed = SeedExamples(*self.split, self.mean, self.std, np.int32(self.seed))  # type: ignore[arg-type]
-        some = Examples(self.dataset.images[indices], self.labels[indices])
-        images, labels = jax.jit(Examples.take)(some, np.arange(len(indices)), seed)
-        return Labelled(np.asarray(images), np.asarray(labels))
 
     def noise(self, step: int) -> tuple[np.ndarray, ...]:
         """The 16-bit random numbers behind the dropout masks of one step, block by block, shaped as the block's output.

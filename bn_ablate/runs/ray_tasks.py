@@ -19,9 +19,11 @@ from bn_ablate.runs.statement import machine_facts
 if TYPE_CHECKING:
     import polars as pl
 
+    from bn_ablate.config.names import Kept
     from bn_ablate.data import Dataset
     from bn_ablate.engine import Engine, Shard, Timing
     from bn_ablate.results import Provenance, Record
+    from bn_ablate.results.weights import KeptWeights
 
 
 class Job(NamedTuple):
@@ -32,12 +34,14 @@ class Job(NamedTuple):
         extensions: the files of a user's own parts, by `SHA/name`.
         layout: decided by the first task; what is stored, before that.
         asked: what is asked for of the layout.
+        keep: which weights are kept.
     """
 
     device: str
     extensions: Mapping[str, bytes]
     layout: Layout | None
     asked: Asked
+    keep: tuple[Kept, ...] = ()
 
 
 class Seen(NamedTuple):
@@ -49,9 +53,10 @@ class Seen(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """What came of a shard: its tables, where they come from, and what it took."""
+    """What came of a shard: its tables, the weights kept, where they come from, and what it took."""
 
     tables: dict[str, pl.DataFrame]
+    weights: KeptWeights | None
     record: Record
     diverged: int
     timing: Timing
@@ -92,16 +97,18 @@ def train_shard(job: Job, dataset: Dataset, origin: Record, shard: Shard) -> Tra
     from bn_ablate.engine.devices import peak_memory_bytes
     from bn_ablate.results.provenance import provenance_of
     from bn_ablate.results.recording.frames import tables_of
+    from bn_ablate.results.weights import kept_of
 
     assert job.layout is not None
     _set_up(job.device)
     _load(tuple(job.extensions.items()))
     trainer = _engine(job.layout, dataset)
     before = replace(trainer.timing)
-    outcome = trainer.run(shard)
+    outcome = trainer.run(shard, keep=job.keep)
     record = replace(origin, provenance=provenance_of(trainer)).of(shard.way or trainer.way, shard)
     diverged = int((outcome.diverged_at >= 0).sum())
-    return Trained(tables_of(outcome), record, diverged, added(trainer.timing, before, -1), peak_memory_bytes())
+    tables, kept, took = tables_of(outcome), kept_of(outcome, dataset), added(trainer.timing, before, -1)
+    return Trained(tables, kept, record, diverged, took, peak_memory_bytes())
 
 
 @cache

@@ -14,6 +14,7 @@ from bn_ablate.runs.layout import Asked, Layout, settle
 from bn_ablate.runs.statement import afterwards, machine_facts
 
 if TYPE_CHECKING:
+    from bn_ablate.config.names import Kept
     from bn_ablate.data import Dataset
     from bn_ablate.engine import Engine, Progress, Shard
     from bn_ablate.results import Checkpoints, Held, Provenance, Record, Store
@@ -90,7 +91,7 @@ class Here:
         extent = engine.dataset.extent
         work = self.layout.shards(plan, store.usable(plan).keys(), extent, checkpoints.laid_out(), shapes)
         checkpoints.lay_out([shard.described for shard in work])
-        worker = Worker(engine, store, checkpoints, origin)
+        worker = Worker(engine, store, checkpoints, origin, plan.study.measure.keep)
         tally = Tally(plan, engine, work, on_progress)
         spare = self.layout.machine.budget - estimate_bytes(plan, self.layout.machine, extent)
         status, group = "interrupted", None
@@ -135,6 +136,7 @@ class Worker:
     store: Store
     checkpoints: Checkpoints
     origin: Record
+    keep: tuple[Kept, ...] = ()
 
     def train(self, shard: Shard, on_progress: Callable[[Progress], None], following: Shard | None = None) -> int:
         """Train `shard`, from its checkpoint where there is one, and store it; how many of its lanes diverged.
@@ -146,11 +148,13 @@ class Worker:
             ResultsError: it cannot be stored.
         """
         from bn_ablate.results.recording.frames import tables_of
+        from bn_ablate.results.weights import kept_of
 
         checkpoint = self.checkpoints.of(shard.id)
-        outcome = self.engine.run(shard, on_progress, keeper=checkpoint, following=following)
+        outcome = self.engine.run(shard, on_progress, keeper=checkpoint, keep=self.keep, following=following)
         record = self.origin.of(shard.way or self.engine.way, shard)
-        self.store.add_shard(record.name(shard.id), tables_of(outcome), record)
+        kept = kept_of(outcome, self.engine.dataset)
+        self.store.add_shard(record.name(shard.id), tables_of(outcome), record, kept)
         checkpoint.remove()
         return int((outcome.diverged_at >= 0).sum())
 

@@ -72,6 +72,10 @@ COMMANDS = {
     "report": Command(["empty"], {}),
     "claims": Command(["empty", "nowhere"], {"--output": ("c.json", [])}, variadic=True),
     "paper": Command(["empty"], {"--output": ("paper", [])}, variadic=True),
+    "weights": Command(
+        ["empty", "--output", "w.safetensors"],
+        ONLY | {"--at": ("best", ["last", "-1", "1.5", ""]), "--extension": ("file", [])},
+    ),
     "compare": Command(["results", "empty"], {"--format": ("text", ["html", ""])}),
     "verify": Command(["results"], {"--rerun": ("0", ["-1", "x", "0.5", ""])}),
     "data": Command(["no_such_set"], {"--manual-dir": ("empty", [])}),
