@@ -57,6 +57,18 @@ def show_budget(console: Console, memory_bytes: int, machine: Machine) -> None:
         )
 
 
+def show_size(console: Console, shards: int, disk_bytes: int) -> None:
+    """Print in how many pieces a run is stored, and how much disk its results take at most."""
+    console.print(f"{count(shards, 'shard')}; at most {disk_bytes / 2**20:,.0f} MiB of disk, besides what W&B writes")
+
+
+def show_divisions(console: Console, plan: Plan) -> None:
+    """Print how a study can be divided among machines."""
+    from bn_ablate.plan import divisions
+
+    console.print(f"to divide it, run --part I/N: {divisions(plan)}", soft_wrap=True, markup=False)
+
+
 def show_outlook(console: Console, plan: Plan) -> None:
     """Print whether any outcome could decide the hypotheses of `plan`, and how many seeds would do."""
     if not plan.study.hypotheses:

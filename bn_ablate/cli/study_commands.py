@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -34,10 +32,9 @@ if TYPE_CHECKING:
 
     from bn_ablate.config import Study
     from bn_ablate.engine.devices import Platform
-    from bn_ablate.plan import Part, Plan, RunProgress
+    from bn_ablate.plan import Plan, RunProgress
     from bn_ablate.plan.memory import Machine
     from bn_ablate.results import Old, Results
-    from bn_ablate.runs.on_ray import OnRay
     from bn_ablate.sinks import Live
 
 Wandb = Literal["auto", "online", "offline", "disabled"]
@@ -54,20 +51,31 @@ def plan(
     memory: Memory = None,
     strategy: Strategy = "auto",
     at_once: AtOnce = None,
+    time: Annotated[
+        bool,
+        tyro.conf.FlagCreatePairsOff,
+        tyro.conf.arg(help="train each program for 5 s, and say how long all would take; stores nothing"),
+    ] = False,
 ) -> None:
-    """Print what a study amounts to: axes, cells, lanes, programs, memory, what can be decided. Runs nothing."""
+    """Print what a study amounts to: lanes, programs, memory, disk, what can be decided, parts. Stores nothing."""
     from bn_ablate.cli.console import make_console
-    from bn_ablate.cli.plan_shown import show_outlook
+    from bn_ablate.cli.machines import show_time
+    from bn_ablate.cli.plan_shown import show_divisions, show_outlook
     from bn_ablate.plan import make_plan
     from bn_ablate.plan.memory import Machine
     from bn_ablate.plan.memory.host import accelerated
+    from bn_ablate.runs.layout import Asked
 
     how = how_to_train(strategy, at_once, memory)
     console = make_console()
     made = make_plan(_study(config, overrides, extensions))
-    on_cpu = device == "cpu" or (device == "auto" and not accelerated())  # then there is no need to ask JAX
+    # on a CPU there is no need to ask JAX
+    on_cpu = not time and (device == "cpu" or (device == "auto" and not accelerated()))
     _show_plan(console, made, Machine.here(**how) if on_cpu else _started(device, how))
     show_outlook(console, made)
+    show_divisions(console, made)
+    if time:
+        show_time(console, made, Asked(**how))
 
 
 def run(
@@ -107,6 +115,7 @@ def run(
     With --part, train a part of the study that no other part has, for `bn-ablate merge`.
     """
     from bn_ablate.cli.console import clock, count, make_console
+    from bn_ablate.cli.machines import crew_of, show_merge
     from bn_ablate.cli.plan_shown import show_outlook
     from bn_ablate.cli.progress_bar import run_progress
     from bn_ablate.cli.rerun_shown import show_rerun
@@ -144,7 +153,7 @@ def run(
         show_outlook(console, mine)
     trained = False
     with (
-        _crew(on, address, device, console) as crew,
+        crew_of(on, address, device, console) as crew,
         signals.stopping_softly() as stop_if_asked,
         run_progress(console) as show_progress,
         _live(mine, results, "disabled" if share else wandb) as live,
@@ -179,36 +188,9 @@ def run(
     for note in done.manifest.get("notes", ()):
         console.print(f"note: {note}", style="yellow", soft_wrap=True, markup=False)
     if share:
-        _show_merge(console, made, share, results)
+        show_merge(console, made, share, results)
         return
     _finish(console, done, wandb, live.message if live else "")
-
-
-@contextmanager
-def _crew(on: str, address: str | None, device: str, console: Console) -> Iterator[OnRay | None]:
-    """Who trains, where that is not this process."""
-    if on == "here":
-        yield None
-        return
-    from bn_ablate.cli.console import count
-    from bn_ablate.runs.on_ray import crew_on_ray
-
-    with crew_on_ray(address, device) as crew:
-        devices = count(crew.workers, "core" if crew.device == "cpu" else "GPU")
-        console.print(f"on Ray: {devices}, each trains a shard at a time")
-        yield crew
-
-
-def _show_merge(console: Console, plan: Plan, part: Part, results: Path) -> None:
-    """Print how the parts of `plan` become one when all are there."""
-    whole = results / plan.study.name
-    every = f"{shlex.quote(str(whole))}.part-*-of-{part.of}"
-    console.print(f"part {part} is done: {results / part.folder(plan.study.name)}", soft_wrap=True, markup=False)
-    console.print(
-        f"when all {part.of} are: bn-ablate merge {every} --into {shlex.quote(str(whole))}",
-        soft_wrap=True,
-        markup=False,
-    )
 
 
 def _study(config: Path, overrides: tuple[str, ...], extensions: tuple[Path, ...]) -> Study:
@@ -229,12 +211,13 @@ def _started(device: Platform, how: dict[str, Any], folder: Path | None = None) 
 
 def _show_plan(console: Console, plan: Plan, machine: Machine) -> None:
     """Print a plan, the memory that it takes on `machine`, and what there is to remark on."""
-    from bn_ablate.cli.plan_shown import show_budget, show_notes, show_plan
-    from bn_ablate.runs.run import expected_bytes
+    from bn_ablate.cli.plan_shown import show_budget, show_notes, show_plan, show_size
+    from bn_ablate.runs.run import expected
 
-    expected = expected_bytes(plan, machine)
-    show_plan(console, plan, expected)
-    show_budget(console, expected, machine)
+    takes = expected(plan, machine)
+    show_plan(console, plan, takes.memory)
+    show_budget(console, takes.memory, machine)
+    show_size(console, takes.shards, takes.disk)
     show_notes(console, plan)
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from bn_ablate.config import ConfigError, Problem, Study
 from bn_ablate.config.extensions import require, sources
@@ -105,21 +105,31 @@ def run(
     return open_results(store.path)
 
 
-def expected_bytes(plan: Plan, machine: Machine, data_dir: Path | None = None) -> int:
-    """The memory that a run of `plan` on `machine` is expected to take, with the images and examples of its data set.
+class Expected(NamedTuple):
+    """What a run is expected to take: bytes of memory, shards, and bytes of disk, at most."""
+
+    memory: int
+    shards: int
+    disk: int
+
+
+def expected(plan: Plan, machine: Machine, data_dir: Path | None = None) -> Expected:
+    """What a run of `plan` on `machine` is expected to take, with the images and examples of its data set.
 
     Raises:
         ConfigError: there is no data set of that name, or a network does not take its images.
         DataError: it cannot be had, or is damaged.
     """
     from bn_ablate.data import extent_of
-    from bn_ablate.plan.memory import estimate_bytes
+    from bn_ablate.plan.disk import disk_bytes
+    from bn_ablate.plan.memory import count_shards, estimate_bytes
 
     with _named(plan.study):
         extent = extent_of(plan.study.data.name, data_dir)
         _check_networks(plan, plan.study.data.name, extent)
         _check_augmentations(plan, plan.study.data.name, extent)
-        return estimate_bytes(plan, machine, extent)
+        shards = count_shards(plan, machine, extent)
+        return Expected(estimate_bytes(plan, machine, extent), shards, disk_bytes(plan, shards, extent))
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -186,11 +186,22 @@ def shard_shape(cells: int, seeds: int, most: int) -> tuple[int, int]:
 
 def estimate_bytes(plan: Plan, machine: Machine, extent: Extent = DIGITS) -> int:
     """The peak of a run of `plan` on such images: the process, and the largest shard."""
+    shapes = _shapes(plan, machine, extent)
+    peaks = (shard_bytes(settings, cells * seeds, seeds, machine, extent) for settings, _, (cells, seeds) in shapes)
+    return PROGRAM_BYTES + max(peaks, default=0)
+
+
+def count_shards(plan: Plan, machine: Machine, extent: Extent = DIGITS) -> int:
+    """How many shards a run of `plan` on such images has."""
+    blocks = ((-(-n // cells), -(-len(plan.seeds) // seeds)) for _, n, (cells, seeds) in _shapes(plan, machine, extent))
+    return sum(of_cells * of_seeds for of_cells, of_seeds in blocks)
+
+
+def _shapes(plan: Plan, machine: Machine, extent: Extent) -> Iterator[tuple[LaneSettings, int, tuple[int, int]]]:
+    """By group its settings, its cells, and the cells and seeds of one of its shards."""
     whole = plan.whole if plan.whole and machine.together else plan
     seeds = len(whole.seeds)
-    most = 0
     for group in plan.groups:
         fitting = lanes_that_fit(group.settings, seeds, machine, extent)
-        cells, some = shard_shape(len(group.cells if whole is plan else group.kin), seeds, fitting)
-        most = max(most, shard_bytes(group.settings, cells * some, some, machine, extent))
-    return PROGRAM_BYTES + most
+        shape = shard_shape(len(group.cells if whole is plan else group.kin), seeds, fitting)
+        yield group.settings, len(group.cells), shape

@@ -1,0 +1,38 @@
+"""How much disk a plan's results take, before it runs: an upper bound, from the rows and columns of their tables."""
+
+from __future__ import annotations
+
+from bn_ablate.config.architectures import Extent
+from bn_ablate.config.measures import SITES
+from bn_ablate.config.quantity import TABLES
+from bn_ablate.plan.grid import Plan
+
+NUMBER_BYTES, COUNTS = 8, 102
+"""Bytes of a number before it is compressed, and bins of a histogram."""
+
+KEYS = 5
+"""Columns that say which lane, step, layer and site a row is of."""
+
+SHARD_BYTES = 48 * 1024
+"""What a shard takes besides its rows: the heads of four Parquet files, its record and its checksums."""
+
+REPORT_BYTES = 2 * 2**20
+"""Report, figures, tables and manifest of a study of some hundred lanes."""
+
+
+def disk_bytes(plan: Plan, shards: int, extent: Extent) -> int:
+    """What the results of `plan` take at most, in so many `shards`: each row twice, in its shard and published.
+
+    W&B's offline runs and checkpoints, which go when a shard is done, are not in it.
+    """
+    columns = {table: len(of) + KEYS for table, of in TABLES.items()}
+    numbers = 0
+    for group in plan.groups:
+        settings = group.settings
+        layers = len(settings.model.layout(extent.image, extent.classes).layers)
+        for cell in group.cells:
+            train, measure = cell.settings.train, cell.settings.measure
+            times = 1 + -(-train.steps // measure.every)
+            a_lane = columns["lanes"] + times * (columns["history"] + layers * columns["layers"])
+            numbers += a_lane + 2 * layers * len(SITES) * (columns["histograms"] + COUNTS)
+    return REPORT_BYTES + shards * SHARD_BYTES + 2 * NUMBER_BYTES * numbers * len(plan.seeds)
