@@ -20,6 +20,7 @@ _WHERE = {
     "Dataset": "data",
     "ExtensionError": "config",
     "NetworkSpec": "config.architectures",
+    "JudgedResults": "analysis.judged",
     "LoadedLane": "runs.stored_weights",
     "Results": "results",
     "ResultsError": "results",
@@ -36,10 +37,10 @@ _WHERE = {
     "load_study": "config",
     "make_plan": "plan",
     "measured": "measure",
-    "merge": "results",
+    "merge": "runs.opened",
     "network": "config.architectures",
     "normalizer": "config.normalizers",
-    "open_results": "results",
+    "open_results": "runs.opened",
     "optimizer": "engine.optimizers",
     "publish": "sinks",
     "rerun": "runs.rerun",
@@ -52,6 +53,7 @@ _WHERE = {
 if TYPE_CHECKING:
     from bn_ablate.analysis import write_report
     from bn_ablate.analysis.figures.style import Chart
+    from bn_ablate.analysis.judged import JudgedResults
     from bn_ablate.config import (
         BnAblateError,
         ConfigError,
@@ -71,8 +73,9 @@ if TYPE_CHECKING:
     from bn_ablate.nn.activations import activation
     from bn_ablate.nn.initializers import initializer
     from bn_ablate.plan import RunProgress, make_plan
-    from bn_ablate.results import Results, ResultsError, merge, open_results, verify
+    from bn_ablate.results import Results, ResultsError, verify
     from bn_ablate.runs.one_lane import TrainedLane, train_lane
+    from bn_ablate.runs.opened import merge, open_results
     from bn_ablate.runs.rerun import rerun
     from bn_ablate.runs.run import run
     from bn_ablate.runs.stored_weights import LoadedLane, load_lane
@@ -85,6 +88,7 @@ __all__ = [
     "ConfigError",
     "Dataset",
     "ExtensionError",
+    "JudgedResults",
     "LoadedLane",
     "NetworkSpec",
     "Results",

@@ -22,8 +22,8 @@ from bn_ablate.analysis.figures.claims import claim_figure
 from bn_ablate.analysis.figures.forest import forest
 from bn_ablate.analysis.judge.groups import groups
 from bn_ablate.analysis.judge.shown import texts
-from bn_ablate.cli.console import clock
 from bn_ablate.config.claims import CLAIMS
+from bn_ablate.plan import clock
 from bn_ablate.results import Results, open_results
 
 ROOT = Path(__file__).resolve().parent.parent

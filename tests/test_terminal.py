@@ -15,7 +15,7 @@ from rich.console import Console
 from bn_ablate.cli import console as consoles
 from bn_ablate.cli import plan_shown, progress_bar, results_shown
 from bn_ablate.config import build_study
-from bn_ablate.plan import RunProgress, make_plan
+from bn_ablate.plan import RunProgress, clock, make_plan
 from bn_ablate.results import Results
 
 
@@ -115,7 +115,7 @@ def test_progress_on_a_terminal_is_a_bar() -> None:
     [(0, "0:00"), (59.4, "0:59"), (59.6, "1:00"), (61, "1:01"), (3599.9, "1:00:00"), (36_610, "10:10:10")],
 )
 def test_clock(seconds: float, shown: str) -> None:
-    assert consoles.clock(seconds) == shown
+    assert clock(seconds) == shown
 
 
 def results_of(axes: dict[str, list[Any]], rows: list[dict[str, Any]], seeds: int = 2) -> Results:

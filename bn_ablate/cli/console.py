@@ -1,4 +1,4 @@
-"""The console that everything is printed to, and how times, counts and seeds are written."""
+"""The console that everything is printed to, and how counts and seeds are written."""
 
 from __future__ import annotations
 
@@ -27,13 +27,6 @@ class _Console(Console):
 def escape(text: str) -> str:
     """What a study says of itself, as plain text: neither markup nor codes that a terminal obeys."""
     return without_markup(printable(text, keep="\n"))
-
-
-def clock(seconds: float) -> str:
-    """Seconds as m:ss or h:mm:ss."""
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
 def count(n: int, one: str, many: str = "") -> str:

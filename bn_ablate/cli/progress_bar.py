@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from bn_ablate.cli.console import clock
+from bn_ablate.runs.bar import terminal_bar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,19 +27,7 @@ def run_progress(console: Console) -> Iterator[Callable[[RunProgress], None]]:
     if not console.is_terminal:
         yield _Lines(console)
         return
-    columns = [
-        TextColumn("[bold]training"),
-        BarColumn(bar_width=None),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[state]}"),
-    ]
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("training", total=1.0, state="compiling …")
-
-        def update(progress: RunProgress) -> None:
-            share = progress.lane_steps / max(progress.lane_steps_planned, 1)
-            bar.update(task, completed=share, state=_state(progress))
-
+    with terminal_bar(console) as update:
         yield update
 
 
@@ -66,12 +54,4 @@ class _Lines:
     def __call__(self, progress: RunProgress) -> None:
         if time.monotonic() - self._last >= SECONDS_BETWEEN_LINES:
             self._last = time.monotonic()
-            share = progress.lane_steps / max(progress.lane_steps_planned, 1)
-            self._console.print(f"training {share:4.0%}  {_state(progress)}")
-
-
-def _state(progress: RunProgress) -> str:
-    rate = progress.lane_steps / progress.seconds if progress.seconds else 0.0
-    left = (progress.lane_steps_planned - progress.lane_steps) / rate if rate else 0.0
-    diverged = f" · {progress.diverged} diverged" if progress.diverged else ""
-    return f"{progress.lanes}/{progress.lanes_planned} lanes · {rate:,.0f} lane-steps/s · {clock(left)} left{diverged}"
+            self._console.print(f"training {progress.share:4.0%}  {progress.state}")

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from bn_ablate.cli.console import clock, count, escape
+from bn_ablate.cli.console import count, escape
+from bn_ablate.plan import clock
 
 if TYPE_CHECKING:
     from bn_ablate.analysis.pages.pairs import Beside

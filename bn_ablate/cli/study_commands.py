@@ -114,14 +114,14 @@ def run(
     With --quick, results go to a folder of their own too; what they say of the hypotheses means nothing.
     With --part, train a part of the study that no other part has, for `bn-ablate merge`.
     """
-    from bn_ablate.cli.console import clock, count, make_console
+    from bn_ablate.cli.console import count, make_console
     from bn_ablate.cli.machines import crew_of, show_merge
     from bn_ablate.cli.plan_shown import show_outlook
     from bn_ablate.cli.progress_bar import run_progress
     from bn_ablate.cli.rerun_shown import show_rerun
     from bn_ablate.cli.results_shown import show_caveats
     from bn_ablate.config.only import parse_only
-    from bn_ablate.plan import Part, make_plan, portion, quick_plan, restrict
+    from bn_ablate.plan import Part, clock, make_plan, portion, quick_plan, restrict
     from bn_ablate.plan.memory import Machine
     from bn_ablate.runs.rerun import rerun
     from bn_ablate.runs.run import run as run_study
@@ -170,10 +170,12 @@ def run(
             stop_if_asked(unsaved=bool(progress.cells))
 
         if chosen:
-            again = rerun(made, chosen, results, on_progress=on_progress, **how)
+            again = rerun(made, chosen, results, on_progress=on_progress, progress=False, **how)
         else:
             old: Old = "retrain" if retrain else "keep" if keep_old else "refuse"
-            done = run_study(made, results, on_progress=on_progress, old=old, part=share, crew=crew, **how)
+            done = run_study(
+                made, results, on_progress=on_progress, progress=False, old=old, part=share, crew=crew, **how
+            )
     if chosen:
         show_rerun(console, again)
         show_caveats(console, again.results.caveats)

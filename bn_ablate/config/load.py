@@ -6,7 +6,7 @@ import json
 import math
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_args
@@ -47,15 +47,19 @@ def load_study(path: str | Path, overrides: Sequence[str] = (), extensions: Sequ
 
 
 def build_study(
-    table: dict[str, Any],
+    table: Mapping[str, Any] | None = None,
     overrides: Sequence[str] = (),
     source: str = "study",
     *,
     extensions: Sequence[str | Path] = (),
     folder: Path | None = None,
     trusted: bool = True,
+    **keys: Any,
 ) -> Study:
-    """The study that `table` describes, with `overrides` applied; `source` names it in messages.
+    """The study that `table` describes, with `keys` added and `overrides` applied; `source` names it in messages.
+
+    As with `dict`, what a TOML file would say is given as a mapping or as keywords:
+    `build_study(name="mine", seeds=5, model={"depth": 4}, axes={"placement": ["none", "pre"]})`.
 
     Extension files that it names are run, from paths relative to `folder`, and then those of `extensions`, from paths
     relative to the working directory; one that it holds as a table, as a manifest does, is not. None is run
@@ -68,22 +72,23 @@ def build_study(
         ExtensionError: an extension fails.
     """
     problems: list[Problem] = []
+    said: dict[str, Any] = {}
     try:
-        table = plain(table)
-        table = with_included(table, folder or Path(), source) if trusted else table
+        said = plain({**(table or {}), **keys})
+        said = with_included(said, folder or Path(), source) if trusted else said
         for override in [overrides] if isinstance(overrides, str) else overrides:
-            problems += _apply_override(table, override)
-        problems += _unusable(table)
-        text = "" if problems else json.dumps(table)
+            problems += _apply_override(said, override)
+        problems += _unusable(said)
+        text = "" if problems else json.dumps(said)
     except (TypeError, ValueError) as error:
         problems = [Problem("", f"holds what no key can take: {error}")]
     except RecursionError:
         problems = [Problem("", "is nested too deeply")]
     if problems:
         raise ConfigError(source, problems)
-    used = [*_extensions(table, folder, trusted), *(load_extension(file) for file in extensions)]
+    used = [*_extensions(said, folder, trusted), *(load_extension(file) for file in extensions)]
     if used:
-        text = json.dumps(table | {"extensions": [extension.model_dump() for extension in dict.fromkeys(used)]})
+        text = json.dumps(said | {"extensions": [extension.model_dump() for extension in dict.fromkeys(used)]})
     context = {"provided": provided(used)}
     try:
         study = Study.model_validate_json(text, strict=True, context=context)

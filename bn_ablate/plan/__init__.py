@@ -4,7 +4,7 @@ from bn_ablate.plan.division import Part, divisible, divisions, portion, spread
 from bn_ablate.plan.grid import Cell, Group, Lane, Plan, cells_of, make_plan
 from bn_ablate.plan.identity import LANE_FORMAT, canonical_json, lane_id
 from bn_ablate.plan.parts import LONGEST_NAME, part_name, quick, quick_plan, restrict
-from bn_ablate.plan.progress import RunProgress
+from bn_ablate.plan.progress import RunProgress, clock
 
 __all__ = [
     "LANE_FORMAT",
@@ -17,6 +17,7 @@ __all__ = [
     "RunProgress",
     "canonical_json",
     "cells_of",
+    "clock",
     "divisible",
     "divisions",
     "lane_id",

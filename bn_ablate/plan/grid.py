@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from html import escape
 from typing import Any, NamedTuple
 
 from bn_ablate.config.errors import ConfigError
@@ -89,6 +90,16 @@ class Plan:
     def __repr__(self) -> str:
         n = len(self.cells), len(self.seeds), self.n_lanes, len(self.groups)
         return "Plan({}: {} cells, {} seeds, {} lanes, {} programs)".format(self.study.name, *n)
+
+    def _repr_html_(self) -> str:
+        """Axes, levels and how much there is to train, as a notebook shows them."""
+        rows = [(axis, ", ".join(map(str, levels))) for axis, levels in self.study.axes.items()]
+        rows.append(("seed", ", ".join(map(str, self.seeds))))
+        cells = "".join(f"<tr><th>{escape(axis)}</th><td>{escape(levels)}</td></tr>" for axis, levels in rows)
+        counts = f"{len(self.cells):,} cells × {len(self.seeds):,} seeds: {self.n_lanes:,} lanes, "
+        counts += f"{len(self.groups):,} compiled programs, {len(self.study.hypotheses):,} hypotheses"
+        title = escape(self.study.title)
+        return f"<p><b>{escape(self.study.name)}</b> {title}<br>{counts}</p><table>{cells}</table>"
 
     @property
     def seeds(self) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from bn_ablate.plan.grid import Cell
@@ -32,3 +33,26 @@ class RunProgress(NamedTuple):
     diverged: int
     cells: tuple[Cell, ...] = ()
     batch_loss: np.ndarray | None = None
+
+    @property
+    def share(self) -> float:
+        """How much of its training steps this run has done, from 0 to 1."""
+        return self.lane_steps / max(self.lane_steps_planned, 1)
+
+    @property
+    def state(self) -> str:
+        """Lanes, speed, time left, the mean loss of the lanes in training and how many diverged, on one line."""
+        rate = self.lane_steps / self.seconds if self.seconds else 0.0
+        left = (self.lane_steps_planned - self.lane_steps) / rate if rate else 0.0
+        finite = [] if self.batch_loss is None else [loss for loss in self.batch_loss.flat if math.isfinite(loss)]
+        said = [f"{self.lanes}/{self.lanes_planned} lanes", f"{rate:,.0f} lane-steps/s", f"{clock(left)} left"]
+        said += [f"loss {math.fsum(finite) / len(finite):.3g}"] if finite else []
+        said += [f"{self.diverged} diverged"] if self.diverged else []
+        return " · ".join(said)
+
+
+def clock(seconds: float) -> str:
+    """Seconds as m:ss or h:mm:ss."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

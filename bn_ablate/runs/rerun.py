@@ -17,8 +17,8 @@ from bn_ablate.runs.run import plan_for, run
 if TYPE_CHECKING:
     import polars as pl
 
+    from bn_ablate.analysis.judged import JudgedResults
     from bn_ablate.data import Dataset
-    from bn_ablate.results import Results
 
 TOLERANCE = {"final_test_accuracy": 0.02, "final_train_accuracy": 0.02}
 """How far accuracies may lie from the stored ones where a machine computes otherwise: float32 rounds differently, and
@@ -36,8 +36,8 @@ class Rerun(NamedTuple):
             where all is.
     """
 
-    results: Results
-    stored: Results | None
+    results: JudgedResults
+    stored: JudgedResults | None
     differences: pl.DataFrame | None
     changed: str = ""
 
@@ -53,6 +53,7 @@ def rerun(
     data: Dataset | None = None,
     data_dir: Path | None = None,
     on_progress: Callable[[RunProgress], None] | None = None,
+    progress: bool = True,
 ) -> Rerun:
     """Train some lanes of `study` anew, and hold their numbers to those that `results/<study>/` has of them.
 
@@ -65,8 +66,9 @@ def rerun(
     Raises:
         ConfigError, DataError, ResultsError: as `run` does.
     """
-    from bn_ablate.results import ResultsError, Store, compare, locked, open_results
+    from bn_ablate.results import ResultsError, Store, compare, locked
     from bn_ablate.results.origins import changes
+    from bn_ablate.runs.opened import open_results
 
     whole, results = plan_for(study, data, data_dir), place(results)
     part = restrict(whole, only)
@@ -88,6 +90,7 @@ def rerun(
         data=data,
         data_dir=data_dir,
         on_progress=on_progress,
+        progress=progress,
         like=() if as_asked else list(before.usable(part).values()),
     )
     if not (stored / "manifest.json").is_file():
@@ -157,7 +160,8 @@ def verify_lanes(
         levels = lane.cell.levels | {"seed": lane.seed}
         with TemporaryDirectory() as place:
             part = restrict(plan, levels)
-            again = run(part, place, data=data, data_dir=data_dir, like=[before[lane.id]] if lane.id in before else ())
+            like = [before[lane.id]] if lane.id in before else ()
+            again = run(part, place, data=data, data_dir=data_dir, like=like, progress=False)
             differences = compare(stored, again)
             if differences is None:
                 raise ResultsError(f"{folder}: the lane {lane.id} could not be trained again")

@@ -19,11 +19,13 @@ from bn_ablate.config.extensions import require, sources
 from bn_ablate.config.given import one_word, place, whole_number
 from bn_ablate.config.names import AUGMENTATIONS
 from bn_ablate.plan import Part, Plan, RunProgress, make_plan, portion
+from bn_ablate.runs.bar import progress_bar
 from bn_ablate.runs.layout import Asked, Strategy
 from bn_ablate.runs.statement import beforehand, config_of
 from bn_ablate.runs.training import Crew, Here
 
 if TYPE_CHECKING:
+    from bn_ablate.analysis.judged import JudgedResults
     from bn_ablate.config.architectures import Extent
     from bn_ablate.data import Dataset
     from bn_ablate.plan.memory import Machine
@@ -43,9 +45,10 @@ def run(
     data: Dataset | None = None,
     data_dir: Path | None = None,
     on_progress: Callable[[RunProgress], None] | None = None,
+    progress: bool = True,
     old: Old = "refuse",
     like: Sequence[Held] = (),
-) -> Results:
+) -> JudgedResults:
     """Train every lane of `study` that `results/<study>/` does not hold yet, and publish the tables.
 
     Finished shards are stored as they come, and the state of a long one every now and then, so that what is done stays
@@ -54,6 +57,9 @@ def run(
     not given, half of what the machine, or its accelerator, has. Where that does not suffice, shards are halved.
     With strategy `map`, `at_once` lanes go through a step together on each device. What is decided of this when the
     study is begun is stored, and holds for those who resume it, if they do not ask for something else.
+
+    While it trains, a bar shows how far it is, in a terminal or a notebook; not with `progress=False`. `on_progress` is
+    called with the same after every segment, wherever it runs.
 
     Of a `part`, as `(1, 3)` for the first of three, the lanes of that part alone are trained, into the folder
     `results/<study>.part-1-of-3/`; `bn_ablate.merge` puts parts together. A `crew` trains the shards in place of this
@@ -74,6 +80,7 @@ def run(
             finished shard is damaged, or there are lanes of other data, code or versions.
         DeviceError: memory does not suffice for a single lane, or the device does not compute what the CPU computes.
     """
+    from bn_ablate.analysis.judged import judged
     from bn_ablate.results import Store, open_results, refuse_inside
 
     plan = plan_for(study, data, data_dir)
@@ -95,14 +102,20 @@ def run(
         if store.littered():
             with store.alone():
                 pass
-        return published
+        return judged(published)
     manifest = beforehand(plan, dataset) | crew.facts() | {"layout": crew.layout.described}
     if part:
         manifest["part"] = Part(*part)._asdict()
-    with store.alone():
+    with store.alone(), progress_bar(progress) as show:
+
+        def report(now: RunProgress) -> None:
+            show(now)
+            if on_progress:
+                on_progress(now)
+
         store.keep_extensions(sources(plan.study))
-        crew.train(mine, store, manifest, like, on_progress)
-    return open_results(store.path)
+        crew.train(mine, store, manifest, like, report)
+    return judged(open_results(store.path))
 
 
 class Expected(NamedTuple):

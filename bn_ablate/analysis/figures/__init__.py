@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from io import BytesIO
 
 from bn_ablate.analysis.figures.against import against, numeric_axes
 from bn_ablate.analysis.figures.aggregates import aggregates
@@ -13,10 +12,10 @@ from bn_ablate.analysis.figures.learning_curves import learning_curves
 from bn_ablate.analysis.figures.measures_by_layer import layers
 from bn_ablate.analysis.figures.overview import overview
 from bn_ablate.analysis.figures.steep_region import steep_region
-from bn_ablate.analysis.figures.style import Chart, styled
+from bn_ablate.analysis.figures.style import Chart, image, styled
 from bn_ablate.results import Results
 
-__all__ = ["Chart", "charts", "image", "images"]
+__all__ = ["Chart", "charts", "image", "images", "laid_out"]
 
 FORMATS = ("pdf", "svg", "png")
 
@@ -40,19 +39,14 @@ def charts(results: Results) -> Iterator[Chart]:
     yield from (chart for chart in found if chart is not None)
 
 
-@styled
-def image(chart: Chart, form: str) -> bytes:
-    """The figure as the content of a file of the format `form`; the same figure gives the same bytes."""
-    dates = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {"Software": None}}
-    content = BytesIO()
-    chart.figure.savefig(content, format=form, metadata=dates[form])
-    return content.getvalue()
-
-
-@styled
 def images(drawn: list[Chart]) -> dict[str, bytes]:
     """Every chart in every format: names of files, and their content."""
-    for chart in drawn:
-        chart.figure.draw_without_rendering()
-        chart.figure.set_layout_engine("none")
-    return {f"{chart.name}.{form}": image(chart, form) for chart in drawn for form in FORMATS}
+    return {f"{chart.name}.{form}": image(chart, form) for chart in map(laid_out, drawn) for form in FORMATS}
+
+
+@styled
+def laid_out(chart: Chart) -> Chart:
+    """The chart with everything in its place, which stays the same whatever settings it is drawn with later."""
+    chart.figure.draw_without_rendering()
+    chart.figure.set_layout_engine("none")
+    return chart

@@ -7,8 +7,11 @@ and by colour-blind readers (the colours are Okabe and Ito's). Figures are made 
 from __future__ import annotations
 
 import math
+from base64 import b64encode
 from collections.abc import Callable, Sequence
 from functools import wraps
+from html import escape
+from io import BytesIO
 from pathlib import Path
 from textwrap import fill
 from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
@@ -142,6 +145,12 @@ class Chart(NamedTuple):
         """Whether it is one column wide."""
         return bool(self.figure.get_figwidth() <= COLUMN)
 
+    def _repr_html_(self) -> str:
+        """The figure and its caption, as a notebook shows them."""
+        png = b64encode(image(self, "png")).decode()
+        picture = f'<img src="data:image/png;base64,{png}" alt="{escape(self.alt)}">'
+        return f"<figure>{picture}<figcaption>{escape(self.caption)}</figcaption></figure>"
+
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -158,6 +167,15 @@ def styled(function: Callable[P, R]) -> Callable[P, R]:
             return function(*args, **kwargs)
 
     return inside
+
+
+@styled
+def image(chart: Chart, form: str) -> bytes:
+    """The figure as the content of a file of the format `form`; the same figure gives the same bytes."""
+    dates = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {"Software": None}}
+    content = BytesIO()
+    chart.figure.savefig(content, format=form, metadata=dates[form])
+    return content.getvalue()
 
 
 def axis_text(metric: Quantity) -> str:
