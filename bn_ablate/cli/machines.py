@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from bn_ablate.cli.console import clock, count
+from bn_ablate.cli.console import count
+from bn_ablate.plan import clock
 
 if TYPE_CHECKING:
     from bn_ablate.plan import Part, Plan
