@@ -86,6 +86,14 @@ def how_to_train(strategy: str, at_once: int | None, memory: float | None) -> di
     return {"strategy": strategy, "at_once": at_once, "memory": None if memory is None else int(memory * 2**30)}
 
 
+def load(extensions: tuple[Path, ...]) -> None:
+    """Run the files of a user's own parts, so that their names are known."""
+    from bn_ablate.config import load_extension
+
+    for file in extensions:
+        load_extension(file)
+
+
 def fail(message: str, status: int) -> NoReturn:
     """Say `message` on standard error; end with `status`, 2 for what the user wrote wrongly, 1 for what went wrong."""
     from bn_ablate.config.errors import printable

@@ -27,7 +27,8 @@ COMMANDS = {
     for command in (
         *(study_commands.plan, study_commands.run, results_commands.report),
         *(results_commands.verify, results_commands.merge, results_commands.compare),
-        *(results_commands.claims, results_commands.paper, weights_commands.weights),
+        *(results_commands.claims, results_commands.paper),
+        *(weights_commands.weights, weights_commands.predictions),
         *(wandb_commands.sync, wandb_commands.fetch, wandb_commands.sweep_config, wandb_commands.wandb_report),
         *(data_commands.data, data_commands.data__import, machine_commands.check_device),
     )

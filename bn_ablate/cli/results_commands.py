@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from bn_ablate.cli.arguments import Extensions, Folder, Place, fail
+from bn_ablate.cli.arguments import Extensions, Folder, Place, fail, load
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,7 +36,7 @@ def claims(
     if not results:
         fail("bn-ablate claims: needs the results of one study or more, as results/c1_steep_region", 2)
     console = make_console()
-    _load(extensions)
+    load(extensions)
     said = write_combined_claims(results, output)
     show_claims(console, said, output)
     studies = [open_results(folder) for folder in results]
@@ -62,7 +62,7 @@ def paper(
     if not results:
         fail("bn-ablate paper: needs the results of one study or more, as results/c1_steep_region", 2)
     console = make_console()
-    _load(extensions)
+    load(extensions)
     written = write_paper(results, output)
     studies = [open_results(path) for path in results]
     show_caveats(console, [f"{study.path}: {caveat}" for study in studies for caveat in study.caveats])
@@ -134,15 +134,8 @@ def verify(
     show_caveats(console, whole.caveats)
     show_mixture(console, whole)
     if rerun:
-        _load((*extensions, *(whole.extensions if trust_extension else ())))
+        load((*extensions, *(whole.extensions if trust_extension else ())))
         _verify_lanes(results, rerun)
-
-
-def _load(extensions: tuple[Path, ...]) -> None:
-    from bn_ablate.config import load_extension
-
-    for file in extensions:
-        load_extension(file)
 
 
 def _verify_lanes(results: Path, n: int) -> None:
@@ -168,7 +161,7 @@ def report(results: Folder, extensions: Extensions = ()) -> None:
     from bn_ablate.results import open_results
 
     console = make_console()
-    _load(extensions)
+    load(extensions)
     write_report(results)
     done = open_results(results)
     show_summary(console, done)

@@ -1,7 +1,7 @@
 """Data: whole image-classification sets as arrays, the seeded split of each, and the order of its batches."""
 
 from bn_ablate.data.batches import batch_indices
-from bn_ablate.data.catalog import available, catalog, damage, extent_of, load, prepare
+from bn_ablate.data.catalog import available, catalog, class_names, damage, extent_of, load, prepare
 from bn_ablate.data.dataset import DataError, Dataset, DataSettingError
 from bn_ablate.data.random_labels import with_random_labels
 from bn_ablate.data.splits import Split, draw_split, draw_splits, sizes_of
@@ -15,6 +15,7 @@ __all__ = [
     "available",
     "batch_indices",
     "catalog",
+    "class_names",
     "damage",
     "draw_split",
     "draw_splits",

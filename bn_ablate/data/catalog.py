@@ -116,6 +116,16 @@ def catalog(data_dir: Path | None = None) -> dict[str, Known]:
     return {name: _known(name, data_dir) for name in names}
 
 
+def class_names(name: str, data_dir: Path | None = None) -> tuple[str, ...] | None:
+    """What the classes of a prepared data set are called, where it says so."""
+    try:
+        folder = _locate(name, data_dir)
+        listed = list(folder.glob("*.labels.txt")) if folder else []
+        return tuple(listed[0].read_text(encoding="utf-8").splitlines()) if len(listed) == 1 else None
+    except (DataError, OSError, ValueError):
+        return None
+
+
 def _known(name: str, data_dir: Path | None) -> Known:
     if not re.fullmatch(NAME, name):
         return Known(Described(refusal="a study cannot say this name"), None)

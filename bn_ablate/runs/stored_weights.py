@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,6 +21,7 @@ from bn_ablate.config.given import whole_number
 from bn_ablate.config.names import Kept
 from bn_ablate.plan import Plan, make_plan, restrict
 from bn_ablate.runs.one_lane import LaneOnData
+from bn_ablate.runs.predictions import Predictions
 from bn_ablate.runs.run import data_of, plan_for, run
 
 if TYPE_CHECKING:
@@ -62,16 +64,12 @@ class LoadedLane(LaneOnData):
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """(examples, classes): of standardized images, as `examples` gives them, in eval mode."""
-        import jax
         import numpy as np
 
-        from bn_ablate.engine.program import Program, at_precision
-
-        @at_precision
-        def apply(program: Program, variables: Any, x: Any) -> Any:
-            return program.network.apply(variables, x, self.factors, train=False)
-
-        return np.asarray(jax.jit(apply, static_argnums=0)(self.program, self.variables, images))
+        size = self.program.measure.eval_batch
+        logits, _ = _compiled()
+        parts = (images[i : i + size] for i in range(0, len(images), size))
+        return np.concatenate([logits(self.program, self.variables, self.factors, part) for part in parts])
 
     def accuracy(self, part: Literal["train", "validation", "test"]) -> float:
         """The share of a part that is classified rightly, computed as the run computed it.
@@ -79,20 +77,45 @@ class LoadedLane(LaneOnData):
         Raises:
             KeyError: there is no such part.
         """
-        import jax
         import jax.numpy as jnp
 
-        from bn_ablate.engine.evaluate import evaluate
         from bn_ablate.engine.examples import Examples
-        from bn_ablate.engine.program import at_precision
         from bn_ablate.engine.train import TrainState
 
         place = {name: i for i, name in enumerate(self.split._fields)}[part]
         zero = jnp.int32(0)
         state = TrainState(self.variables["params"], self.variables["batch_stats"], (), zero, jnp.float32(0), zero)
         data = Examples(jnp.asarray(self.dataset.images), jnp.asarray(self.labels))
-        evaluated = jax.jit(at_precision(evaluate), static_argnums=0)
+        _, evaluated = _compiled()
         return float(evaluated(self.program, self.factors, state, data, self._seed_examples).accuracy[place])
+
+    def predictions(self, part: Literal["train", "validation", "test"]) -> Predictions:
+        """What it says of a part, and what follows: accuracy by class, confusion matrix, calibration error.
+
+        Raises:
+            KeyError: there is no such part.
+        """
+        import jax
+        import numpy as np
+
+        images, labels = self.examples(part)
+        probabilities = np.asarray(jax.nn.softmax(self.logits(images)))
+        return Predictions(np.asarray(self.split._asdict()[part]), labels, probabilities)
+
+
+@cache
+def _compiled() -> tuple[Any, Any]:
+    """Logits of a program's network, and its evaluation, each compiled once for a program and shape."""
+    import jax
+
+    from bn_ablate.engine.evaluate import evaluate
+    from bn_ablate.engine.program import Program, at_precision
+
+    @at_precision
+    def logits(program: Program, variables: Any, factors: Factors, x: Any) -> Any:
+        return program.network.apply(variables, x, factors, train=False)
+
+    return jax.jit(logits, static_argnums=0), jax.jit(at_precision(evaluate), static_argnums=0)
 
 
 def load_lane(

@@ -76,6 +76,10 @@ COMMANDS = {
         ["empty", "--output", "w.safetensors"],
         ONLY | {"--at": ("best", ["last", "-1", "1.5", ""]), "--extension": ("file", [])},
     ),
+    "predictions": Command(
+        ["empty", "--output", "p.parquet"],
+        ONLY | {"--at": ("best", ["last", "-1", "1.5", ""]), "--part": ("train", ["tests", ""])},
+    ),
     "compare": Command(["results", "empty"], {"--format": ("text", ["html", ""])}),
     "verify": Command(["results"], {"--rerun": ("0", ["-1", "x", "0.5", ""])}),
     "data": Command(["no_such_set"], {"--manual-dir": ("empty", [])}),

@@ -13,8 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 import polars as pl
 import pytest
+import sklearn.metrics
 
 import bn_ablate as bn
+from bn_ablate import engine
 from bn_ablate.cli import main as cli
 from bn_ablate.config import LaneSettings
 from bn_ablate.config.lane import base_settings
@@ -25,6 +27,7 @@ from bn_ablate.nn import lane_factors
 from bn_ablate.plan import make_plan
 from bn_ablate.results.tensors import read_about, read_tensors, write_tensors
 from bn_ablate.results.weights import WEIGHTS, LaneWeights, names_in_use
+from bn_ablate.runs.predictions import Predictions
 
 PAGE = (Path(__file__).parents[2] / "docs" / "weights.md").read_text()
 TORCH = json.loads((Path(__file__).parent / "torch_weights.json").read_text())
@@ -141,8 +144,10 @@ def test_the_best_are_those_of_the_lowest_loss_the_first_of_equals(stop: int | N
 
 
 def test_the_command_writes_one_lane_and_names_what_is_missing(
-    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(engine, "set_up", lambda device: None)
+
     def call(*words: object) -> tuple[int, str, str]:
         status = cli.main(["weights", *map(str, words)])
         return status, *capsys.readouterr()
@@ -165,6 +170,52 @@ def test_the_command_writes_one_lane_and_names_what_is_missing(
     assert (status, "at: = 7: the lane was not measured then, but at 0, 4, 8, 12" in errors) == (2, True)
     status, _, errors = call(root / "kept", "--only", lane, "--output", root / "kept" / "w.safetensors")
     assert (status, "a results folder, whose files are sealed" in errors) == (1, True)
+
+
+def test_what_networks_say_of_each_example_is_written_and_summed_up(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "set_up", lambda device: None)
+    file = tmp_path / "said.parquet"
+    assert cli.main(["predictions", str(root / "kept"), "--only", "placement=pre,seed=0", "--output", str(file)]) == 0
+    shown = capsys.readouterr().out
+    rows = pl.read_parquet(file)
+    assert rows.columns == [
+        *("lane_id", "placement", "learning_rate", "seed", "example", "label", "predicted", "probability")
+    ]
+    lanes = bn.open_results(root / "kept").lanes.filter(placement="pre", seed=0)
+    for lane in lanes.rows(named=True):
+        mine = rows.filter(lane_id=lane["lane_id"])
+        assert mine.height == 90
+        assert (mine["label"] == mine["predicted"]).mean() == pytest.approx(lane["final_test_accuracy"], abs=1e-6)
+    accuracy = lanes["final_test_accuracy"].mean()
+    assert f"2 lanes, test: accuracy {accuracy:.2%}, balanced accuracy" in shown
+    assert f"{file}: 180 predictions" in shown
+    found = bn.load_lane(root / "kept", {"placement": "pre", "learning_rate": 3.0}, 0).predictions("test")
+    labels = rows.filter(learning_rate=3.0)
+    assert np.array_equal(found.predicted, labels["predicted"])
+    assert np.array_equal(
+        found.confusion, sklearn.metrics.confusion_matrix(found.labels, found.predicted, labels=range(10))
+    )
+    recall = sklearn.metrics.recall_score(found.labels, found.predicted, labels=range(10), average=None)
+    np.testing.assert_allclose(found.class_accuracy, recall)
+    balanced = sklearn.metrics.balanced_accuracy_score(found.labels, found.predicted)
+    assert found.balanced_accuracy == pytest.approx(balanced)
+
+
+def test_calibration_by_hand() -> None:
+    """Two of four right at confidence 0.9, and one of one at 0.6; one example without an answer counts as wrong."""
+    said = np.array([[0.9, 0.1]] * 4 + [[0.4, 0.6]])
+    found = Predictions(np.arange(5), np.array([0, 0, 1, 1, 1]), said)
+    assert found.predicted.tolist() == [0, 0, 0, 0, 1]
+    assert found.calibration_error == pytest.approx((4 * 0.4 + 1 * 0.4) / 5)
+    assert found.confusion.tolist() == [[2, 0], [2, 1]]
+    lost = Predictions(np.arange(2), np.array([0, 0]), np.array([[np.nan, np.nan], [0.7, 0.3]]))
+    assert (lost.predicted.tolist(), lost.confusion.tolist()) == ([-1, 0], [[1, 0], [0, 0]])
+    assert lost.class_accuracy[0] == 0.5
+    assert np.isnan(lost.class_accuracy[1])
+    assert lost.balanced_accuracy == 0.5
+    assert np.isnan(lost.calibration_error)
 
 
 def test_weights_that_are_damaged_are_named(root: Path, tmp_path: Path) -> None:
