@@ -12,18 +12,20 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from bn_ablate.cli.main import main
+from bn_ablate.cli.signals import Stopped
 from bn_ablate.config import ConfigError, Problem, build_study
 from bn_ablate.data import load
 from bn_ablate.plan import make_plan, spread
 from bn_ablate.plan.memory import Machine
 from bn_ablate.results import open_results, verify
 from bn_ablate.runs.layout import Layout
-from bn_ablate.runs.on_ray import CrewError, crew_on_ray, devices_of
+from bn_ablate.runs.on_ray import CrewError, OnRay, crew_on_ray, devices_of
 from bn_ablate.runs.ray_tasks import Failed, attempt
 from tests.cli.command_line import command
 
@@ -137,6 +139,21 @@ def test_words_that_do_not_go_together_are_refused(
 def test_without_ray_it_is_said_how_to_get_it() -> None:
     with pytest.raises(CrewError, match=r"which is not installed: pip install 'bn_ablate\[ray\]'"), crew_on_ray():
         pass
+
+
+def test_a_signal_ends_the_wait_for_a_worker_that_gets_ready() -> None:
+    def stop() -> None:
+        raise Stopped(signal.SIGTERM)
+
+    never_ready = SimpleNamespace(
+        remote=lambda **_: lambda function: function,
+        wait=lambda some, timeout: ([], some),
+        exceptions=SimpleNamespace(RayError=OSError),
+    )
+    crew = OnRay(never_ready, "cpu", {}, 1)
+    crew.between = stop
+    with pytest.raises(Stopped):
+        crew._result("what never comes")
 
 
 def free_port() -> int:

@@ -55,11 +55,11 @@ class Watch:
     """What a run tells of itself, for whoever is to stop it.
 
     Attributes:
-        unsaved: whether something has been trained since the last shard was stored.
+        unsaved: whether something has been trained since the last shard was stored, or is to be cleared up.
     """
 
-    def __init__(self) -> None:
-        self.unsaved = False
+    def __init__(self, unsaved: bool) -> None:
+        self.unsaved = unsaved
         self.came: list[int] = []
 
     def __call__(self, *, unsaved: bool) -> None:
@@ -74,14 +74,14 @@ class Watch:
 
 
 @contextmanager
-def stopping_softly() -> Iterator[Watch]:
+def stopping_softly(unsaved: bool = False) -> Iterator[Watch]:
     """Within the block a first signal is noted, and a second one ends the process; to be used in the main thread.
 
     Yields what is to be called where stopping does no harm: it raises `Stopped` once a signal has come. The main thread
     may be in a compiled program or in the compiler, where Python handles no signal; so a thread of its own answers, and
     ends the process by itself where nothing is unsaved and the main thread does not.
     """
-    watch = Watch()
+    watch = Watch(unsaved)
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     before = {signum: signal.signal(signum, lambda number, frame: watch.came.append(number)) for signum in SIGNALS}

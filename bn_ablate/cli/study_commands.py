@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -154,7 +155,7 @@ def run(
     trained = False
     with (
         crew_of(on, address, device, console) as crew,
-        signals.stopping_softly() as stop_if_asked,
+        signals.stopping_softly(unsaved=crew is not None) as stop_if_asked,
         run_progress(console) as show_progress,
         _live(mine, results, "disabled" if share else wandb) as live,
     ):
@@ -167,8 +168,10 @@ def run(
             show_progress(progress)
             if live:
                 live(progress)
-            stop_if_asked(unsaved=bool(progress.cells))
+            stop_if_asked(unsaved=bool(progress.cells or crew))  # a cluster is to be ended
 
+        if crew:
+            crew.between = partial(stop_if_asked, unsaved=True)
         if chosen:
             again = rerun(made, chosen, results, on_progress=on_progress, progress=False, **how)
         else:

@@ -22,8 +22,13 @@ from bn_ablate.results.seal import damage
 from bn_ablate.results.standing import at_work
 from bn_ablate.results.store import Store
 
-OF_THE_WHOLE = ("study", "config", "config_sha256", "plan", "layout", "quick", "seeds", "data")
+OF_THE_WHOLE = ("study", "config", "config_sha256", "plan", "quick", "seeds", "data")
 """What the manifests of all parts say alike, and the merged one says too, beside what it says of its lanes."""
+
+LAYOUTS = (
+    "the parts were laid out differently (--strategy, --at-once, --memory, or other machines): where lanes go "
+    "through a step together, their last bits depend on it"
+)
 
 
 def merge(folders: Sequence[str | Path], into: str | Path) -> Results:
@@ -172,9 +177,12 @@ def _said(opened: Sequence[_Opened]) -> dict[str, Any]:
     for manifest in manifests:
         for name, seconds in manifest.get("timing", {}).items():
             times[name] = round(times.get(name, 0) + seconds, 3)
+    layouts = [manifest.get("layout") for manifest in manifests]
+    alike = all(layout == layouts[0] for layout in layouts)
     notes = (f"part {part.part}: {note}" for part in opened for note in part.manifest.get("notes", ()))
     return {
         **{key: manifests[0][key] for key in OF_THE_WHOLE if key in manifests[0]},
+        **({"layout": layouts[0]} if alike and layouts[0] else {}),
         "status": "complete",
         "merged": [str(part.part) for part in sorted(opened, key=lambda part: part.part)],
         "programs": max(manifest.get("programs", 0) for manifest in manifests),
@@ -182,7 +190,7 @@ def _said(opened: Sequence[_Opened]) -> dict[str, Any]:
         "peak_memory_bytes": max(manifest.get("peak_memory_bytes", 0) for manifest in manifests),
         "created": min(manifest.get("created", "") for manifest in manifests),
         "finished": max(manifest.get("finished", "") for manifest in manifests),
-        "notes": list(notes),
+        "notes": [*([] if alike else [LAYOUTS]), *notes],
     }
 
 

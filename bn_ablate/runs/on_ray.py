@@ -97,7 +97,13 @@ def devices_of(resources: Mapping[str, float], device: str) -> tuple[str, dict[s
 
 
 class OnRay:
-    """The workers of a cluster; a `runs.training.Crew`."""
+    """The workers of a cluster; a `runs.training.Crew`.
+
+    Attributes:
+        between: called every now and then while a worker gets ready; what it raises ends the run.
+    """
+
+    between: Callable[[], None] = staticmethod(lambda: None)
 
     def __init__(self, ray: Any, device: str, takes: dict[str, Any], workers: int) -> None:
         self._ray = ray
@@ -180,6 +186,8 @@ class OnRay:
             CrewError: it failed, or its worker was lost too often.
         """
         try:
+            while not self._ray.wait([reference], timeout=SECONDS_BETWEEN)[0]:
+                self.between()
             found = self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
             said = str(error).strip().splitlines()[0]

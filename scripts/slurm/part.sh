@@ -11,7 +11,8 @@
 # is, and queued again; so is a task that is preempted, by SLURM itself. A task that fails or is cancelled is not.
 set -u
 config=$1 parts=$2 again=
-"${BN_ABLATE:-.venv/bin/bn-ablate}" run "$config" --part "$SLURM_ARRAY_TASK_ID/$parts" --results "${RESULTS:-results}" &
+# shellcheck disable=SC2086 # ARGS are several words
+"${BN_ABLATE:-.venv/bin/bn-ablate}" run "$config" --part "$SLURM_ARRAY_TASK_ID/$parts" --results "${RESULTS:-results}" ${ARGS:-} &
 training=$!
 trap 'again=yes; kill -TERM "$training"' USR1 # which comes to this script alone
 trap : TERM                                     # which comes to all processes of the task, and a second would end it at once

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Train a study under SLURM in N parts, one GPU each, and put them together; from the root of the checkout:
 #   scripts/slurm/submit.sh CONFIG N [options of sbatch for the parts, as --partition=gpu --time=02:00:00]
-# RESULTS= and WANDB= (online, offline or disabled) are those of `make`. `bn-ablate plan CONFIG` says which N are good.
+# RESULTS=, WANDB= (online, offline or disabled) and ARGS= are as with `make`. `bn-ablate plan CONFIG` says which N are good.
 set -euo pipefail
 [ $# -ge 2 ] || { sed -n 2,4p "$0" >&2; exit 2; }
 here=$(dirname "$0") config=$1 parts=$2

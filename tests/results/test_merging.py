@@ -12,6 +12,7 @@ from bn_ablate.cli.main import main
 from bn_ablate.config import ConfigError
 from bn_ablate.plan import Part, Plan, divisions, portion
 from bn_ablate.results import ResultsError, Store, locked, merge, open_results, verify
+from bn_ablate.results.merging import LAYOUTS
 from tests.results.made_up import listing, manifest_of, plan_of, published, record, tables_of
 
 SEEDS = 3
@@ -161,6 +162,19 @@ def test_parts_of_two_kinds_of_device_keep_each_seed_on_one_and_say_so(tmp_path:
     assert mixed.statement.endswith(
         "; lanes of the seeds 0 and 2 are of several kinds of device, and what is paired by them compares these as well"
     )
+
+
+@pytest.mark.parametrize("budget", [2**30, 2**31])
+def test_parts_that_were_laid_out_differently_are_merged_with_a_note(tmp_path: Path, budget: int) -> None:
+    layouts = (
+        {"strategy": "vmap", "devices": 1, "at_once": 1, "platform": "gpu", "budget": b} for b in (2**30, budget)
+    )
+    parts = [part_of(tmp_path, number, 2) for number in (1, 2)]
+    for part, layout in zip(parts, layouts, strict=True):
+        Store(part).write_manifest(open_results(part).manifest | {"layout": layout})
+    manifest = merge(parts, tmp_path / "into").manifest
+    assert manifest["notes"] == ([] if budget == 2**30 else [LAYOUTS])
+    assert ("layout" in manifest) == (budget == 2**30)
 
 
 def test_the_command_merges_and_names_what_stands_against_it(
