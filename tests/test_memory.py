@@ -65,6 +65,26 @@ def test_resnet_20_has_the_parameters_that_are_published() -> None:
     assert layout.head == 650
 
 
+@pytest.mark.parametrize(
+    ("architecture", "depth", "width", "millions"),
+    [
+        ("resnet", 31, 16, 0.46),
+        ("resnet", 55, 16, 0.85),
+        ("resnet", 109, 16, 1.73),
+        ("resnet_preact", 109, 16, 1.73),
+        # WRN-28-10 has 36.48, of which its three convolutions on shortcuts are .26 (Zagoruyko & Komodakis 2016)
+        ("resnet_preact", 25, 160, 36.22),
+    ],
+)
+def test_larger_resnets_have_the_parameters_that_are_published(
+    architecture: str, depth: int, width: int, millions: float
+) -> None:
+    """He et al. 2016, table 6, which rounds to .46, .85 and 1.7."""
+    layout = layout_of(architecture, depth, width, (32, 32, 3), 10)
+    parameters = sum(layer.kernel + 2 * layer.output[-1] for layer in layout.layers) + layout.head
+    assert parameters / 1e6 == pytest.approx(millions, abs=0.006)
+
+
 @pytest.mark.parametrize("strategy", ["map", "vmap"])
 def test_more_of_anything_takes_more(strategy: Any) -> None:
     machine = Machine(strategy, 2, GIB)

@@ -59,7 +59,14 @@ WITH_GRADIENT = When(
     lambda lane: _normalizes_with("gradient")(lane) and _trains_before_bn(lane),
 )
 WITH_PLACEMENT = When("where norm.placement is not none", lambda lane: lane.norm.placement != "none")
-WITH_SCALE = When("where BN has γ (norm.affine = scale or both)", lambda lane: lane.has_scale)
+WITH_SCALE = When(
+    "where BN has γ (norm.affine = scale or both), and norm.residual_scale_init does not say what it starts from",
+    lambda lane: lane.has_scale and (lane.input_normed or len(lane.scaled_residuals) < sum(lane.normed_blocks)),
+)
+ON_RESIDUAL_SCALES = When(
+    "in a resnet where a block that ends a residual has BN with γ before the addition",
+    lambda lane: lane.has_scale and lane.norm.residual == "before_add" and any(_normed_ends(lane)),
+)
 WITH_BIAS = When("where BN has β (norm.affine = bias or both)", lambda lane: lane.has_bias)
 WITH_SIZED_AUGMENTATION = When(
     "with data.augment crop, crop_flip, shift or cutout", lambda lane: lane.data.augment in SIZED
@@ -136,11 +143,14 @@ def same_normalizers(lane: LaneSettings) -> tuple[str, ...]:
     """The normalizer; one by groups is that of the whole example for one group, and of a channel for as many as these.
 
     Batch renormalization that corrects nothing is BN. But BN, and that of a channel, have no bias before them, which
-    makes a difference where units are dropped in between, or where a gradient reaches it. The channels of a user's own
-    network may depend on the data, and are not asked for.
+    makes a difference where units are dropped in between, or where a gradient reaches it, as along a shortcut. The
+    channels of a user's own network may depend on the data, and are not asked for.
     """
     dropped = lane.dropout.rate > 0 and lane.dropout.site == "before_norm"
-    moved = (dropped or lane.norm.gradient in ("no_mean", "straight")) and lane.train.trainable != "affine_only"
+    sums = [lane.normed_blocks[i] for i in lane.model.layout().carried]
+    carried = any(normed and not all(sums[i:]) for i, normed in enumerate(sums))
+    reached = dropped or carried or lane.norm.gradient in ("no_mean", "straight")
+    moved = reached and lane.train.trainable != "affine_only"
     biased = moved and lane.norm.placement == "pre" and any(lane.normed_blocks)
     if lane.norm.kind == "batch_renorm" and (lane.norm.r_max, lane.norm.d_max) == (1.0, 0.0):
         return ("batch_renorm",) if biased else ("batch",)
@@ -178,8 +188,23 @@ def same_trainables(lane: LaneSettings) -> tuple[str, ...]:
     return ("all",) if no_scale or no_bias else (frozen,)
 
 
+def same_residual_scales(lane: LaneSettings) -> tuple[float | None, ...]:
+    """What γ at the ends of residuals starts from; None where the others start from the same."""
+    others = lane.norm.scale_init if WITH_SCALE.holds(lane) else 1.0
+    said = lane.norm.residual_scale_init
+    return (None,) if said == others else (said,)
+
+
+def _normed_ends(lane: LaneSettings) -> tuple[bool, ...]:
+    """Which of the blocks that end a residual have BN."""
+    return tuple(lane.normed_blocks[i] for i in lane.model.layout().residuals)
+
+
 def _stays_one(lane: LaneSettings) -> bool:
-    return lane.train.trainable == "all_but_scale" and lane.norm.scale_init == 1
+    starts = [lane.norm.scale_init] * WITH_SCALE.holds(lane) + [lane.norm.residual_scale_init] * bool(
+        lane.scaled_residuals
+    )
+    return lane.train.trainable == "all_but_scale" and {*starts} == {1.0}
 
 
 def _stays_zero(lane: LaneSettings) -> bool:

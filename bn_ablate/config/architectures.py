@@ -58,7 +58,7 @@ class Layer(NamedTuple):
     Attributes:
         kernel: parameters of its linear map.
         output: the shape of its output for one example, before pooling; channels last.
-        residual: whether a shortcut is added in it.
+        residual: whether a shortcut is added in it, before or after BN.
     """
 
     kernel: int
@@ -73,11 +73,13 @@ class Layout(NamedTuple):
         entry: the shape as which an example enters: BN of the input has statistics for each of its last axis.
         layers: its blocks.
         head: parameters of all that is in no block: the layer to the logits.
+        carried: the blocks whose sums, before BN and activation, shortcuts carry on, or end in.
     """
 
     entry: Shape
     layers: tuple[Layer, ...]
     head: int
+    carried: tuple[int, ...] = ()
 
     @property
     def flat(self) -> bool:
@@ -97,11 +99,14 @@ class NetworkSpec(NamedTuple):
         blocks: first to last.
         flat: images are flattened before they enter; so the network takes vectors too.
         mean: the logits are of the mean over places, not of all that is there.
+        preactivated: a shortcut is added to what a linear map gives, and the next one carries that sum: BN and
+            activation come after it, and nothing is on the shortcuts' way (He et al. 2016, arXiv 1603.05027).
     """
 
     blocks: tuple[BlockSpec, ...]
     flat: bool = False
     mean: bool = False
+    preactivated: bool = False
 
     def layout(self, image: Shape, classes: int) -> Layout:
         """The network's shapes for such images.
@@ -121,17 +126,23 @@ class NetworkSpec(NamedTuple):
             pools = not block.pool or min(places, default=0) >= 2
             if not (applies and pools and self._adds(i, shapes, output)):
                 raise ValueError(f"block {i} of {block} does not fit what it gets, {'×'.join(map(str, shapes[i]))}")
-            layers.append(Layer(fan_in * block.features, output, block.shortcut > 0))
+            layers.append(Layer(fan_in * block.features, output, block.shortcut > 0 and not self.preactivated))
             shapes.append((*(side // 2 for side in places), block.features) if block.pool else output)
         features = shapes[-1][-1] if self.mean else math.prod(shapes[-1])
-        return Layout(entry, tuple(layers), (features + 1) * classes)
+        return Layout(entry, tuple(layers), (features + 1) * classes, self.carried)
+
+    @property
+    def carried(self) -> tuple[int, ...]:
+        """The blocks whose sums, before BN and activation, shortcuts carry on, or end in."""
+        ends = {i for i, block in enumerate(self.blocks) if block.shortcut and self.preactivated}
+        return tuple(sorted(ends | {i - self.blocks[i].shortcut for i in ends}))
 
     def _adds(self, block: int, shapes: list[Shape], output: Shape) -> bool:
         """Whether the shortcut into `block`, if there is one, can be added to its output; `shapes`: what blocks get."""
         begins = block + 1 - self.blocks[block].shortcut
         if begins > block:
             return True
-        if begins < 0:
+        if begins < self.preactivated:  # before the first block there is no sum
             return False
         *sides, channels = shapes[begins]
         kept = tuple(-(-side // self.stride_to(block)) for side in sides)
@@ -169,7 +180,7 @@ class Architecture(NamedTuple):
         return isinstance(self.given, type)
 
 
-NETWORKS: Registry[Architecture] = Registry("network", "model.architecture", "mlp", "cnn", "resnet")
+NETWORKS: Registry[Architecture] = Registry("network", "model.architecture", "mlp", "cnn", "resnet", "resnet_preact")
 """By name."""
 
 ArchitectureName = Annotated[str, NETWORKS.named]
@@ -259,12 +270,33 @@ def resnet(image: Shape, depth: int, width: int) -> NetworkSpec:
     every other pixel from the first on, zeros for new channels. Depth 19 and width 16 are ResNet-20, whose twentieth
     layer is the one to the logits (He et al. 2016, arXiv 1512.03385, section 4.2).
     """
+    return NetworkSpec(_residual_blocks(depth, width, width), mean=True)
+
+
+@network("resnet_preact", "pre-activation ResNet")
+def resnet_preact(image: Shape, depth: int, width: int) -> NetworkSpec:
+    """A stem, whose sums go from residual to residual: each is BN, activation, convolution, and these three once more.
+
+    Stages, strides and shortcuts are those of the resnet; the last sum has BN and an activation before the mean over
+    places. Each convolution is a block, with the BN and the activation that follow it on the way to the next one. The
+    stem has `width` channels, and 16 at most: depth 25 and width 160 are a WRN-28-10 but for its three convolutions on
+    shortcuts (He et al. 2016, arXiv 1603.05027; Zagoruyko & Komodakis 2016, arXiv 1605.07146).
+    """
+    return NetworkSpec(_residual_blocks(depth, width, min(width, 16)), mean=True, preactivated=True)
+
+
+def _residual_blocks(depth: int, width: int, stem: int) -> tuple[BlockSpec, ...]:
+    """A stem of so many channels, and residuals of two blocks, over three stages.
+
+    Raises:
+        ValueError: there is no such depth.
+    """
     residuals, odd = divmod(depth - 1, 2)
     if odd or not residuals:
         fitting = " or ".join(str(n) for n in (depth - 1, depth + 1) if n >= 3) if odd else "3"
         raise ValueError(f"= {depth} does not fit a resnet: a stem and two blocks per residual make {fitting}")
     each, more = divmod(residuals, 3)
-    blocks = [BlockSpec("conv3x3", width)]
+    blocks = [BlockSpec("conv3x3", stem)]
     for stage in range(3):
         for i in range(each + (stage < more)):
             features = width * 2**stage
@@ -272,4 +304,4 @@ def resnet(image: Shape, depth: int, width: int) -> NetworkSpec:
                 BlockSpec("conv3x3", features, stride=2 if stage and not i else 1),
                 BlockSpec("conv3x3", features, shortcut=2),
             ]
-    return NetworkSpec(tuple(blocks), mean=True)
+    return tuple(blocks)

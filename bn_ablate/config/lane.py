@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from bn_ablate.config.acting import ALWAYS
+from bn_ablate.config.acting import ALWAYS, ON_RESIDUAL_SCALES
 from bn_ablate.config.architectures import NETWORKS, Layout
 from bn_ablate.config.errors import Problem
 from bn_ablate.config.factor import Factor
@@ -121,6 +121,13 @@ class LaneSettings(Section):
     def has_scale(self) -> bool:
         """Whether the network has γ."""
         return self.normalizes and self.norm.affine in ("scale", "both")
+
+    @property
+    def scaled_residuals(self) -> tuple[int, ...]:
+        """The blocks at whose BN `norm.residual_scale_init` says what γ starts from."""
+        if self.norm.residual_scale_init is None or not ON_RESIDUAL_SCALES.holds(self):
+            return ()
+        return tuple(i for i in self.model.layout().residuals if self.normed_blocks[i])
 
     @property
     def has_bias(self) -> bool:

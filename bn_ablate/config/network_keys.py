@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from bn_ablate.config.acting import (
+    ON_RESIDUAL_SCALES,
     ON_RESIDUALS,
     WHERE_UNITS_DROP,
     WITH_BIAS,
@@ -25,6 +26,7 @@ from bn_ablate.config.acting import (
     same_gradients,
     same_normalizers,
     same_placements,
+    same_residual_scales,
     same_sites,
 )
 from bn_ablate.config.architectures import TYPICAL, ArchitectureName, Layout, Shape, layout_of
@@ -100,6 +102,13 @@ class Norm(Section):
     )
     scale_init: Annotated[Float32, Factor(traced=True, prefix="gamma", acts=WITH_SCALE)] = Field(
         1.0, description="what every scale (gamma) starts from"
+    )
+    residual_scale_init: Annotated[
+        Float32 | None, Factor(traced=True, prefix="endgamma", acts=ON_RESIDUAL_SCALES, alike=same_residual_scales)
+    ] = Field(
+        None,
+        description="what the scales (gamma) of BN at the ends of residuals start from; from 0, a residual is the "
+        "identity at first; scale_init when absent",
     )
     bias_init: Annotated[Float32, Factor(traced=True, prefix="beta", acts=WITH_BIAS)] = Field(
         0.0, description="what every bias (beta) starts from"

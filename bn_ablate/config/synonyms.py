@@ -54,6 +54,7 @@ KEYS = _table(
         "norm.coverage": "which_layers bn_layers norm_layers covered",
         "norm.epsilon": "eps bn_eps variance_epsilon",
         "norm.scale_init": "gamma gamma_init gamma_initializer scale_initializer weight_init init_gamma",
+        "norm.residual_scale_init": "zero_init_residual zero_init_last zero_gamma last_gamma residual_gamma",
         "norm.bias_init": "beta beta_init beta_initializer bias_initializer init_beta",
         "norm.batch_size": "ghost ghost_batch_size ghost_batch virtual_batch_size bn_batch_size group_size",
         "dropout.rate": "dropout p drop prob probability drop_rate drop_prob dropout_prob dropout_p "
@@ -198,6 +199,7 @@ _VALUES = {
     "mlp": "fc dense fully_connected feedforward feed_forward fcn perceptron",
     "cnn": "conv convnet convolutional",
     "resnet": "residual resnet18 resnet20 resnet32 resnet50 resnet_v1",
+    "resnet_preact": "preact preactivation preact_resnet preresnet resnet_v2 wide_resnet wideresnet wrn",
     "channel": "per_channel channels true mean_std",
     "feature": "per_feature features pixel per_pixel",
     "seeded": "random stratified shuffled",

@@ -164,7 +164,8 @@ def initial_on_mesh(program: Program, layout: Layout) -> Callable[[Array, Factor
     def all_lanes(seeds: Array, factors: Factors) -> TrainState:
         def one_seed(seed: Array) -> TrainState:
             state = init_state(program, seed)
-            return jax.vmap(lambda lane: state._replace(params=with_initial_affine(state.params, lane)))(factors)
+            starts = partial(with_initial_affine, state.params, residuals=program.residuals)
+            return jax.vmap(lambda lane: state._replace(params=starts(lane)))(factors)
 
         return jax.vmap(one_seed)(seeds)
 

@@ -63,6 +63,11 @@ class Program:
         return make_network(self.model, self.image_shape, self.classes, self.structure, self.native, dtype)
 
     @property
+    def residuals(self) -> tuple[int, ...]:
+        """The blocks in which a shortcut is added before or after BN."""
+        return self.model.layout(self.image_shape, self.classes).residuals
+
+    @property
     def noise_shapes(self) -> tuple[Shape, ...]:
         """The shapes of one training step's random bits: block by block, then, where a lane needs them, the input's."""
         layout = self.model.layout(self.image_shape, self.classes)

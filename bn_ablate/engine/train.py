@@ -57,7 +57,7 @@ def init_state(program: Program, seed: Int[Array, ""] | int, lane: Factors | Non
     factors = blank_factors(program.model.depth) if lane is None else lane
     x = jnp.zeros((1, *program.image_shape), jnp.float32)
     variables = program.network.init(key_of(seed, "params"), x, factors, train=False)
-    params = variables["params"] if lane is None else with_initial_affine(variables["params"], lane)
+    params = variables["params"] if lane is None else with_initial_affine(variables["params"], lane, program.residuals)
     return TrainState(
         params=params,
         batch_stats=variables["batch_stats"],

@@ -24,17 +24,19 @@ class Block(nn.Module):
     every normalizer that subtracts a mean of each channel.
 
     Sows, as intermediates: `linear_output` (before BN), `activation_input`, `activation_output` (after the activation,
-    before BN and dropout), and `shortcut` where one is added.
+    before BN and dropout), and `shortcut` where one is added, or what is `carried` on.
 
     Attributes:
         index: which block of the network this is.
         linear: the linear map.
         structure: what the lanes of the program choose from.
+        carries: a shortcut is added to what the linear map gives, and the sum is what the next shortcut carries.
     """
 
     index: int
     linear: nn.Module
     structure: Structure
+    carries: bool = False
 
     @nn.compact
     def __call__(
@@ -45,8 +47,8 @@ class Block(nn.Module):
         *,
         train: bool,
         shortcut: Float[Array, "batch ..."] | None = None,
-    ) -> Float[Array, "batch ..."]:
-        """Run the block for one lane.
+    ) -> tuple[Float[Array, "batch ..."], Float[Array, "batch ..."]]:
+        """Run the block for one lane; what it gives, and what a shortcut that begins after it carries.
 
         Args:
             x: what the linear map is applied to.
@@ -66,10 +68,12 @@ class Block(nn.Module):
         (added,) = by_channel(product, jnp.where(absorbed & (factors.placement == PRE), 0.0, bias))
         z = product + added.astype(product.dtype)
         self.sow("intermediates", "linear_output", z)
-        if shortcut is not None:
+        if shortcut is not None and not self.carries:
             self.sow("intermediates", "shortcut", shortcut)
         early_add, late_add = self._shares(shortcut, factors)
-        z = z if early_add is None else z + early_add
+        z = carried = z if early_add is None else z + early_add
+        if self.carries:
+            self.sow("intermediates", "carried", carried)
         early = self._activate(z, factors, post, when=True)
         early_dropped = self._drop(early, factors, bits, norm.enabled, before_norm=True)
         normed = Normalization.of(self.structure, "norm")(early_dropped, norm, train=train)
@@ -77,11 +81,12 @@ class Block(nn.Module):
         late = self._activate(normed, factors, post, when=False)
         self.sow("intermediates", "activation_input", jnp.where(post, z, normed))
         self.sow("intermediates", "activation_output", jnp.where(post, early, late))
-        return self._drop(late, factors, bits, norm.enabled, before_norm=False)
+        given = self._drop(late, factors, bits, norm.enabled, before_norm=False)
+        return given, carried if self.carries else given
 
     def _shares(self, shortcut: Array | None, factors: Factors) -> tuple[Array | None, Array | None]:
         """What is added to the linear map's output, and what to BN's; None where no lane adds anything."""
-        norms = self.structure.residual_norms
+        norms = ("after_add",) if self.carries else self.structure.residual_norms
         if shortcut is None or norms == ("before_add",):
             return None, shortcut
         if norms == ("after_add",):

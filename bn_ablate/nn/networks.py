@@ -87,9 +87,25 @@ class Network(nn.Module):
         shortcut: Float[Array, "batch ..."] | None = None,
     ) -> Array:
         """Block `i`, with any linear map that has a parameter `kernel`; `shortcut` is what is added in it."""
+        return self.carrying_block(i, linear, x, factors, noise, train=train, shortcut=shortcut, carries=False)[0]
+
+    @nn.nowrap
+    def carrying_block(
+        self,
+        i: int,
+        linear: nn.Module,
+        x: Float[Array, "batch ..."],
+        factors: Factors,
+        noise: Noise,
+        *,
+        train: bool,
+        shortcut: Float[Array, "batch ..."] | None = None,
+        carries: bool = True,
+    ) -> tuple[Array, Array]:
+        """`block`, with the shortcut added to what `linear` gives; and that sum, for the next shortcut to carry on."""
         if not 0 <= i < self.depth:
             raise ValueError(f"= {self.depth} has no block {i}: they are counted from 0 to depth - 1")
-        block = Block(i, linear, self.structure, name=f"block_{i}")
+        block = Block(i, linear, self.structure, carries, name=f"block_{i}")
         return block(x, factors, None if noise is None else noise[i], train=train, shortcut=shortcut)
 
     @nn.nowrap
@@ -118,17 +134,20 @@ class Described(Network):
         """The logits. Without `noise` nothing is dropped."""
         x = x.reshape(x.shape[0], -1) if self.spec.flat else x
         reached = [self.enter(x, factors, noise, train=train)]
+        carried = list(reached)
         for i, block in enumerate(self.spec.blocks):
             x, added = reached[i], None
             if block.shortcut:
-                added = shortcut(reached[i + 1 - block.shortcut], self.spec.stride_to(i), block.features)
+                added = shortcut(carried[i + 1 - block.shortcut], self.spec.stride_to(i), block.features)
             if block.linear == "dense":
                 linear: nn.Module = self.dense(block.features)
                 x = x.reshape(x.shape[0], -1)
             else:
                 linear = self.conv3x3(block.features, block.stride)
-            x = self.block(i, linear, x, factors, noise, train=train, shortcut=added)
-            reached.append(max_pool(x) if block.pool else x)
+            carries = i in self.spec.carried
+            both = self.carrying_block(i, linear, x, factors, noise, train=train, shortcut=added, carries=carries)
+            for kept, some in zip((reached, carried), both, strict=True):
+                kept.append(max_pool(some) if block.pool else some)
         x = reached[-1]
         return self.head(jnp.mean(x, tuple(range(1, x.ndim - 1))) if self.spec.mean else x)
 
@@ -174,7 +193,9 @@ def traced_layout(network: Network, image: Shape) -> Layout:
         for block in blocks
     ]
     others = [leaves for part, leaves in params.items() if part not in (*blocks, "input_norm")]
-    return Layout(seen["entered"][0].shape[1:], tuple(layers), sum(leaf.size for leaf in jax.tree.leaves(others)))
+    head = sum(leaf.size for leaf in jax.tree.leaves(others))
+    carried = tuple(i for i, block in enumerate(blocks) if "carried" in seen[block])
+    return Layout(seen["entered"][0].shape[1:], tuple(layers), head, carried)
 
 
 def shortcut(x: Float[Array, "batch *places c"], stride: int, channels: int) -> Float[Array, "batch *fewer channels"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Literal
 
 import jax
@@ -20,17 +21,19 @@ def role(path: tuple[Any, ...]) -> Literal["scale", "bias", "rest"]:
     return name if module in NORMS else "rest"
 
 
-def with_initial_affine(params: Any, factors: Factors) -> Any:
-    """`params` with every γ at `scale_init` and every β at `bias_init`.
+def with_initial_affine(params: Any, factors: Factors, residuals: Collection[int] = ()) -> Any:
+    """`params` with every γ at `scale_init`, in the blocks `residuals` at its own, and every β at `bias_init`.
 
     For one lane, or for many: the leading axes of `params` then end in those of `factors`.
     """
-    initial = {"scale": factors.scale_init, "bias": factors.bias_init}
+    initial = {"scale": factors.scale_init, "bias": factors.bias_init, "end": factors.residual_scale_init}
+    ends = {f"block_{i}" for i in residuals}
 
     def start(path: tuple[Any, ...], leaf: Array) -> Array:
         if (kind := role(path)) == "rest":
             return leaf
-        return jnp.broadcast_to(jnp.asarray(initial[kind])[..., None], leaf.shape)
+        at_end = kind == "scale" and path[0].key in ends
+        return jnp.broadcast_to(jnp.asarray(initial["end" if at_end else kind])[..., None], leaf.shape)
 
     return jax.tree.map_with_path(start, params)
 

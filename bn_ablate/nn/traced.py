@@ -52,6 +52,7 @@ class Factors(NamedTuple):
         label_smoothing: share of a label that is spread over all classes.
         clip_norm: the greatest norm of a gradient; infinite where it is not clipped.
         scale_init, bias_init: what every gamma and beta start from.
+        residual_scale_init: what gamma of BN at the end of a residual starts from.
         trains_scale, trains_bias, trains_rest: whether BN's gamma, BN's beta, and all other parameters are trained.
         norm_kind: index into the normalizers of the program's structure.
         r_max, d_max: how far a batch's statistics may lie off the moving ones, for batch renormalization.
@@ -81,6 +82,12 @@ class Factors(NamedTuple):
     label_smoothing: Annotated[Float[Array, "..."], Of(np.float32, lambda lane, _: lane.train.label_smoothing)]
     clip_norm: Annotated[Float[Array, "..."], Of(np.float32, lambda lane, _: lane.train.clip_norm or np.inf)]
     scale_init: Annotated[Float[Array, "..."], Of(np.float32, lambda lane, _: lane.norm.scale_init)]
+    residual_scale_init: Annotated[
+        Float[Array, "..."],
+        Of(
+            np.float32, lambda lane, _: lane.norm.residual_scale_init if lane.scaled_residuals else lane.norm.scale_init
+        ),
+    ]
     bias_init: Annotated[Float[Array, "..."], Of(np.float32, lambda lane, _: lane.norm.bias_init)]
     trains_scale: Annotated[Bool[Array, "..."], Of(np.bool_, lambda lane, _: lane.train.trainable != "all_but_scale")]
     trains_bias: Annotated[Bool[Array, "..."], Of(np.bool_, lambda lane, _: lane.train.trainable != "all_but_bias")]

@@ -21,6 +21,7 @@ CONV = BlockSpec("conv3x3", 8)
         ("cnn", 1, 4, (8, 8, 1), "D16"),
         ("cnn", 8, 4, (4, 5, 1), "C4 C4 P C8 C8 P C16 C16 C16 D16"),  # a side of one pixel is not pooled
         ("resnet", 5, 8, (8, 8, 1), "C8 C8 C8+ C16/2 C16+ mean"),
+        ("resnet_preact", 5, 32, (8, 8, 1), "C16 C32 C32+ C64/2 C64+ mean"),
     ],
 )
 def test_blocks_by_hand(name: str, depth: int, width: int, image: tuple[int, ...], words: str) -> None:
@@ -83,13 +84,17 @@ def twins(image: tuple[int, ...], depth: int, width: int) -> NetworkSpec:
 @pytest.mark.usefixtures("registry")
 def test_a_registered_network_is_a_level_like_any_other() -> None:
     table = {"name": "x", "model": {"architecture": "twins", "depth": 3}}
-    with pytest.raises(bn.ConfigError, match=r"model.architecture: 'twins' is none of mlp, cnn, resnet$"):
+    with pytest.raises(
+        bn.ConfigError, match=r"model.architecture: 'twins' is none of mlp, cnn, resnet, resnet_preact$"
+    ):
         bn.build_study(table)
-    with pytest.raises(bn.ConfigError, match=r"axes.architecture\[1\]: 5 is none of mlp, cnn, resnet$"):
+    with pytest.raises(bn.ConfigError, match=r"axes.architecture\[1\]: 5 is none of mlp, cnn, resnet, resnet_preact$"):
         bn.build_study({"name": "x", "axes": {"architecture": ["mlp", 5]}})
     network("twins")(twins)
     network("twins")(twins)  # as a cell of a notebook that is run again
-    with pytest.raises(bn.ConfigError, match="'twin' is none of mlp, cnn, resnet, twins; did you mean 'twins'"):
+    with pytest.raises(
+        bn.ConfigError, match="'twin' is none of mlp, cnn, resnet, resnet_preact, twins; did you mean 'twins'"
+    ):
         bn.build_study({"name": "x", "model": {"architecture": "twin"}})
     with pytest.raises(bn.ConfigError, match=r"model.depth: = 3 does not fit twins, which then has 2 blocks"):
         bn.make_plan(bn.build_study(table))

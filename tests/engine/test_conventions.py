@@ -21,9 +21,9 @@ from bn_ablate.config.network_keys import Model, Norm
 from bn_ablate.config.training_keys import Train
 from bn_ablate.engine.optimizers import make_tx, rate_shape
 from bn_ablate.engine.program import program_of
-from bn_ablate.engine.train import init_state
+from bn_ablate.engine.train import Batch, init_state, loss_fn
 from bn_ablate.measure import cross_entropy, smoothed
-from bn_ablate.nn import activate, lane_factors
+from bn_ablate.nn import activate, lane_factors, stack_factors
 from bn_ablate.nn.convolution import matmul_conv3x3, native_conv3x3
 from bn_ablate.nn.initializers import INITIALIZERS
 from bn_ablate.nn.networks import max_pool
@@ -254,6 +254,10 @@ class Plain(nn.Module):
         normed = self.norm(nn.gelu(z, approximate=False))
         return normed if shortcut is None else normed + shortcut
 
+    def after(self, x: jax.Array) -> jax.Array:
+        """BN and activation."""
+        return nn.gelu(self.norm(x), approximate=False)
+
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """The logits."""
@@ -271,6 +275,13 @@ class Plain(nn.Module):
                 x = self.block(conv(channels), x)
                 x = nn.max_pool(x, (2, 2), (2, 2)) if i == 1 else x
             x = self.block(nn.Dense(4 * model.width, use_bias=bias), x.reshape(len(x), -1))
+        elif model.architecture == "resnet_preact":  # BN and activation before each convolution but the first
+            x = conv(model.width)(x)
+            inner = self.block(conv(model.width), self.after(x))
+            x = x + conv(model.width)(inner)
+            inner = self.block(conv(2 * model.width, 2), self.after(x))
+            across = jnp.pad(x[:, ::2, ::2], ((0, 0), (0, 0), (0, 0), (0, model.width)))
+            x = jnp.mean(self.after(across + conv(2 * model.width)(inner)), (1, 2))
         else:  # depth 5: a stem, a residual, and one of a second stage
             x = self.block(conv(model.width), x)
             inner = self.block(conv(model.width), x)
@@ -287,6 +298,7 @@ class Plain(nn.Module):
         ("mlp", 2, "none"),
         ("mlp", 2, "post"),
         ("resnet", 5, "pre"),
+        ("resnet_preact", 5, "pre"),
         pytest.param("cnn", 4, "pre", marks=pytest.mark.slow),
         pytest.param("resnet", 5, "post", marks=pytest.mark.slow),
     ],
@@ -305,7 +317,7 @@ def test_networks_are_laid_out_as_the_page_says(architecture: str, depth: int, p
     params = jax.tree.map(lambda leaf: draw.normal(0.2, 0.5, leaf.shape).astype(np.float32), state.params)
     stats = jax.tree.map(lambda leaf: draw.uniform(0.5, 2.0, leaf.shape).astype(np.float32), state.batch_stats)
     theirs: dict[str, Any] = {"params": {}, "batch_stats": {}}
-    linear = {"mlp": ["Dense"] * 2, "cnn": ["Conv"] * 3 + ["Dense"], "resnet": ["Conv"] * 5}[architecture]
+    linear = {"mlp": ["Dense"] * 2, "cnn": ["Conv"] * 3 + ["Dense"]}.get(architecture, ["Conv"] * 5)
     counts = {"Dense": 0, "Conv": 0}
     for i, kind in enumerate((*linear, "Dense")):
         name = f"{kind}_{counts[kind]}"
@@ -338,6 +350,31 @@ def test_networks_are_laid_out_as_the_page_says(architecture: str, depth: int, p
                 mine, other = changed["batch_stats"][f"block_{i}"]["norm"], expected["batch_stats"][f"BatchNorm_{i}"]
                 for statistic in ("mean", "var"):
                     np.testing.assert_allclose(mine[statistic], other[statistic], rtol=1e-4, atol=1e-5)
+
+
+def test_a_residual_is_the_identity_at_first_where_its_last_gamma_is_0_and_that_gamma_learns() -> None:
+    """All γ at 0 would pass nothing on: the residuals' own at 0 pass the shortcut, and have a gradient."""
+    base = LaneSettings().at({"architecture": "resnet", "depth": 5, "width": 4, "activation": "gelu"})
+    lanes = [base.at({"residual_scale_init": 0.0}), base.at({"residual_scale_init": 0.0, "placement": "post"})]
+    program = program_of(lanes, (4, 4, 1), 3)
+    x, y = jnp.asarray(np.random.default_rng(0).normal(size=(6, 4, 4, 1)), jnp.float32), jnp.arange(6) % 3
+
+    @jax.jit
+    @jax.vmap
+    def look(lane: Any) -> Any:
+        state = init_state(program, 0, lane)
+        given = partial(loss_fn, program, lane, batch_stats=state.batch_stats, batch=Batch(x, y, None))
+        (_, seen), gradient = jax.value_and_grad(
+            lambda params: given(params, collect=("intermediates",)), has_aux=True
+        )(state.params)
+        return state.params, seen["intermediates"], gradient
+
+    params, seen, gradient = look(stack_factors(lanes, program.structure))
+    for i in range(5):
+        np.testing.assert_array_equal(params[f"block_{i}"]["norm"]["scale"], 0.0 if i in (2, 4) else 1.0)
+    (stem,) = seen["block_2"]["shortcut"]
+    np.testing.assert_array_equal(seen["block_2"]["activation_input"][0][0], stem[0])
+    assert (np.abs(gradient["block_2"]["norm"]["scale"]) > 1e-4).all(1).tolist() == [True, True]
 
 
 @pytest.mark.parametrize("name", names.INITIALIZERS)

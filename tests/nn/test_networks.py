@@ -40,7 +40,8 @@ def ladder(image: tuple[int, ...], depth: int, width: int) -> NetworkSpec:
 
 
 @pytest.mark.parametrize(
-    ("name", "depth"), [("mlp", 2), ("cnn", 1), ("cnn", 4), ("cnn", 6), ("resnet", 3), ("resnet", 9), ("ladder", 4)]
+    ("name", "depth"),
+    [("mlp", 2), ("cnn", 1), ("cnn", 4), ("cnn", 6), ("resnet", 3), ("resnet", 9), ("resnet_preact", 5), ("ladder", 4)],
 )
 @pytest.mark.parametrize("image", [(8, 8, 1), (9, 13, 3)])
 def test_a_description_has_the_shapes_that_its_module_has(name: str, depth: int, image: tuple[int, ...]) -> None:

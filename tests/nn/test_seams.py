@@ -57,6 +57,7 @@ class Replay:
         self.settings, self.noise, self.params = settings, noise, params
         self.seen, self.stats = changed["intermediates"], changed["batch_stats"]
         self.f = FUNCTIONS[settings.model.activation]
+        self.carried: dict[int, Array] = {}
 
     def normalize(self, x: Array, module: str, p: Any, stats: Any) -> Array:
         """The normalizer as it is in NumPy; the moving statistics are held to what the lane has."""
@@ -85,7 +86,9 @@ class Replay:
         absorbed = normed and norm.placement == "pre" and absorbs_bias(self.settings)
         z = z + (0 if absorbed else np.asarray(block["bias"], float))
         near(seen["linear_output"][0], z, name)
-        before, after = (0.0, shortcut) if norm.residual == "before_add" else (shortcut, 0.0)
+        carries = self.settings.model.architecture == "resnet_preact"
+        before, after = (0.0, shortcut) if norm.residual == "before_add" and not carries else (shortcut, 0.0)
+        self.carried[i] = z + shortcut
 
         def bn(x: Array) -> Array:
             if normed:
@@ -103,8 +106,10 @@ class Replay:
             output = activated = self.f(entering)
         near(seen["activation_input"][0], entering, f"{name} enters")
         near(seen["activation_output"][0], activated, f"{name} leaves")
-        near(seen["__call__"][0], output * late, f"{name} ends")
-        return np.asarray(seen["__call__"][0], float)
+        given, carried = seen["__call__"][0]
+        near(given, output * late, f"{name} ends")
+        near(carried, self.carried[i] if carries and i % 2 == 0 else given, f"{name} carries on")
+        return np.asarray(given, float)
 
     def linear(self, i: int, x: Array, stride: int = 1) -> None:
         """Hold the linear map of block i to that of x."""
@@ -155,6 +160,17 @@ def resnet(replay: Replay, x: Array) -> Array:
     return last.mean((1, 2))
 
 
+def resnet_preact(replay: Replay, x: Array) -> Array:
+    """The same, but for what shortcuts carry: the sums that BN and activation come after."""
+    replay.linear(0, replay.entrance(x))
+    replay.linear(1, replay.block(0))
+    replay.linear(2, replay.block(1))
+    replay.linear(3, replay.block(2, replay.carried[0]), stride=2)
+    replay.linear(4, replay.block(3))
+    smaller = replay.carried[2][:, ::2, ::2]
+    return replay.block(4, np.concatenate([smaller, np.zeros_like(smaller)], -1)).mean((1, 2))
+
+
 OF_ONE_CHANNEL = ("batch", "layer", "rms", "mean_only", "variance_only", "batch_renorm", "fixed")
 """Normalizers that can stand at the input of these networks too, an image of one channel."""
 
@@ -162,6 +178,7 @@ CASES: dict[str, tuple[Any, int, dict[str, Any]]] = {
     "mlp": (mlp, 3, {"width": (4,)}),
     "cnn": (cnn, 3, {"norm_kind": OF_ONE_CHANNEL}),
     "resnet": (resnet, 5, {"norm_kind": (*OF_ONE_CHANNEL, "instance")}),
+    "resnet_preact": (resnet_preact, 5, {"norm_kind": (*OF_ONE_CHANNEL, "instance")}),
     "resnet, ghost batches": (
         resnet,
         5,
@@ -170,7 +187,7 @@ CASES: dict[str, tuple[Any, int, dict[str, Any]]] = {
 }
 
 
-LONG = ("cnn", "resnet", "resnet, ghost batches")
+LONG = ("cnn", "resnet", "resnet_preact", "resnet, ghost batches")
 
 
 @pytest.mark.parametrize(
