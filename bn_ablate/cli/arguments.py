@@ -28,7 +28,11 @@ Place = Annotated[
 ]
 """A path, in which `~` is expanded: shells leave it as it is in `--results=~/out`."""
 
-Config = Annotated[Place, tyro.conf.Positional, tyro.conf.arg(metavar="CONFIG", help="a study, as a TOML file")]
+Config = Annotated[
+    Place,
+    tyro.conf.Positional,
+    tyro.conf.arg(metavar="CONFIG", help="a study: a TOML file, or the name of one that `bn-ablate configs` lists"),
+]
 Folder = Annotated[
     Place, tyro.conf.Positional, tyro.conf.arg(metavar="DIR", help="a results folder, as results/ablate")
 ]

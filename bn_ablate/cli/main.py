@@ -12,6 +12,7 @@ import tyro
 from bn_ablate import __version__
 from bn_ablate.cli import (
     data_commands,
+    first_commands,
     machine_commands,
     messages,
     results_commands,
@@ -25,6 +26,7 @@ from bn_ablate.cli.arguments import fail
 COMMANDS = {
     command.__name__.replace("__", " ").replace("_", "-"): command
     for command in (
+        *(first_commands.init, first_commands.configs),
         *(study_commands.plan, study_commands.run, results_commands.report),
         *(results_commands.verify, results_commands.merge, results_commands.compare),
         *(results_commands.claims, results_commands.paper),

@@ -24,6 +24,7 @@ from bn_ablate.config.kinds import KINDS
 from bn_ablate.config.lane import base_settings
 from bn_ablate.config.precision import used_as
 from bn_ablate.config.schema import Study
+from bn_ablate.config.shipped import found
 from bn_ablate.config.study_files import INSTEAD, read_table, with_included
 
 MAX_LANES = 1_000_000
@@ -34,6 +35,8 @@ EMPTY = '""'
 def load_study(path: str | Path, overrides: Sequence[str] = (), extensions: Sequence[str | Path] = ()) -> Study:
     """The study in the TOML file `path`, with `overrides` such as `train.steps=500` applied in order.
 
+    Where there is no such file, it may be the name of a study that comes with the package, as `ablate`.
+
     Files that it includes lie below it, key by key. Extension files that it names are run, from paths relative to its
     own, and then those of `extensions`.
 
@@ -41,7 +44,7 @@ def load_study(path: str | Path, overrides: Sequence[str] = (), extensions: Sequ
         ConfigError: the file cannot be read or says something that cannot be used; it lists every problem.
         ExtensionError: an extension fails.
     """
-    path = place(path)
+    path = found(place(path))
     table = with_included(read_table(path), path.parent, str(path), (path.resolve(),))
     return build_study(table, overrides, str(path), extensions=extensions, folder=path.parent)
 

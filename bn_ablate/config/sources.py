@@ -18,6 +18,7 @@ NO_NUMBERS = (
     *(
         "config/precision",
         "config/registry",
+        "config/shipped",
         "config/sides",
         "config/sources",
         "config/study_files",

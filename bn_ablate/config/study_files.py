@@ -10,6 +10,7 @@ from typing import Any
 
 from bn_ablate.config.errors import ConfigError, Problem, nearest, show
 from bn_ablate.config.given import place
+from bn_ablate.config.shipped import shipped
 
 MAX_FILE_BYTES = 1_000_000
 BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "UTF-8", codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
@@ -28,7 +29,9 @@ def read_table(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             content = file.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError:
-        raise ConfigError(source, [Problem("", f"there is no such file{_nearest_to(path)}")]) from None
+        by_name = ", and no study of that name comes with bn_ablate (`bn-ablate configs` lists those that do)"
+        said = f"there is no such file{by_name * (not path.suffix and len(path.parts) == 1)}{_nearest_to(path)}"
+        raise ConfigError(source, [Problem("", said)]) from None
     except OSError as error:
         raise ConfigError(source, [Problem("", f"cannot be read: {error.strerror}")]) from None
     if len(content) > MAX_FILE_BYTES:
@@ -108,4 +111,4 @@ def _on_top(table: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
 
 def _nearest_to(path: Path) -> str:
     beside = sorted(p.name for p in path.parent.glob("*.toml")) if path.parent.is_dir() else []
-    return nearest(path.name, beside)
+    return nearest(path.name, beside) or nearest(path.stem, shipped())
