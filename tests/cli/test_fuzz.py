@@ -24,7 +24,7 @@ from bn_ablate.config.errors import printable
 from bn_ablate.config.factors import SECTIONS
 from bn_ablate.config.schema import Study
 from bn_ablate.results import ResultsError
-from bn_ablate.runs import run as study
+from bn_ablate.runs.training import Here
 from tests.cli.command_line import TINY, Done
 from tests.config.test_fuzz import overrides, tables
 from tests.results.made_up import published
@@ -74,7 +74,7 @@ COMMANDS = {
     "paper": Command(["empty"], {"--output": ("paper", [])}, variadic=True),
     "weights": Command(
         ["empty", "--output", "w.safetensors"],
-        ONLY | {"--at": ("best", ["last", "-1", "1.5", ""]), "--extension": ("file", [])},
+        ONLY | {"--at": ("best", ["last", "-1", "1.5", ""])},
     ),
     "predictions": Command(
         ["empty", "--output", "p.parquet"],
@@ -108,7 +108,7 @@ def _place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
-        patch.setattr(study, "train", accepted)
+        patch.setattr(Here, "train", accepted)
         for name in [name for name in os.environ if name.startswith("WANDB_")]:
             patch.delenv(name)
         for name in ("HOME", "NETRC", "WANDB_CONFIG_DIR"):
