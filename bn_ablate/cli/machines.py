@@ -16,14 +16,16 @@ from bn_ablate.plan import clock
 if TYPE_CHECKING:
     from bn_ablate.plan import Part, Plan
     from bn_ablate.runs.layout import Asked
-    from bn_ablate.runs.on_ray import OnRay
+    from bn_ablate.runs.training import Crew
 
 
 @contextmanager
-def crew_of(on: str, address: str | None, device: str, console: Console) -> Iterator[OnRay | None]:
-    """Who trains, where that is not this process."""
+def crew_of(on: str, address: str | None, device: str, console: Console) -> Iterator[Crew]:
+    """Who trains: this process, or a cluster."""
+    from bn_ablate.runs.training import Here
+
     if on == "here":
-        yield None
+        yield Here()
         return
     from bn_ablate.runs.on_ray import crew_on_ray
 

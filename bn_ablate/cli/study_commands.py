@@ -155,7 +155,7 @@ def run(
     trained = False
     with (
         crew_of(on, address, device, console) as crew,
-        signals.stopping_softly(unsaved=crew is not None) as stop_if_asked,
+        signals.stopping_softly(unsaved=on == "ray") as stop_if_asked,
         run_progress(console) as show_progress,
         _live(mine, results, "disabled" if share else wandb) as live,
     ):
@@ -168,10 +168,9 @@ def run(
             show_progress(progress)
             if live:
                 live(progress)
-            stop_if_asked(unsaved=bool(progress.cells or crew))  # a cluster is to be ended
+            stop_if_asked(unsaved=bool(progress.cells) or on == "ray")  # a cluster is to be ended
 
-        if crew:
-            crew.between = partial(stop_if_asked, unsaved=True)
+        crew.between = partial(stop_if_asked, unsaved=on == "ray")
         if chosen:
             again = rerun(made, chosen, results, on_progress=on_progress, progress=False, **how)
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, NamedTuple
@@ -30,6 +30,9 @@ from bn_ablate.plan.memory import BLOCK_BYTES, Machine
 
 SECONDS_PER_CALL = 1.0
 """How long a call into the compiled program should last: short enough to show progress and to stop soon."""
+
+SECONDS_BETWEEN = 0.25
+"""How often whoever wants to stop is asked while a program is waited for."""
 
 
 class Progress(NamedTuple):
@@ -103,6 +106,8 @@ class Engine:
         devices: those to use; all local ones when not given.
         at_once: lanes that go through a step together on a device, for `map`.
         timing: filled as it runs.
+        between: called every now and then while a program is waited for, when nothing trained is unsaved; what it
+            raises ends the training.
     """
 
     dataset: Dataset
@@ -110,6 +115,7 @@ class Engine:
     devices: list[jax.Device] | None = None
     at_once: int = 1
     timing: Timing = field(default_factory=Timing)
+    between: Callable[[], None] = lambda: None
     _itself: object = field(default_factory=object, repr=False)
     _used: set[Future[jax.stages.Compiled]] = field(default_factory=set, repr=False)
 
@@ -317,6 +323,8 @@ class Engine:
         """The compiled program, which is waited for."""
         begun = time.perf_counter()
         try:
+            while not wait([program], SECONDS_BETWEEN).done:
+                self.between()
             return program.result()
         finally:
             self.timing.compile_seconds += time.perf_counter() - begun

@@ -97,15 +97,10 @@ def devices_of(resources: Mapping[str, float], device: str) -> tuple[str, dict[s
 
 
 class OnRay:
-    """The workers of a cluster; a `runs.training.Crew`.
-
-    Attributes:
-        between: called every now and then while a worker gets ready; what it raises ends the run.
-    """
-
-    between: Callable[[], None] = staticmethod(lambda: None)
+    """The workers of a cluster; a `runs.training.Crew`."""
 
     def __init__(self, ray: Any, device: str, takes: dict[str, Any], workers: int) -> None:
+        self.between: Callable[[], None] = lambda: None
         self._ray = ray
         self.device = device
         self.workers = workers

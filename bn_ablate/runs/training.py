@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 
 
 class Crew(Protocol):
-    """Who trains the shards of a run."""
+    """Who trains the shards of a run.
+
+    Attributes:
+        between: called every now and then while training waits for something; what it raises ends the run.
+    """
+
+    between: Callable[[], None]
 
     def begin(self, plan: Plan, dataset: Dataset, folder: Path, asked: Asked) -> Provenance:
         """Get ready to train `plan`, in the layout that the results in `folder` have; the provenance of its lanes."""
@@ -47,6 +53,9 @@ class Crew(Protocol):
 class Here:
     """This process, on its own devices."""
 
+    def __init__(self) -> None:
+        self.between: Callable[[], None] = lambda: None
+
     def begin(self, plan: Plan, dataset: Dataset, folder: Path, asked: Asked) -> Provenance:
         """Start the engine on all local devices."""
         from bn_ablate.engine import Engine
@@ -54,7 +63,7 @@ class Here:
 
         self.layout = settle(Layout.of(folder), asked)
         machine = self.layout.machine
-        self.engine = Engine(dataset, machine.strategy, at_once=machine.at_once)
+        self.engine = Engine(dataset, machine.strategy, at_once=machine.at_once, between=self.between)
         return provenance_of(self.engine)
 
     def facts(self) -> dict[str, Any]:

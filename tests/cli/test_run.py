@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 
 from bn_ablate.config import load_study
 from bn_ablate.data import prepare
-from bn_ablate.results import Record, Store, open_results, verify
+from bn_ablate.results import Store, open_results, verify
 from bn_ablate.runs import run as study
 from tests.cli.command_line import Bn, run
 from tests.disk import Disk
@@ -225,9 +226,9 @@ def test_a_full_disk_is_reported_and_the_run_resumes_once_there_is_space(
     """The disk is filled when training has ended, and the shard is to be stored."""
     add_shard = Store.add_shard
 
-    def on_a_full_disk(store: Store, name: str, tables: dict[str, pl.DataFrame], record: Record) -> None:
+    def on_a_full_disk(store: Store, name: str, *what: Any) -> None:
         small_disk.fill()
-        add_shard(store, name, tables, record)
+        add_shard(store, name, *what)
 
     args = ("run", config, "--results", small_disk.path, "--wandb", "disabled")
     with monkeypatch.context() as patch:

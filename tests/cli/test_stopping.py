@@ -6,12 +6,12 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
-import polars as pl
 import pytest
 
 from bn_ablate.plan.memory import estimate
-from bn_ablate.results import Record, Store, open_results, verify
+from bn_ablate.results import Store, open_results, verify
 from tests.cli.command_line import Bn, Done, command
 
 STOPPED = {signal.SIGINT: (130, "interrupted"), signal.SIGTERM: (143, "terminated")}
@@ -51,8 +51,8 @@ def test_a_stopped_run_leaves_what_is_finished_and_goes_on(
     add_shard = Store.add_shard
     signums = iter(STOPPED)
 
-    def then_a_signal(store: Store, name: str, tables: dict[str, pl.DataFrame], record: Record) -> None:
-        add_shard(store, name, tables, record)
+    def then_a_signal(store: Store, name: str, *what: Any) -> None:
+        add_shard(store, name, *what)
         if signum := next(signums, None):
             signal.raise_signal(signum)
 
