@@ -50,8 +50,8 @@ smoke: setup # the same with a study of seconds
 report: setup # draw the figures, tables and report of a finished study again
 	$(BIN)/bn-ablate report "$(STUDY)" $(ARGS)
 
-paper: setup # tables, figures, numbers and references for a paper, of all claims that have results
-	$(BIN)/bn-ablate paper $(patsubst %/manifest.json,"%",$(wildcard $(RESULTS)/c[1-8]_*/manifest.json)) --output paper
+paper: setup # tables, figures, numbers and references for a paper: of the claims that have results, or of all there is
+	$(BIN)/bn-ablate paper $(or $(patsubst %/manifest.json,"%",$(wildcard $(RESULTS)/c[1-8]_*/manifest.json)),"$(RESULTS)") --output paper
 
 sync: setup # send a finished study to Weights & Biases
 	$(BIN)/bn-ablate sync "$(STUDY)" $(ARGS)

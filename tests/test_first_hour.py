@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,8 +16,13 @@ from pathlib import Path
 import pytest
 
 import bn_ablate as bn
-from bn_ablate.cli.main import main
+from bn_ablate.analysis import write_claims
+from bn_ablate.cli.console import make_console
+from bn_ablate.cli.main import COMMANDS, main
+from bn_ablate.cli.program import runnable
 from bn_ablate.config.shipped import shipped
+from bn_ablate.results import of_studies, open_results
+from tests.synthetic import write_results
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -64,6 +71,108 @@ def test_init_writes_a_study_that_can_be_decided_and_overwrites_nothing(capsys: 
         main(["init", "my first.toml"])
     assert ended.value.code == 2
     assert "my first.toml is there already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("started", "on_path", "said"),
+    [
+        (".venv/bin/bn-ablate", False, ".venv/bin/bn-ablate"),
+        ("my env/bin/bn-ablate", False, "'my env/bin/bn-ablate'"),
+        ("bin/bn-ablate", True, "bn-ablate"),  # the very file that PATH has
+        (".venv/bin/bn-ablate", True, ".venv/bin/bn-ablate"),  # PATH has another
+        ("/x/bn_ablate/cli/__main__.py", False, f"{shlex.quote(sys.executable)} -m bn_ablate.cli"),
+        ("/x/bn_ablate/cli/__main__.py", True, "bn-ablate"),
+        ("/usr/bin/pytest", False, "bn-ablate"),
+    ],
+)
+def test_printed_commands_begin_as_the_program_was_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: str, on_path: bool, said: str
+) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "bn-ablate").touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin") if on_path else str(tmp_path))
+    monkeypatch.setattr(sys, "argv", [started])
+    assert runnable("`bn-ablate report x`, then bn-ablate sync x") == f"`{said} report x`, then {said} sync x"
+    for other in (
+        "bn-ablate: no",
+        "bn-ablate claims: needs",
+        "/bin/bn-ablate run",
+        "bn-ablate 0.1",
+        "my-bn-ablate run",
+    ):
+        assert runnable(other) == other
+
+
+def test_errors_and_tables_print_commands_as_they_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [".venv/bin/bn-ablate"])
+    monkeypatch.setenv("PATH", "")
+    assert main(["plan", "abblate"]) == 2
+    assert "`.venv/bin/bn-ablate configs` lists" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["ls", "nowhere"])
+    assert "nowhere: holds no results; `.venv/bin/bn-ablate run ablate` makes some" in capsys.readouterr().err
+    make_console().print("`bn-ablate plan x`", markup=False)
+    assert capsys.readouterr().out == "`.venv/bin/bn-ablate plan x`\n"
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if " " not in name])
+def test_help_names_no_default_that_is_none(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0
+    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert not re.findall(r"\{None\}|\(default: \)|\(default: None\)", said)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of all results: of a whole study with verdicts, a quick run, and one that cannot be read."""
+    root = tmp_path_factory.mktemp("made") / "results"
+    sides = {"a": {"placement": "pre"}, "b": {"placement": "none"}, "alternative": "greater"}
+    hypothesis = {"id": "h", "claim": "C7", "kind": "contrast", "statement": "S.", "metric": "final_test_accuracy"}
+    table = {"name": "whole", "seeds": 6, "train": {"steps": 100}, "axes": {"placement": ["none", "pre"]}}
+    whole = write_results(root / "whole", table | {"hypotheses": [hypothesis | sides]})
+    write_claims(whole)
+    manifest = json.loads((whole.path / "manifest.json").read_text())
+    for name, content in [("quick", json.dumps(manifest | {"quick": True})), ("wrong", "{")]:
+        (root / name).mkdir()
+        (root / name / "manifest.json").write_text(content)
+    return root
+
+
+def test_ls_lists_results_and_says_of_one_why_not(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ls", str(results)]) == 0
+    said = capsys.readouterr().out
+    (row,) = re.findall(r"results/whole +whole +.* 12 of 12 +1 \w+ +[\d.]+ MiB", said)
+    assert f"1 {open_results(results / 'whole').claims[0]['verdict']} " in row
+    assert f"{results / 'wrong' / 'manifest.json'}: cannot be read: " in said
+    assert main(["ls", str(results / "whole")]) == 0
+    assert "12 of 12" in capsys.readouterr().out
+
+
+def test_a_paper_takes_the_whole_studies_of_a_folder(results: Path, tmp_path: Path, draw_little: None) -> None:
+    root = tmp_path / "results"
+    for name in ("whole", "quick"):
+        shutil.copytree(results / name, root / name)
+    assert of_studies([root]) == of_studies([root / "whole"]) == [root / "whole"]
+    with pytest.raises(bn.ResultsError, match="holds no results of a whole study; `bn-ablate run ablate` makes some"):
+        of_studies([tmp_path])
+    assert main(["paper", str(root), "--output", str(tmp_path / "paper")]) == 0
+    assert list(json.loads((tmp_path / "paper" / "PROVENANCE.json").read_text())["studies"]) == ["whole"]
+
+
+def test_make_paper_takes_the_claims_that_have_results_else_all_there_is(tmp_path: Path) -> None:
+    def paper() -> str:
+        words = ("make", "--dry-run", "-C", ROOT, "paper", f"RESULTS={tmp_path}")
+        said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+        return next(line for line in said.splitlines() if "bn-ablate paper" in line)
+
+    assert paper().endswith(f'bn-ablate paper "{tmp_path}" --output paper')
+    (tmp_path / "c1_x").mkdir()
+    (tmp_path / "c1_x" / "manifest.json").touch()
+    assert paper().endswith(f'bn-ablate paper "{tmp_path}/c1_x" --output paper')
 
 
 @pytest.mark.slow  # builds a wheel, makes an environment and trains in it

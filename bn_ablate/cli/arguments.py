@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal, NoReturn
 
 import tyro
 
+from bn_ablate.cli.program import runnable
+
 
 def _place(words: list[str]) -> Path:
     from bn_ablate.config.given import place  # no sooner: what only helps does not wait for it
@@ -16,16 +18,15 @@ def _place(words: list[str]) -> Path:
     return place(words[0])
 
 
-Place = Annotated[
-    Path,
-    tyro.constructors.PrimitiveConstructorSpec(
-        nargs=1,
-        metavar="PATH",
-        instance_from_str=_place,
-        is_instance=lambda given: isinstance(given, Path),
-        str_from_instance=lambda path: [str(path)],
-    ),
-]
+_AS_PATH = tyro.constructors.PrimitiveConstructorSpec(
+    nargs=1,
+    metavar="PATH",
+    instance_from_str=_place,
+    is_instance=lambda given: given is None or isinstance(given, Path),
+    str_from_instance=lambda path: [str(path)],
+)
+PlaceOrNone = Annotated[Path | None, _AS_PATH]
+Place = Annotated[Path, _AS_PATH]
 """A path, in which `~` is expanded: shells leave it as it is in `--results=~/out`."""
 
 Config = Annotated[
@@ -57,7 +58,9 @@ Only = Annotated[
 Portion = Annotated[
     str | None,
     tyro.conf.arg(
-        metavar="I/N", help="part I of N alone, into a folder of its own; `bn-ablate merge` puts them together"
+        help_behavior_hint="",
+        metavar="I/N",
+        help="part I of N alone, into a folder of its own; `bn-ablate merge` puts them together",
     ),
 ]
 On = Annotated[
@@ -65,19 +68,28 @@ On = Annotated[
 ]
 Address = Annotated[
     str | None,
-    tyro.conf.arg(metavar="HOST:PORT", help="the cluster to join; RAY_ADDRESS, or one on this machine alone"),
+    tyro.conf.arg(
+        help_behavior_hint="",
+        metavar="HOST:PORT",
+        help="the cluster to join; RAY_ADDRESS, or one on this machine alone",
+    ),
 ]
 Device = Annotated[Literal["auto", "cpu", "cuda", "tpu"], tyro.conf.arg(help="where to train")]
 Memory = Annotated[
     float | None,
-    tyro.conf.arg(metavar="GIB", help="GiB that training may take; half of what there is when not given"),
+    tyro.conf.arg(
+        help_behavior_hint="", metavar="GIB", help="GiB that training may take; half of what there is when not given"
+    ),
 ]
 Strategy = Annotated[
     Literal["auto", "vmap", "map"],
     tyro.conf.arg(help="lanes all at once (vmap) or in turn (map); auto: map on CPU, else vmap"),
 ]
 AtOnce = Annotated[
-    int | None, tyro.conf.arg(metavar="N", help="lanes that map takes together on a device; 1 when not given")
+    int | None,
+    tyro.conf.arg(
+        help_behavior_hint="", metavar="N", help="lanes that map takes together on a device; 1 when not given"
+    ),
 ]
 
 
@@ -102,5 +114,5 @@ def fail(message: str, status: int) -> NoReturn:
     """Say `message` on standard error; end with `status`, 2 for what the user wrote wrongly, 1 for what went wrong."""
     from bn_ablate.config.errors import printable
 
-    sys.stderr.write(printable(message, keep="\n") + "\n")
+    sys.stderr.write(runnable(printable(message, keep="\n")) + "\n")
     raise SystemExit(status)

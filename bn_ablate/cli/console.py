@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape as without_markup
 
+from bn_ablate.cli.program import runnable
 from bn_ablate.config.errors import printable
 
 
@@ -17,7 +19,10 @@ def make_console() -> Console:
 
 
 class _Console(Console):
-    """A console that leaves it to the command line what a broken pipe means."""
+    """A console that prints commands as they run here, and leaves it to the command line what a broken pipe means."""
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        super().print(*(runnable(item) if isinstance(item, str) else item for item in objects), **how)
 
     def on_broken_pipe(self) -> None:
         if error := sys.exception():

@@ -7,15 +7,18 @@ from typing import Annotated
 
 import tyro
 
-from bn_ablate.cli.arguments import Place, fail
+from bn_ablate.cli.arguments import Place, PlaceOrNone, fail
 
 
 def data(
     name: Annotated[
-        str | None, tyro.conf.Positional, tyro.conf.arg(metavar="NAME", help="the data set to prepare; none: list them")
+        str | None,
+        tyro.conf.Positional,
+        tyro.conf.arg(help_behavior_hint="", metavar="NAME", help="the data set to prepare; none: list them"),
     ] = None,
     manual_dir: Annotated[
-        Place | None, tyro.conf.arg(help="a folder that holds its files, where there is no network")
+        PlaceOrNone,
+        tyro.conf.arg(help_behavior_hint="", help="a folder that holds its files, where there is no network"),
     ] = None,
 ) -> None:
     """Prepare a data set for use, or list those that are known; `data import` makes one of files of yours."""
@@ -38,14 +41,18 @@ def data__import(
         ),
     ],
     label: Annotated[
-        str | None, tyro.conf.arg(metavar="COLUMN", help="the column of a table that holds the classes")
+        str | None,
+        tyro.conf.arg(help_behavior_hint="", metavar="COLUMN", help="the column of a table that holds the classes"),
     ] = None,
     drop: Annotated[
         tyro.conf.UseAppendAction[tuple[str, ...]],
         tyro.conf.arg(metavar="COLUMN", help="a column of a table to leave out; may be repeated"),
     ] = (),
     resize: Annotated[
-        str | None, tyro.conf.arg(metavar="HEIGHTxWIDTH", help="a size to bring all images to, as 32x32 or 32")
+        str | None,
+        tyro.conf.arg(
+            help_behavior_hint="", metavar="HEIGHTxWIDTH", help="a size to bring all images to, as 32x32 or 32"
+        ),
     ] = None,
     overwrite: Annotated[
         bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help="replace an import of that name")

@@ -9,12 +9,13 @@ from typing import Annotated
 import tyro
 
 from bn_ablate.cli.arguments import Place, fail
+from bn_ablate.cli.program import runnable
 
 
 def init(
     file: Annotated[Place, tyro.conf.Positional, tyro.conf.arg(metavar="FILE", help="the file to write, as my.toml")],
 ) -> None:
-    """Write a short study with comments, which runs in seconds as it is, to make your own of."""
+    """Write a short study with comments, which runs within a minute as it is, to make your own of."""
     import shlex
 
     name = re.sub(r"[^A-Za-z0-9_-]|^[^A-Za-z0-9]", "_", file.stem).lstrip("_-") or "study"
@@ -26,8 +27,8 @@ def init(
     except FileExistsError:
         fail(f"bn-ablate init: {file} is there already, and stays as it is; choose another name", 2)
     print(f"{file}: a study of 48 small networks. Look at it, change it, and then:\n")
-    print(f"    bn-ablate plan {said}    # what it amounts to; trains nothing")
-    print(f"    bn-ablate run {said}     # trains it, and writes the report")
+    print(runnable(f"    bn-ablate plan {said}    # what it amounts to; trains nothing"))
+    print(runnable(f"    bn-ablate run {said}     # trains it, and writes the report"))
 
 
 def configs() -> None:
@@ -43,4 +44,4 @@ def configs() -> None:
         title = escape(str(read_table(file).get("title", "")))
         table.add_row(f"[bold]{name}[/]", title, file.relative_to(SHIPPED).as_posix())
     make_console().print(table)
-    print("\nbn-ablate plan NAME says what one amounts to, bn-ablate run NAME trains it.")
+    print(runnable("\nbn-ablate plan NAME says what one amounts to, bn-ablate run NAME trains it."))

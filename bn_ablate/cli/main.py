@@ -27,7 +27,7 @@ COMMANDS = {
     command.__name__.replace("__", " ").replace("_", "-"): command
     for command in (
         *(first_commands.init, first_commands.configs),
-        *(study_commands.plan, study_commands.run, results_commands.report),
+        *(study_commands.plan, study_commands.run, results_commands.report, results_commands.ls),
         *(results_commands.verify, results_commands.merge, results_commands.compare),
         *(results_commands.claims, results_commands.paper),
         *(weights_commands.weights, weights_commands.predictions),

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from bn_ablate.cli.program import runnable
+
 NO_MEMORY = (
     "memory does not suffice; what was finished is stored, and the same command resumes from there: with a smaller "
     "--memory, or what else takes memory on this machine closed"
@@ -67,7 +69,7 @@ def printing() -> Iterator[None]:
 def say(sentence: str) -> None:
     """Write `sentence` on standard error, if that can be written to."""
     try:
-        sys.stderr.write(sentence)
+        sys.stderr.write(runnable(sentence))
         sys.stderr.flush()
     except OSError:
         _give_up(2)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from bn_ablate.cli.arguments import Extensions, Folder, Place, fail, load
+from bn_ablate.cli.program import runnable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from bn_ablate.results import Results
 
 Folders = Annotated[
-    tuple[Place, ...], tyro.conf.Positional, tyro.conf.arg(metavar="DIR", help="results folders, as results/c1_*")
+    tuple[Place, ...],
+    tyro.conf.Positional,
+    tyro.conf.arg(metavar="DIR…", help="results folders, as results/c1_*, or a folder of them", help_behavior_hint=""),
 ]
 
 
@@ -28,15 +31,16 @@ def claims(
     from bn_ablate.analysis import write_board, write_combined_claims
     from bn_ablate.cli.console import make_console
     from bn_ablate.cli.results_shown import show_claims, show_not_drawn, show_times
-    from bn_ablate.results import open_results
+    from bn_ablate.results import of_studies, open_results
     from bn_ablate.results.files import is_stream
 
     if is_stream(output):
         fail(f"bn-ablate claims: --output: {output} is no file; the page of the claims goes beside one", 2)
     if not results:
-        fail("bn-ablate claims: needs the results of one study or more, as results/c1_steep_region", 2)
+        fail("bn-ablate claims: needs results: of studies, as results/c1_*, or the folder of all, as results", 2)
     console = make_console()
     load(extensions)
+    results = tuple(of_studies(results))
     said = write_combined_claims(results, output)
     show_claims(console, said, output)
     studies = [open_results(folder) for folder in results]
@@ -57,12 +61,13 @@ def paper(
     from bn_ablate.analysis import write_paper
     from bn_ablate.cli.console import make_console
     from bn_ablate.cli.results_shown import show_caveats, show_not_drawn
-    from bn_ablate.results import open_results
+    from bn_ablate.results import of_studies, open_results
 
     if not results:
-        fail("bn-ablate paper: needs the results of one study or more, as results/c1_steep_region", 2)
+        fail("bn-ablate paper: needs results: of studies, as results/c1_*, or the folder of all, as results", 2)
     console = make_console()
     load(extensions)
+    results = tuple(of_studies(results))
     written = write_paper(results, output)
     studies = [open_results(path) for path in results]
     show_caveats(console, [f"{study.path}: {caveat}" for study in studies for caveat in study.caveats])
@@ -70,11 +75,29 @@ def paper(
     print(f"{len(written)} files in {output}; to typeset the sample: cd {output} && latexmk -pdf main")
 
 
+def ls(
+    results: Annotated[
+        Place,
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="DIR", help="the folder of all results, or that of one study"),
+    ] = Path("results"),
+) -> None:
+    """List the results there are: of which study, of when, how many lanes, with which verdicts, how large."""
+    from bn_ablate.cli.console import make_console
+    from bn_ablate.cli.results_shown import show_list
+    from bn_ablate.results import results_in
+
+    folders = results_in(results)
+    if not folders:
+        fail(f"bn-ablate: {results}: holds no results; `bn-ablate run ablate` makes some", 1)
+    show_list(make_console(), folders)
+
+
 def merge(
     parts: Annotated[
         tuple[Place, ...],
         tyro.conf.Positional,
-        tyro.conf.arg(metavar="DIR", help="the folders of all parts, as results/ablate.part-*-of-8"),
+        tyro.conf.arg(metavar="DIR…", help="those of all parts, as results/ablate.part-*-of-8", help_behavior_hint=""),
     ],
     into: Annotated[Place, tyro.conf.arg(metavar="DIR", help="the results folder to make of them, as results/ablate")],
 ) -> None:
@@ -85,7 +108,8 @@ def merge(
 
     done = put_together(parts, into)
     lanes = count(done.networks.height, "lane")
-    print(f"{done.path}: {lanes} of {count(len(parts), 'part')}; `bn-ablate report {done.path}` writes the report")
+    said = f"{done.path}: {lanes} of {count(len(parts), 'part')}; `bn-ablate report {done.path}` writes the report"
+    print(runnable(said))
     show_caveats(make_console(), done.caveats)
 
 

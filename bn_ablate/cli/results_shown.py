@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,6 +61,38 @@ def show_summary(console: Console, results: Results) -> None:
         console.print(
             f"[dim]† some lanes of the cell diverged ({diverged} in all); they count with the accuracy they have[/]"
         )
+
+
+def show_list(console: Console, folders: Sequence[Path]) -> None:
+    """Print a line for each results folder; for one that cannot be read, why."""
+    from bn_ablate.results import ResultsError, open_results
+
+    table = Table("results", "study", "finished", "lanes", "verdicts", "size", box=None, pad_edge=False)
+    for column in (3, 5):
+        table.columns[column].justify = "right"
+    unread = []
+    for folder in folders:
+        size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 2**20
+        try:
+            results = open_results(folder)
+            verdicts = Counter(claim["verdict"] for claim in results.claims)
+            lanes = results.manifest.get("lanes", {})
+        except ResultsError as error:
+            unread.append(str(error))
+            continue
+        when = str(results.manifest.get("finished", ""))[:16].replace("T", " ")
+        table.add_row(
+            escape(str(folder)),
+            escape(str(results.manifest.get("part_of") or results.name)),
+            when or str(results.manifest.get("status")),
+            f"{lanes['finished']:,} of {lanes['planned']:,}" if lanes else "",
+            ", ".join(f"{n} {verdict}" for verdict in VERDICT_STYLES if (n := verdicts[verdict])) or "–",
+            f"{size:,.1f} MiB",
+        )
+    if table.rows:
+        console.print(table)
+    for said in unread:
+        console.print(said, style="yellow", soft_wrap=True, markup=False)
 
 
 def show_mixture(console: Console, results: Results) -> None:

@@ -7,10 +7,15 @@ from typing import Annotated, Literal
 
 import tyro
 
-from bn_ablate.cli.arguments import Config, Folder, Only, Overrides, Place, ResultsRoot
+from bn_ablate.cli.arguments import Config, Folder, Only, Overrides, PlaceOrNone, ResultsRoot
 
-Project = Annotated[str | None, tyro.conf.arg(help="W&B project; bn_ablate when not given")]
-Entity = Annotated[str | None, tyro.conf.arg(help="W&B user or team; your own default when not given")]
+Project = Annotated[
+    str | None, tyro.conf.arg(help_behavior_hint="", metavar="NAME", help="W&B project; bn_ablate when not given")
+]
+Entity = Annotated[
+    str | None,
+    tyro.conf.arg(help_behavior_hint="", metavar="NAME", help="W&B user or team; your own default when not given"),
+]
 
 
 def sync(
@@ -64,7 +69,9 @@ def sweep_config(
     config: Config,
     overrides: Overrides = (),
     project: Project = None,
-    output: Annotated[Place | None, tyro.conf.arg(help="the file to write; the screen when not given")] = None,
+    output: Annotated[
+        PlaceOrNone, tyro.conf.arg(help_behavior_hint="", help="the file to write; the screen when not given")
+    ] = None,
 ) -> None:
     """Write a W&B sweep over the cells of a study; each call of an agent trains one cell."""
     from bn_ablate.config import load_study

@@ -3,6 +3,7 @@
 from bn_ablate.results.checkpoints import Checkpoints
 from bn_ablate.results.compare import compare
 from bn_ablate.results.files import ResultsError
+from bn_ablate.results.folders import of_studies, results_in
 from bn_ablate.results.lock import locked
 from bn_ablate.results.merging import merge
 from bn_ablate.results.origins import Held, Old, Record
@@ -25,8 +26,10 @@ __all__ = [
     "damage",
     "locked",
     "merge",
+    "of_studies",
     "open_results",
     "refuse_inside",
+    "results_in",
     "seal",
     "verify",
 ]

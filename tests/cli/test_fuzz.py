@@ -70,6 +70,8 @@ COMMANDS = {
         | HOW,
     ),
     "report": Command(["empty"], {}),
+    "ls": Command(["results"], {}),
+    "init": Command(["study.toml"], {}),
     "claims": Command(["empty", "nowhere"], {"--output": ("c.json", [])}, variadic=True),
     "paper": Command(["empty"], {"--output": ("paper", [])}, variadic=True),
     "weights": Command(

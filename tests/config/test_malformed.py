@@ -449,8 +449,10 @@ def test_a_missing_file_is_reported_with_the_nearest_one(tmp_path: Path) -> None
         ConfigError, match=r"ablat\.toml: 1 problem\n  there is no such file; did you mean 'ablate\.toml'\?"
     ):
         load_study(tmp_path / "ablat.toml")
-    with pytest.raises(ConfigError, match=r"there is no such file$"):
+    with pytest.raises(ConfigError, match=r"there is no such file; did you mean 'ablate'\?$"):  # which comes with us
         load_study(tmp_path / "nowhere" / "ablate.toml")
+    with pytest.raises(ConfigError, match=r"there is no such file$"):
+        load_study(tmp_path / "nowhere" / "mine.toml")
 
 
 def test_a_folder_is_no_study(tmp_path: Path) -> None:
