@@ -97,7 +97,9 @@ class Plan:
         rows.append(("seed", ", ".join(map(str, self.seeds))))
         cells = "".join(f"<tr><th>{escape(axis)}</th><td>{escape(levels)}</td></tr>" for axis, levels in rows)
         counts = f"{len(self.cells):,} cells × {len(self.seeds):,} seeds: {self.n_lanes:,} lanes, "
-        counts += f"{len(self.groups):,} compiled programs, {len(self.study.hypotheses):,} hypotheses"
+        programs, hypotheses = len(self.groups), len(self.study.hypotheses)
+        counts += f"{programs:,} compiled program{'s' * (programs != 1)}, "
+        counts += f"{hypotheses:,} hypothes{'i' if hypotheses == 1 else 'e'}s"
         title = escape(self.study.title)
         return f"<p><b>{escape(self.study.name)}</b> {title}<br>{counts}</p><table>{cells}</table>"
 
