@@ -18,7 +18,7 @@ import bn_ablate as bn
 def kurtosis(z: Array) -> Array:
     """The excess kurtosis of each unit, and its mean over those that vary."""
     rows = z.reshape(-1, z.shape[-1])
-    centred = rows - rows.mean(0)
+    centred = rows - rows.mean(0, keepdims=True)
     variance = jnp.square(centred).mean(0)
     of_units = (centred**4).mean(0) / jnp.where(variance > 0, jnp.square(variance), jnp.nan) - 3.0
     return jnp.nanmean(of_units)

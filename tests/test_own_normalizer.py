@@ -41,7 +41,7 @@ def loaded() -> Iterator[Extension]:
 @pytest.mark.parametrize("shape", [(6, 3), (4, 2, 2, 3)])
 def test_it_is_what_its_file_says(shape: tuple[int, ...]) -> None:
     """Forward and its moving averages by hand, evaluation by these, its gradient by finite differences."""
-    x = jnp.arange(3.0) + jax.random.normal(jax.random.key(0), shape)
+    x = jnp.broadcast_to(jnp.arange(3.0), shape) + jax.random.normal(jax.random.key(0), shape)
     exact, axes = np.asarray(x, float), tuple(range(len(shape) - 1))
     mean = exact.mean(axes)
     square = np.pi / 2 * np.abs(exact - mean).mean(axes) ** 2
