@@ -61,6 +61,7 @@ def mapped() -> Outcome:
     return outcome_of(TABLE, "map")
 
 
+@pytest.mark.slow  # tests/engine/test_selfcheck.py holds all lanes at once to one by one
 def test_vmap_and_map_agree_after_50_steps(mapped: Outcome) -> None:
     together = outcome_of(TABLE, "vmap")
     agree(mapped.states.params, together.states.params, 1e-5)  # type: ignore[union-attr]
@@ -166,6 +167,7 @@ def test_one_trace_and_one_program_for_every_traced_factor(monkeypatch: pytest.M
     assert engine.timing.lane_steps == plan.n_lanes * 2
 
 
+@pytest.mark.slow  # tests/test_only.py holds a lane alone to the one in its grid
 @pytest.mark.usefixtures("as_users_compile")
 def test_a_lane_is_the_same_to_the_bit_however_seeds_and_devices_divide_the_work() -> None:
     """Five seeds on a device; or on two, in shards of two, two and one, which is filled up, by one program."""

@@ -24,6 +24,7 @@ from bn_ablate.engine.known_devices import FaultyDeviceError, refusal
 from bn_ablate.engine.selfcheck import CELLS, DeviceCheck, check_devices
 from bn_ablate.engine.train import TrainState
 from bn_ablate.runs import run as study
+from bn_ablate.runs.training import Here
 from tests.cli.command_line import TINY
 
 Fault = Callable[[TrainState], TrainState]
@@ -143,10 +144,10 @@ def test_the_manifest_says_how_the_device_was_checked(
     manifests: list[dict[str, Any]] = []
 
     def train(*args: Any) -> None:
-        manifests.append(args[4])
+        manifests.append(args[3])
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(study, "train", train)
+    monkeypatch.setattr(Here, "train", train)
     with pytest.raises(KeyboardInterrupt):
         study.run(build_study(tomllib.loads(TINY)), tmp_path, strategy="vmap")
     assert manifests[0]["device"]["check"]["parameters"] == accelerator.parameters
