@@ -22,6 +22,7 @@ from bn_ablate.analysis.figures.claims import claim_figure
 from bn_ablate.analysis.figures.forest import forest
 from bn_ablate.analysis.judge.groups import groups
 from bn_ablate.analysis.judge.shown import texts
+from bn_ablate.cli.console import count
 from bn_ablate.config.claims import CLAIMS
 from bn_ablate.plan import clock
 from bn_ablate.results import Results, open_results
@@ -102,7 +103,7 @@ def study_block(results: Results) -> str:
     timing = manifest["timing"]
     ran = (
         f"`{command}`: {manifest['lanes']['finished']:,} networks ({manifest['lanes']['diverged']} diverged), "
-        f"{manifest['programs']} programs; trained in {clock(timing['train_seconds'])} after "
+        f"{count(manifest['programs'], 'program')}; trained in {clock(timing['train_seconds'])} after "
         f"{timing['compile_seconds']:.0f} s of compiling on {manifest['device']['count']} devices of kind "
         f"`{manifest['device']['kind']}`."
     )
