@@ -12,6 +12,7 @@ import hypothesis
 import jax
 import pytest
 
+from bn_ablate.config.extensions import LOADED, forget
 from bn_ablate.engine import set_up
 from bn_ablate.plan.memory.host import cores
 from tests.disk import Disk, kinds_of_disk, mounted
@@ -43,6 +44,15 @@ hypothesis.settings.load_profile("patient")
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are cores: tests of what W&B does wait for most of their time."""
     return cores() + 1
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_is_left() -> Iterator[None]:
+    """What extensions register while the tests of a file run is not known to those of the next."""
+    before = set(LOADED)
+    yield
+    for path in set(LOADED) - before:
+        forget(path)
 
 
 @pytest.fixture

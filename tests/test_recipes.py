@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bn_ablate.config import ConfigError, Study, load_study
-from bn_ablate.config.extensions import LOADED, forget
 from bn_ablate.plan import make_plan
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPES = ROOT / "configs" / "recipes"
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left() -> Iterator[None]:
-    """What a test's files register is not known to others."""
-    before = set(LOADED)
-    yield
-    for path in set(LOADED) - before:
-        forget(path)
 
 
 def written(folder: Path, **files: str) -> Path:
