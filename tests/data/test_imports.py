@@ -217,6 +217,20 @@ def test_a_damaged_file_leaves_nothing_behind(tmp_path, colours):
         import_data("photos", torn)
 
 
+@pytest.mark.parametrize("packing", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_file_that_is_damaged_in_a_zip_is_named_however_it_was_packed(tmp_path: Path, packing: int) -> None:
+    path = tmp_path / "damaged.zip"
+    with zipfile.ZipFile(path, "w", packing) as archive:
+        for name in ("a/1.png", "a/2.png", "b/1.png", "b/2.png"):
+            archive.writestr(name, bytes(range(256)) * 40)
+    content = bytearray(path.read_bytes())
+    begin = content.index(b"a/1.png") + len("a/1.png")
+    content[begin : begin + 40] = bytes(byte ^ 0xFF for byte in content[begin : begin + 40])
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"damaged.zip/a/1.png cannot be read"):
+        import_data("damaged", path)
+
+
 # Arrays.
 
 

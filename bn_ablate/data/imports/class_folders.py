@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import os
 import zipfile
 import zlib
@@ -16,6 +17,10 @@ import numpy as np
 from bn_ablate.data.dataset import DataError
 from bn_ablate.data.imports.found import SPLITS, Asked, Found, Progress, number_classes
 from bn_ablate.data.imports.pictures import Pictures, endings
+
+UNREADABLE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError)
+"""What `zipfile` raises for a file that is damaged, and, as `RuntimeError`, for one that needs a password or is packed
+in a way that it does not know."""
 
 
 class Files(NamedTuple):
@@ -115,7 +120,7 @@ def _files(path: Path) -> Iterator[Files]:
             def read(name: str) -> bytes:
                 try:
                     return archive.read(name)
-                except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+                except UNREADABLE as error:
                     raise DataError(f"{path}/{name} cannot be read: {error}") from error
 
             yield Files(sorted(info.filename for info in archive.infolist() if not info.is_dir()), read)
