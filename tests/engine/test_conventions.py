@@ -409,11 +409,11 @@ def test_what_starts_at_zero_and_what_at_one() -> None:
 def test_the_page_speaks_of_every_choice() -> None:
     said = set(re.findall(r"`([\w.]+)`", PAGE))
     for choices in (
-        names.ACTIVATIONS.own,
-        names.OPTIMIZERS.own,
-        names.INITIALIZERS.own,
+        names.ACTIVATIONS,
+        names.OPTIMIZERS,
+        names.INITIALIZERS,
         names.SCHEDULES,
-        NETWORKS.own,
+        NETWORKS,
         names.DROPOUT_KINDS,
     ):
         assert not set(choices) - said

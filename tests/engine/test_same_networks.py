@@ -40,8 +40,8 @@ LEVELS: dict[str, tuple[Any, ...]] = {
     "d_max": (0.0, 0.2),
 }
 
-ROUNDING = 1e-5
-"""What the two ways to BN that corrects nothing may lie apart after a few steps; other networks lie 2e-3 apart."""
+ROUNDING = 1e-6
+"""How far the same network may lie off after a few steps, by another way to it; other networks lie 2e-3 off."""
 
 
 def outcomes(lanes: list[LaneSettings]) -> np.ndarray:
