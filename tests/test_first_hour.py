@@ -19,7 +19,7 @@ import bn_ablate as bn
 from bn_ablate.analysis import write_claims
 from bn_ablate.cli.console import make_console
 from bn_ablate.cli.main import COMMANDS, main
-from bn_ablate.cli.program import runnable
+from bn_ablate.cli.printed_commands import runnable
 from bn_ablate.config.shipped import shipped
 from bn_ablate.results import of_studies, open_results
 from tests.synthetic import write_results

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, NoReturn
 
 import tyro
 
-from bn_ablate.cli.program import runnable
+from bn_ablate.cli.printed_commands import runnable
 
 
 def _place(words: list[str]) -> Path:

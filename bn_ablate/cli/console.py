@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape as without_markup
 
-from bn_ablate.cli.program import runnable
+from bn_ablate.cli.printed_commands import runnable
 from bn_ablate.config.errors import printable
 
 

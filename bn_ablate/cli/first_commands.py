@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 
 from bn_ablate.cli.arguments import Place, fail
-from bn_ablate.cli.program import runnable
+from bn_ablate.cli.printed_commands import runnable
 
 
 def init(

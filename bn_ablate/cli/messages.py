@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from bn_ablate.cli.program import runnable
+from bn_ablate.cli.printed_commands import runnable
 
 NO_MEMORY = (
     "memory does not suffice; what was finished is stored, and the same command resumes from there: with a smaller "

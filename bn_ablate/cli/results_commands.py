@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from bn_ablate.cli.arguments import Extensions, Folder, Place, fail, load
-from bn_ablate.cli.program import runnable
+from bn_ablate.cli.printed_commands import runnable
 
 if TYPE_CHECKING:
     from rich.console import Console
