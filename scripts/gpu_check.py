@@ -1,4 +1,4 @@
-"""Check and measure this project on a GPU, in three calls: `--sections first` (the default), `second` and `third`.
+"""Check and measure this project on a GPU, in calls: `--sections first` (the default), `second`, `third`, `images`.
 
 The interpreter must have JAX for that GPU, and what the project needs: `PYTHON=/path/to/python scripts/gpu_check.sh`.
 """
@@ -46,7 +46,14 @@ def main(argv: list[str] | None = None) -> int:
     except Exception as error:  # what it is about, the card and JAX, is in the section `limits`
         record.put("run", "machine", {"error": repr(error)})
     conditions = Conditions(
-        arguments.platform, arguments.tiny, python, torch_python, arguments.output / "gpu_check.log", say
+        arguments.platform,
+        arguments.tiny,
+        python,
+        torch_python,
+        arguments.output / "gpu_check.log",
+        say,
+        arguments.images,
+        tuple(arguments.set),
     )
     for part in (part for part in SECTIONS if part.name in arguments.sections):
         most = part.most_seconds * (TINY_PATIENCE if arguments.tiny else 1.0)
@@ -96,6 +103,8 @@ def _parser() -> argparse.ArgumentParser:
         "--platform", type=_platform, default="cuda", choices=platforms, help="JAX's; gpu is cuda (default: cuda)"
     )
     parser.add_argument("--torch", type=Path, help="a Python that has PyTorch (default: this one)")
+    parser.add_argument("--images", type=Path, help=".npz for real-images: x_train, y_train, x_test, y_test")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of that study")
     parser.add_argument("--tiny", action="store_true", help="small sizes: to see that all of it works, not to quote")
     return parser
 

@@ -4,6 +4,7 @@
 #   scripts/gpu_check.sh [--minutes 7.5] [--output DIR] [--tiny]
 #   scripts/gpu_check.sh --sections second --output OTHER_DIR
 #   scripts/gpu_check.sh --sections third --output A_THIRD_DIR
+#   scripts/gpu_check.sh --sections images --images cifar10.npz --set train.steps=8000 --output A_FOURTH_DIR
 #
 # `--sections limits,numerics,…` runs some; `--help` names them all. XLA_FLAGS are handed on, and written down.
 # What was measured is in DIR/gpu_check.json after every single measurement, so that a run may be ended at any time.

@@ -50,7 +50,7 @@ def _apart(section: Section, name: str) -> Any:
 
 
 def _measure(section: Section) -> None:
-    set_up_jax(section)
+    set_up_jax(section.platform, section.folder / "programs")
     import jax
 
     from gpu_checking.many_lanes import SIZES, settings_of

@@ -26,7 +26,7 @@ TIMED = ("highest", "tensorfloat32")
 def run(section: Section) -> None:
     """Report the device, then each limit."""
     section.attempt("driver", _driver)
-    set_up_jax(section)
+    set_up_jax(section.platform, section.folder / "programs")
     section.report("device", _device())
     section.attempt("default precision", _default_precision)
     section.attempt("copy", lambda: _copy(2**20 if section.tiny else 2**30))

@@ -21,7 +21,7 @@ WHOLE = 2**62
 
 def run(section: Section) -> None:
     """Of a network, all programs side by side, then the timings."""
-    set_up_jax(section)
+    set_up_jax(section.platform, section.folder / "programs")
     for architecture in section.networks:
         _network(section, architecture)
 

@@ -34,7 +34,7 @@ def settings_of(architecture: str, depth: int, width: int, batch_size: int, **mo
 
 def run(section: Section) -> None:
     """Compile all side by side, then time one after another."""
-    set_up_jax(section)
+    set_up_jax(section.platform, section.folder / "programs")
     settings = settings_of("mlp", *((2, 8) if section.tiny else (3, 128)), 128)
     room = 8 if section.tiny else 100
     sizes = {n: size for n, size in SIZES.items() if n <= (8 if section.tiny else 4096)}

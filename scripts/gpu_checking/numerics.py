@@ -42,7 +42,7 @@ CELLS = [
 
 def run(section: Section) -> None:
     """Report each network, then what must be the same to the bit."""
-    set_up_jax(section)
+    set_up_jax(section.platform, section.folder / "programs")
     section.attempt("random bits", _random_bits)
     for name in section.networks:
         grid = grid_of(name, section.tiny)

@@ -39,8 +39,8 @@ SECTIONS = (
     Part("limits", "limits", 40),
     Part("numerics", "numerics", 75, environment=SHARED_MEMORY, networks=("mlp", "cnn"), beside_tests=True),
     Part("lanes", "many_lanes", 75),
-    Part("study", "main_study", 55),
-    Part("rivals", "rivals", 140, 30),
+    Part("study", "main_study", 65),
+    Part("rivals", "rivals", 130, 30),
     Part("graphs", "command_buffers", 50),
     Part("numerics-resnet", "numerics", 75, environment=SHARED_MEMORY, networks=("resnet",), call="second"),
     Part("convolution", "many_images", 100, 30, networks=("cnn",), call="second"),
@@ -54,6 +54,8 @@ SECTIONS = (
         environment={"XLA_FLAGS": "--xla_gpu_enable_triton_gemm=true"},
         call="third",
     ),
+    Part("kernels", "kernels", 110, 40, call="third"),
+    Part("real-images", "real_images", 420, 120, call="images"),
     Part("study-on-cpu", "main_study", 70, platform="cpu", call="third"),
 )
 
@@ -62,6 +64,6 @@ TESTS = "tests"
 
 CALLS = {
     call: (*(part.name for part in SECTIONS if part.call == call), *([TESTS] if call == "first" else []))
-    for call in ("first", "second", "third")
+    for call in ("first", "second", "third", "images")
 }
 """What fits into one call of `--minutes`."""

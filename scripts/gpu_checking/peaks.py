@@ -27,7 +27,7 @@ CASES: dict[str, tuple[tuple[int, ...], dict[str, Any], int]] = {
 
 def run(section: Section) -> None:
     """Report each case."""
-    set_up_jax(section)
+    set_up_jax(section.platform, section.folder / "programs")
     for title in CASES:
         section.attempt(title, partial(_peak, section, title), 10)
 

@@ -23,6 +23,9 @@ class Section:
         networks: those that a section is about, where it is about some.
         torch_python: an interpreter that has PyTorch.
         folder: for files, gone with the process.
+        output: for files that stay.
+        images: arrays of real images, where they were given.
+        overrides: of a study, as `--set` takes them.
     """
 
     def __init__(
@@ -34,9 +37,15 @@ class Section:
         platform: str,
         torch_python: str,
         networks: Sequence[str] = (),
+        output: str = "",
+        images: str = "",
+        overrides: Sequence[str] = (),
     ):
         self.folder = folder
         self.networks = tuple(networks)
+        self.output = output
+        self.images = images
+        self.overrides = tuple(overrides)
         self.tiny = tiny
         self.platform = platform
         self.torch_python = Path(torch_python)
@@ -64,15 +73,15 @@ class Section:
         self.report(key, value)
 
 
-def set_up_jax(section: Section) -> None:
-    """Prepare JAX as a run does, with the CPU beside the accelerator, and with nothing compiled before."""
+def set_up_jax(platform: str, cache: Path) -> None:
+    """Prepare JAX as a run does, with the CPU beside the accelerator; compiled programs are kept in `cache`."""
     import jax
 
     from bn_ablate.engine import set_up
 
-    set_up("cpu" if section.platform == "cpu" else "auto", cache=section.folder / "programs")
+    set_up("cpu" if platform == "cpu" else "auto", cache=cache)
     found = jax.devices()[0].platform
-    wanted = {"cuda": "gpu"}.get(section.platform, section.platform)
+    wanted = {"cuda": "gpu"}.get(platform, platform)
     if found != wanted:
         raise RuntimeError(f"JAX finds {found!r}, not {wanted!r}")
 

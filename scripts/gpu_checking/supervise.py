@@ -30,6 +30,8 @@ class Conditions:
         python, torch_python: interpreters.
         log: takes the standard error of all sections.
         say: what is shown while it runs.
+        images: arrays of real images, where they were given.
+        overrides: of the study of these images.
     """
 
     platform: str
@@ -38,6 +40,8 @@ class Conditions:
     torch_python: Path
     log: Path
     say: Callable[[str], None]
+    images: Path | None = None
+    overrides: tuple[str, ...] = ()
 
 
 def run_part(part: Part, seconds: float, conditions: Conditions, record: Record) -> None:
@@ -49,6 +53,9 @@ def run_part(part: Part, seconds: float, conditions: Conditions, record: Record)
         "platform": part.platform or conditions.platform,
         "torch_python": str(conditions.torch_python),
         "networks": part.networks,
+        "output": str(conditions.log.parent),
+        "images": str(conditions.images.absolute()) if conditions.images else "",
+        "overrides": conditions.overrides,
     }
     command = [str(conditions.python), "-m", "gpu_checking.section", part.module, json.dumps(options)]
     with conditions.log.open("a") as log:

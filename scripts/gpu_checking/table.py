@@ -43,6 +43,10 @@ def _texts(section: str, value: Any) -> Iterator[str]:
         for title, found in value["against float64"].items():
             yield f"{title}: {VERDICTS[found.get('within')]}{_numbers(found)}"
         yield f"between: {_numbers(value['between'])}"
+    elif "dearest" in value:
+        yield f"{value['kernels_in_a_step']:.0f} kernels a step, {value['step_ms_in_kernels']:.3f} ms in them"
+        for name, (milliseconds, times) in value["dearest"].items():
+            yield f"{milliseconds:.3f} ms in {times:.0f}: {name}"
     elif section == "tests":
         yield f"{value['passed']} passed, {len(value['failed'])} failed, ended {value['ended']}"
         yield from value["failed"][:40]
