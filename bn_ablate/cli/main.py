@@ -32,7 +32,8 @@ COMMANDS = {
         *(results_commands.claims, results_commands.paper),
         *(weights_commands.weights, weights_commands.predictions),
         *(wandb_commands.sync, wandb_commands.fetch, wandb_commands.sweep_config, wandb_commands.wandb_report),
-        *(data_commands.data, data_commands.data__import, machine_commands.check_device),
+        *(data_commands.data, data_commands.data__import),
+        *(machine_commands.cost, machine_commands.check_device),
     )
 }
 """Name -> command, in the order in which one comes to need them."""

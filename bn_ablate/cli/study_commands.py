@@ -69,7 +69,7 @@ def plan(
 
     how = how_to_train(strategy, at_once, memory)
     console = make_console()
-    made = make_plan(_study(config, overrides, extensions))
+    made = make_plan(study_of(config, overrides, extensions))
     # on a CPU there is no need to ask JAX
     on_cpu = not time and (device == "cpu" or (device == "auto" and not accelerated()))
     _show_plan(console, made, Machine.here(**how) if on_cpu else _started(device, how))
@@ -131,7 +131,7 @@ def run(
     if retrain and keep_old:
         fail("bn-ablate: --retrain and --keep-old: stored lanes are either trained anew or kept", 2)
     console = make_console()
-    study = _study(config, overrides, extensions)
+    study = study_of(config, overrides, extensions)
     made = quick_plan(study) if quick else make_plan(study)
     chosen = parse_only(only)
     share = None if part is None else Part.parse(part)
@@ -197,7 +197,8 @@ def run(
     _finish(console, done, wandb, live.message if live else "")
 
 
-def _study(config: Path, overrides: tuple[str, ...], extensions: tuple[Path, ...]) -> Study:
+def study_of(config: Path, overrides: tuple[str, ...], extensions: tuple[Path, ...]) -> Study:
+    """The study of a command line, with its epochs counted."""
     from bn_ablate.config import load_study
     from bn_ablate.runs.run import with_epochs_counted
 

@@ -26,6 +26,7 @@ from bn_ablate.engine.resume import Keeper, Snapshot, pack, program_key, unpack
 from bn_ablate.engine.shards import Shard, Way
 from bn_ablate.engine.train import TrainState
 from bn_ablate.nn import stack_factors
+from bn_ablate.plan import Cell
 from bn_ablate.plan.memory import BLOCK_BYTES, Machine
 
 SECONDS_PER_CALL = 1.0
@@ -140,6 +141,14 @@ class Engine:
     def machine(self, budget: int | None = None) -> Machine:
         """What this engine has at its disposal; without a `budget`, a share of the memory."""
         return machine(self.strategy, self.at_once, budget, self.devices)
+
+    def alone(self, cell: Cell, seed: int) -> Wanted:
+        """The programs that train one lane by itself, with what they are given.
+
+        Raises:
+            DataError: the data set cannot be divided as the settings say.
+        """
+        return self._wanted(Shard((cell,), (cell,), (seed,), 1))[0]
 
     def run(
         self,

@@ -72,11 +72,17 @@ class Wanted:
 
         What measures is needed first.
         """
-        return Programs(
-            self._kept("begin", self.training, HASTILY, (), lambda: self._beginning),
-            self._kept("measure", self.program, self._options, (self.examples,), self._measuring),
-            self._kept("train", self.training, self._options, (self.examples, self.segment), self._training),
-        )
+        begin = self.begin()
+        measure = self._kept("measure", self.program, self._options, (self.examples,), self._measuring)
+        return Programs(begin, measure, self.train())
+
+    def begin(self) -> Future[Compiled]:
+        """What makes the initial states, by itself."""
+        return self._kept("begin", self.training, HASTILY, (), lambda: self._beginning)
+
+    def train(self) -> Future[Compiled]:
+        """What trains, by itself."""
+        return self._kept("train", self.training, self._options, (self.examples, self.segment), self._training)
 
     @property
     def training(self) -> Program:

@@ -89,6 +89,10 @@ COMMANDS = {
         ["toys", "empty"],
         {"--label": ("kind", []), "--drop": ("id", []), "--resize": ("8x8", ["0", "x", "8x", "-1", "8×8"])},
     ),
+    "cost": Command(
+        ["study.toml"],
+        SET | {"--repeats": ("1", ["0", "-2", "x", ""]), "--device": ("cpu", ["gpu", ""]), "--output": ("c", [])},
+    ),
     "sync": Command(["empty"], WORDS | ONLY | {"--wandb": ("offline", ["disabled", "on", ""])}),
     "fetch": Command(["me/p/a-results"], {"--results": ("out", [])}),
     "sweep-config": Command(["study.toml"], SET | {"--project": ("p", [])}),
@@ -227,7 +231,7 @@ def spoiled_lines(draw: st.DrawFn) -> tuple[list[str], set[int], list[str]]:
             return [name, *command.words, *good, word], statuses, named
         case "path":
             path = draw(odd.filter(lambda word: not word.startswith("-")))
-            if name in ("plan", "run", "sweep-config"):
+            if name in ("plan", "run", "cost", "sweep-config"):
                 return [name, path, *good], {2}, [path, "problem"]
             return [name, path, *command.words[1:], *good], {0, 1}, [path, *command.words, ".", "API key"]
     word = draw(odd.filter(lambda word: word not in COMMANDS and not word.startswith("-")))
@@ -277,5 +281,5 @@ def test_many_mistakes_in_command_lines_are_named(line: tuple[list[str], set[int
 @given(st.lists(odd | st.sampled_from([*COMMANDS, "study.toml", "--set", "--only", "--results"]), max_size=6))
 @settings(CALM, max_examples=800)
 def test_any_words_at_all_end_in_a_status(argv: list[str]) -> None:
-    if argv[:1] not in (["report"], ["paper"], ["claims"], ["compare"]):  # which may draw for seconds
+    if argv[:1] not in (["report"], ["paper"], ["claims"], ["compare"], ["cost"]):  # which may take seconds
         called(*argv)
