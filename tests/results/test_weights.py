@@ -250,10 +250,26 @@ def test_files_are_those_that_the_library_writes(tmp_path: Path) -> None:
         np.array_equal(read[name], tensors[name]) and read[name].dtype == tensors[name].dtype for name in tensors
     )
     assert read_about(file) == {"about": 'a "thing" of é'}
-    for cut, error in ((5, "cut short"), (100, "cut short"), (len(file.read_bytes()) - 1, "has")):
+    for cut in (5, 100, len(file.read_bytes()) - 1):
         (tmp_path / "cut").write_bytes(file.read_bytes()[:cut])
-        with pytest.raises(ValueError, match=error):
+        with pytest.raises(ValueError, match="is no file of the safetensors format, or damaged"):
             read_tensors(tmp_path / "cut")
+    with pytest.raises(KeyError, match="nothing"):
+        read_tensors(file, ["b", "nothing"])
+
+
+def test_texts_stand_in_their_order_and_arrays_in_that_of_c(tmp_path: Path) -> None:
+    """The library has its texts in another order in each process, and files must be the same bytes."""
+    about = {f"key {i}": f"é\n{i}" for i in range(30)}
+    tensors = {"turned": np.arange(12.0).reshape(3, 4).T, "strided": np.arange(9, dtype=np.int8)[::2]}
+    write_tensors(tmp_path / "some", tensors, about)
+    raw = (tmp_path / "some").read_bytes()
+    length = int.from_bytes(raw[:8], "little")
+    header = json.loads(raw[8 : 8 + length])
+    assert (list(header["__metadata__"].items()), length % 8) == (list(about.items()), 0)
+    assert read_about(tmp_path / "some") == about
+    read = read_tensors(tmp_path / "some")
+    assert all(np.array_equal(read[name], tensor) for name, tensor in tensors.items())
 
 
 @pytest.mark.parametrize("recorded", TORCH["lanes"], ids=["mlp-pre", "mlp-post", "cnn-pre"])
