@@ -11,17 +11,24 @@ from pathlib import Path
 import pytest
 
 from bn_ablate.analysis import write_board, write_combined_claims, write_report
+from bn_ablate.results import open_results
 from tests.analysis.test_board import study
 
 pytestmark = pytest.mark.slow
 
 
-def opened(page: Path, profile: Path) -> str:
+def opened(page: Path, profile: Path, *options: str) -> str:
     """The page's document after its scripts ran; nothing may be written to the console."""
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     assert browser, "this test needs Chromium: apt-get install chromium"
     command = [browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}"]
-    command += ["--host-resolver-rules=MAP * ~NOTFOUND", "--enable-logging=stderr", "--dump-dom", page.as_uri()]
+    command += [
+        "--host-resolver-rules=MAP * ~NOTFOUND",
+        "--enable-logging=stderr",
+        *options,
+        "--dump-dom",
+        page.as_uri(),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     assert "CONSOLE" not in done.stderr
     return done.stdout
@@ -55,6 +62,63 @@ def test_the_board_shows_the_verdicts_of_all_claims(tmp_path: Path) -> None:
     shown = opened(tmp_path / "claims.html", tmp_path / "profile")
     found = re.findall(r'data-claim="(\w+)" data-verdict="(\w+)"', shown)
     assert found == [(claim["claim"], claim["verdict"]) for claim in said["claims"]]
+
+
+EXPLORE = """{
+const root = document.getElementById("explorer"), at = name => document.getElementById(`explorer-${name}`);
+const said = text => {
+  const line = document.createElement("p");
+  line.className = "said";
+  line.textContent = text;
+  document.body.append(line);
+};
+const later = () => new Promise(resume => setTimeout(resume, 300));
+const drag = async (canvas, from, to) => {
+  const box = canvas.getBoundingClientRect();
+  const fire = (type, [x, y]) => canvas.dispatchEvent(
+    new MouseEvent(type, {bubbles: true, clientX: box.left + x * box.width, clientY: box.top + y * box.height}));
+  fire("mousemove", from);
+  fire("mousedown", from);
+  for (const t of [0.3, 0.6, 1]) fire("mousemove", from.map((value, i) => value + t * (to[i] - value)));
+  fire("mouseup", to);
+  await later();
+};
+const state = () => said(
+  [at("count").textContent, ...[...at("kept").children].map(item => item.textContent)].join("|"));
+new MutationObserver(async (_, observer) => {
+  if (root.dataset.state !== "open") return;
+  observer.disconnect();
+  state();
+  await drag(document.querySelector("#explorer-scatter canvas"), [0.15, 0.06], [0.55, 0.8]);
+  state();
+  for (const button of at("kept").querySelectorAll("button")) button.click();
+  while (at("kept").firstChild) at("kept").querySelector("button").click();
+  at("low").firstChild.value = "2";
+  at("keep").requestSubmit();
+  state();
+  at("lanes").querySelector("button").click();
+  said(at("lane").querySelector("pre").textContent);
+  HTMLAnchorElement.prototype.click = function() { said(`${this.download} ${this.href.slice(0, 22)}`); };
+  root.querySelector("[data-save=parallel]").click();
+}).observe(root, {attributes: true});
+root.open = true;
+}"""
+
+
+def test_the_explorer_is_brushed_filtered_by_keys_and_saved(tmp_path: Path) -> None:
+    folder = study(tmp_path / "good", "C4", 0.05)
+    write_report(folder)
+    page = scripted(folder / "report.html", EXPLORE)
+    shown = opened(page, tmp_path / "profile", "--virtual-time-budget=20000")
+    whole, brushed, kept, command, saved = re.findall(r'<p class="said">(.*?)</p>', shown)
+    lanes = open_results(folder).lanes.height
+    assert whole == f"{lanes} lanes of {lanes}"
+    count, *filters = brushed.split("|")
+    assert 0 < int(count.split()[0]) < lanes
+    assert filters[0].startswith("dropout rate: ")
+    assert kept == f"{lanes // 3} lanes of {lanes}|placement: BN after ✕"
+    assert re.fullmatch(r"bn-ablate run \S+ --only placement=post,dropout_rate=[\d.]+,seed=\d+", command)
+    assert saved == "good-parallel.png data:image/png;base64,"
 
 
 HOVER = """{

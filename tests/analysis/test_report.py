@@ -204,7 +204,7 @@ def test_the_board_says_what_claims_say(folder: Path, page: Page) -> None:
 
 def test_hostile_names_stay_text(page: Page) -> None:
     scripts = [tag for tag, _ in page.tags if tag == "script"]
-    assert len(scripts) == 1
+    assert len(scripts) == 4  # of the explorer: its library, its data and itself; and of the tables
     assert "".join(page.text).count(HOSTILE) >= 4  # title, heading, description, statement
 
 

@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bn_ablate.analysis.figures import Chart, charts, images
 from bn_ablate.analysis.figures.claims import not_drawn
@@ -21,6 +21,7 @@ from bn_ablate.analysis.judge.kinds import kind_of
 from bn_ablate.analysis.judge.selection import PLACEMENT_LABELS, axes_in_order, axis_label, level_label, levels_of
 from bn_ablate.analysis.judge.shown import p_text, texts
 from bn_ablate.analysis.judge.verdicts import floor_notes
+from bn_ablate.analysis.pages.explorer import explorer
 from bn_ablate.analysis.pages.tables import tables
 from bn_ablate.config.architectures import title_of
 from bn_ablate.config.measures import PARTS
@@ -96,6 +97,7 @@ def html_page(results: Results, claims: list[dict[str, Any]], drawn: list[Chart]
         axes=[(axis_label(a), [level_label(level) for level in results.axes[a]]) for a in axes_in_order(results)],
         not_drawn=not_drawn(results),
         charts=[(chart, inline(svg, chart)) for chart, svg in zip(drawn, svgs, strict=True)],
+        explorer=explorer(results),
         cells=_cells(results),
         lanes=_lanes(results) if results.lanes.height <= MOST_LANES else None,
         provenance=_provenance(results.manifest),
@@ -106,10 +108,19 @@ def html_page(results: Results, claims: list[dict[str, Any]], drawn: list[Chart]
 
 def render(template: str, **values: Any) -> str:
     """One of the templates as a page, with the style that all of them share."""
-    folder = files("bn_ablate.analysis.pages").joinpath("templates")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    page = environment.from_string(folder.joinpath(template).read_text(encoding="utf-8"))
-    return page.render(css=folder.joinpath("style.css").read_text(encoding="utf-8"), **values)
+    environment = Environment(
+        loader=PackageLoader("bn_ablate.analysis.pages"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template).render(css=_template("style.css"), **values)
+
+
+def _template(name: str) -> str:
+    """A file that stands beside the templates."""
+    return files("bn_ablate.analysis.pages").joinpath("templates", name).read_text(encoding="utf-8")
 
 
 def inline(svg: str, chart: Chart) -> str:
