@@ -28,8 +28,7 @@ def run(section: Section) -> None:
     jobs = {}
     for name, grid in _grids(section).items():
         jobs[f"{name}, vmap"] = Job(grid, segment(grid.program, "vmap"))
-        if name.startswith("ResNet"):
-            jobs[f"{name}, map"] = Job(grid, segment(grid.program, "map"))
+        if not name.startswith("MLP"):
             coarse = grid.at("tensorfloat32")
             jobs[f"{name}, vmap, tensorfloat32"] = Job(coarse, segment(coarse.program, "vmap"))
     section.report("compiled in", compile_all(jobs))
