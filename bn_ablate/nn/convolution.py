@@ -7,7 +7,6 @@ many lanes at once is slow both ways. What is faster elsewhere is for `make benc
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -49,60 +48,12 @@ class Conv3x3(nn.Module):
         return y
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
 def native_conv3x3(
     x: Float[Array, "n h w i"], kernel: Float[Array, "3 3 i o"], stride: int = 1
 ) -> Float[Array, "n rows columns o"]:
-    """XLA's convolution, and its gradients; of many lanes with images of their own, one lane after another."""
-    y: Array = _by_lane(partial(_xla, stride=stride))(x, kernel)
-    return y
-
-
-def _xla(x: Array, kernel: Array, stride: int) -> Array:
+    """XLA's convolution."""
     padding, numbers = ((1, 1), (1, 1)), ("NHWC", "HWIO", "NHWC")
     return lax.conv_general_dilated(x, kernel, (stride, stride), padding, dimension_numbers=numbers)
-
-
-def _native_forward(x: Array, kernel: Array, stride: int) -> tuple[Array, tuple[Array, Array]]:
-    return native_conv3x3(x, kernel, stride), (x, kernel)
-
-
-def _native_backward(stride: int, kept: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
-    x, kernel = kept
-
-    def of_images(g: Array, kernel: Array) -> Array:
-        (dx,) = jax.linear_transpose(lambda x: _xla(x, kernel, stride), x)(g)
-        return dx  # type: ignore[no-any-return]
-
-    def of_kernel(x: Array, g: Array) -> Array:
-        (dkernel,) = jax.linear_transpose(lambda kernel: _xla(x, kernel, stride), kernel)(g)
-        return dkernel  # type: ignore[no-any-return]
-
-    return _by_lane(of_images)(g, kernel), _by_lane(of_kernel)(x, g)
-
-
-native_conv3x3.defvjp(_native_forward, _native_backward)
-
-
-def _by_lane(function: Callable[[Array, Array], Array]) -> Callable[[Array, Array], Array]:
-    """`function` of two arrays, which `vmap` takes lane by lane where both are the lane's own.
-
-    XLA would make one grouped convolution of them, for which cuDNN has slower algorithms, and less accurate ones
-    (`docs/benchmarks.md`). Where one array is shared, it makes one of more channels, or of more images, which is well.
-    """
-
-    @jax.custom_batching.custom_vmap
-    def one(a: Array, b: Array) -> Array:
-        return function(a, b)
-
-    @one.def_vmap
-    def many(size: int, batched: Any, a: Array, b: Array) -> tuple[Array, bool]:
-        if all(batched):
-            return lax.map(lambda both: one(*both), (a, b)), True
-        together = jax.vmap(function, [0 if axis else None for axis in batched])
-        return _by_lane(together)(a, b), True
-
-    return one  # type: ignore[no-any-return]
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import partial
 from typing import Any
 
@@ -108,24 +107,3 @@ def test_windows_are_centred_on_the_pixels_that_a_shortcut_keeps() -> None:
     both = jax.jit(lambda x, kernel: [matmul_conv3x3(x, kernel, stride) for stride in (1, 2)])
     for stride, y in zip((1, 2), both(x, kernel), strict=True):
         np.testing.assert_array_equal(y, x[:, ::stride, ::stride])
-
-
-@pytest.mark.parametrize("shared", [True, False])
-def test_xlas_own_takes_lanes_one_by_one_unless_they_share_images(shared: bool) -> None:
-    """No grouped convolution, forward or backward; the numbers are those of a lane alone."""
-    x, kernels = normal(*(() if shared else (2,)), 2, 4, 6, 3), normal(2, 3, 3, 3, 5)
-
-    def loss(x: Any, kernel: Any) -> Any:
-        return jnp.tanh(native_conv3x3(x, kernel, 2)).sum()
-
-    gradients = jax.value_and_grad(loss, (0, 1))
-    lowered = jax.jit(jax.vmap(gradients, (None if shared else 0, 0))).lower(x, kernels)
-    counts = re.findall(r"(?:feature|batch)_group_count = (\d+)", lowered.as_text())
-    assert counts
-    assert set(counts) == {"1"}
-    value, (dx, dkernel) = lowered.compile()(x, kernels)
-    for lane, kernel in enumerate(kernels):
-        alone = gradients(x if shared else x[lane], kernel)
-        jax.tree.map(
-            partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5), alone, (value[lane], (dx[lane], dkernel[lane]))
-        )
