@@ -40,18 +40,22 @@ class JudgedResults(Results):
 
         return {chart.name: laid_out(chart).figure for chart in charts(self)}
 
-    def plot(self, name: str) -> Chart:
+    def plot(self, name: str, by: str = "activation") -> Chart:
         """The figure of that name, as `accuracy_vs_dropout`: a notebook shows it, and its `figure` is Matplotlib's.
 
+        Figures of accuracy, losses and gaps have a panel per activation, or per level of another axis, named by `by`.
+
         Raises:
-            ConfigError: the study has no such figure; the message names those that it has.
+            ConfigError: the study has no such figure, or axis; the message names those that it has.
             ResultsError: as `claims` does.
         """
-        from bn_ablate.analysis.figures import charts, laid_out
+        from bn_ablate.analysis.figures import charts, laid_out, panelled
         from bn_ablate.config.errors import ConfigError, Problem, one_of
 
+        if by not in ("activation", *self.axes):
+            raise ConfigError("call", [Problem("by", one_of(by, self.axes))])
         known = []
-        for chart in charts(self):
+        for chart in charts(self) if by == "activation" else panelled(self, by):
             if chart.name == name:
                 return laid_out(chart)
             known.append(chart.name)

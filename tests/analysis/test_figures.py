@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,10 @@ from bn_ablate.analysis import cell_table
 from bn_ablate.analysis.figures import Chart, charts
 from bn_ablate.analysis.figures.against import against
 from bn_ablate.analysis.figures.aggregates import aggregates
+from bn_ablate.analysis.figures.forest import forest
+from bn_ablate.analysis.figures.learning_curves import learning_curves
+from bn_ablate.analysis.figures.overview import overview
+from bn_ablate.analysis.figures.steep_region import steep_region
 from bn_ablate.analysis.figures.style import COLUMN, LOOKS, PAGE, spread
 from bn_ablate.analysis.judge.descriptive import by_placement
 from bn_ablate.results import Results
@@ -123,6 +128,63 @@ def test_steep_region_counts_what_lies_in_the_band(ordinary: Results, drawn: dic
     inside = counts[1 + 35 : 1 + 65].sum() / counts.sum()  # bins of 0.2 from -10: those from -3 to 3
     texts = [text.get_text() for text in drawn["steep_region"].figure.axes[1].texts]
     assert any(text.startswith(f"{inside:.1%} in |z| ≤ 3") for text in texts)
+
+
+def test_steep_region_has_a_row_for_each_saturating_activation(tmp_path: Path) -> None:
+    axes = {"placement": ["none", "pre"], "activation": ["relu", "tanh", "sigmoid"]}
+    chart = steep_region(write_results(tmp_path, {"name": "steep", "seeds": 2, "axes": axes}))
+    assert chart is not None
+    titles = [ax.get_title(loc="left").split(",")[0] for ax in chart.figure.axes]
+    assert titles == ["tanh", "tanh", "sigmoid", "sigmoid"]
+    said = {text.get_text().split("\n")[-1].split(" ")[0] for ax in chart.figure.axes[1::2] for text in ax.texts}
+    for name in ("tanh", "sigmoid"):
+        (shares,) = re.findall(rf"{name} ([\d.]+%) before BN and ([\d.]+%) after it", chart.caption)
+        assert set(shares) <= said
+
+
+def test_panels_may_be_of_another_axis_than_the_activation(ordinary: Results) -> None:
+    chart = learning_curves(ordinary, "dropout_rate")
+    assert chart is not None
+    assert [ax.get_title(loc="left") for ax in chart.figure.axes] == [f"dropout rate {x}" for x in (0, 0.2, 0.5)]
+    assert "Held: activation relu" in chart.caption
+    assert against(ordinary, "dropout_rate", "accuracy", "dropout_rate") is None
+
+
+def test_94_and_96_percent_have_different_colours_beside_10(tmp_path: Path) -> None:
+    def plant(levels: dict[str, Any], seed: int, row: dict[str, Any]) -> dict[str, Any]:
+        return row | {"final_test_accuracy": {0.0: 0.96, 0.2: 0.94, 0.5: 0.1}[levels["dropout_rate"]]}
+
+    table = {"name": "far", "seeds": 2, "axes": {"dropout_rate": [0.0, 0.2, 0.5]}}
+    chart = overview(write_results(tmp_path, table, change=plant))
+    assert chart is not None
+    norm = chart.figure.axes[0].collections[0].norm
+    assert norm(96) - norm(94) > 0.1
+    assert (norm(96), norm(10)) == (1, 0)
+
+
+RECORDS = [
+    {"id": "a.1", "claim": "C4", "statement": "Gap (activation relu)", "metric": "gap"},
+    {"id": "a.2", "claim": "C4", "statement": "Gap (activation tanh)", "metric": "gap"},
+    {"id": "b", "claim": "C4", "statement": "Accuracy", "metric": "final_test_accuracy"},
+    {"id": "c", "claim": None, "statement": "Of no claim", "metric": "gap", "kind": "equivalence"},
+    {"id": "d", "claim": "C4", "statement": "Train loss", "metric": "final_train_loss"},
+]
+
+
+def test_the_forest_has_a_panel_for_each_claim_and_unit(ordinary: Results) -> None:
+    said = {"kind": "contrast", "verdict": "supported", "margin": 0.02, "primary": True, "alternative": "greater"}
+    said |= {"estimate": 0.03, "interval": [0.025, 0.04], "bound": 0.0, "metric": "gap"}
+    chart = forest(ordinary.with_claims([said | record for record in RECORDS]))
+    assert chart is not None
+    titles = [ax.get_title(loc="left").split(":")[0] for ax in chart.figure.axes]
+    assert titles == ["C4", "C4", "Other hypotheses"]
+    nats, points, other = chart.figure.axes
+    assert [label.get_text() for label in nats.get_yticklabels()] == ["relu", "tanh", ""]
+    texts = [text.get_text() for text in nats.texts]
+    assert [text for text in texts if "[" not in text] == ["Gap", "Train loss", "nats"]
+    assert "✓ +3.00 [+2.50, +4.00]" in [text.get_text() for text in points.texts]
+    (band,) = other.collections[:1]
+    assert (band.get_datalim(other.transData).x0, band.get_datalim(other.transData).x1) == (-0.02, 0.02)
 
 
 @pytest.mark.parametrize("name", UNUSUAL)

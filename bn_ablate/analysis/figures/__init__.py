@@ -15,14 +15,14 @@ from bn_ablate.analysis.figures.steep_region import steep_region
 from bn_ablate.analysis.figures.style import Chart, image, styled
 from bn_ablate.results import Results
 
-__all__ = ["Chart", "charts", "image", "images", "laid_out"]
+__all__ = ["Chart", "charts", "image", "images", "laid_out", "panelled"]
 
 FORMATS = ("pdf", "svg", "png")
 
 
 def charts(results: Results) -> Iterator[Chart]:
     """Every figure that the study has the axes and the numbers for, the main one first."""
-    axes = sorted(numeric_axes(results), key=lambda axis: axis != "dropout_rate")
+    axes = _numbers(results)
     found = [
         claim_figure(results),
         forest(results),
@@ -37,6 +37,21 @@ def charts(results: Results) -> Iterator[Chart]:
         *(layers(results, measure) for measure in results.study.own_measures),
     ]
     yield from (chart for chart in found if chart is not None)
+
+
+def panelled(results: Results, by: str) -> Iterator[Chart]:
+    """The figures that have a panel for each activation, with one for each level of the axis `by` instead."""
+    found = [
+        *(against(results, axis, "accuracy", by) for axis in _numbers(results)),
+        learning_curves(results, by),
+        *(against(results, "dropout_rate", what, by) for what in ("gap", "underfitting")),
+    ]
+    yield from (chart for chart in found if chart is not None)
+
+
+def _numbers(results: Results) -> list[str]:
+    """The axes of numbers, the dropout rate first."""
+    return sorted(numeric_axes(results), key=lambda axis: axis != "dropout_rate")
 
 
 def images(drawn: list[Chart]) -> dict[str, bytes]:

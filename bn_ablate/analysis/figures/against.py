@@ -17,6 +17,7 @@ from bn_ablate.analysis.figures.style import (
     Chart,
     axis_text,
     label_ends,
+    panel_titles,
     short,
     small_multiples,
     spans_decades,
@@ -75,25 +76,29 @@ def numeric_axes(results: Results) -> list[str]:
 
 
 @styled
-def against(results: Results, axis: str, what: str) -> Chart | None:
-    """A subject (accuracy, gap, underfitting) against `axis`; nothing where the study has no such axis or numbers."""
+def against(results: Results, axis: str, what: str, by: str = "activation") -> Chart | None:
+    """A subject (accuracy, gap, underfitting) against `axis`, a panel per level of the axis `by`.
+
+    Nothing where the study has no such axis or numbers.
+    """
     subject = SUBJECTS[what]
-    if axis not in numeric_axes(results):
+    if axis not in numeric_axes(results) or axis == by:
         return None
-    held = hold(results, ("placement", "activation", axis))
-    lines = _lines(held.lanes, axis, subject.metric)
+    held = hold(results, ("placement", by, axis))
+    lines = _lines(held.lanes, axis, subject.metric, by)
     if lines.is_empty():
         return None
-    activations, placements = levels_of(results, "activation"), levels_of(results, "placement")
+    levels, placements = levels_of(results, by), levels_of(results, "placement")
     place = _Places(sorted(results.axes[axis]))
-    figure, panels = small_multiples(activations, height=1.75)
+    titles = panel_titles(by, levels)
+    figure, panels = small_multiples(titles, height=1.75)
     ends: dict[Axes, dict[str, float]] = {}
-    for ax, activation in zip(panels, activations, strict=True):
+    for ax, level in zip(panels, levels, strict=True):
         place.prepare(ax)
         for placement in placements:
-            line = lines.filter(activation=activation, placement=placement)
+            line = lines.filter(pl.col(by).eq_missing(pl.lit(level)), placement=placement)
             if line.height:
-                _draw(ax, placement, [place(level) for level in line[axis]], line)
+                _draw(ax, placement, [place(at) for at in line[axis]], line)
                 ends.setdefault(ax, {})[placement] = line["mean"][-1]
     scale = scale_axis(panels[0], what, *_extent(lines))
     figure.supylabel(axis_text(quantity(subject.metric)), fontsize=7.5)
@@ -110,7 +115,7 @@ def against(results: Results, axis: str, what: str) -> Chart | None:
     ]
     alt = (
         f"{subject.title} against {axis_label(axis)}; lines: {', '.join(LOOKS[p].label for p in placements)}; "
-        f"panels: {', '.join(activations)}. The cell table has the numbers."
+        f"panels: {', '.join(titles)}. The cell table has the numbers."
     )
     name = (
         f"accuracy_vs_{axis.removesuffix('_rate') if axis == 'dropout_rate' else axis}" if what == "accuracy" else what
@@ -119,12 +124,12 @@ def against(results: Results, axis: str, what: str) -> Chart | None:
     return Chart(name, title, " ".join(filter(None, parts)), alt, figure)
 
 
-def _lines(lanes: pl.DataFrame, axis: str, metric: str) -> pl.DataFrame:
-    """Mean and interval of `metric` in the units shown, and the diverged lanes, by activation, placement and level."""
-    keys = ["activation", "placement", axis]
+def _lines(lanes: pl.DataFrame, axis: str, metric: str, by: str) -> pl.DataFrame:
+    """Mean and interval of `metric` in the units shown, and the diverged lanes, by panel, placement and level."""
+    keys = [by, "placement", axis]
     diverged = lanes.group_by(keys).agg((pl.col("status") == "diverged").sum().alias("diverged"))
     means = summarize(lanes, keys, metric).with_columns(pl.col("mean", "low", "high") * quantity(metric).unit.scale)
-    return means.join(diverged, on=keys).sort(axis)
+    return means.join(diverged, on=keys, nulls_equal=True).sort(axis)
 
 
 def _extent(lines: pl.DataFrame) -> tuple[float, float]:
@@ -153,11 +158,10 @@ def scale_axis(ax: Axes, what: str, low: float, high: float) -> str:
     """
     to: Callable[[Any], Any]
     back: Callable[[Any], Any]
-    if what == "accuracy" and 100 - low >= 5 * max(100 - high, LEAST_ERROR):
-        to, back = _from_error, lambda t: 100 - 10.0 ** -np.asarray(t)
+    if what == "accuracy" and by_error(low, high):
+        to, back = ERROR_SCALE
         ax.set_yscale("function", functions=(to, back))
-        wide = 100 - low > 10 * max(100 - high, LEAST_ERROR)
-        ax.yaxis.set_major_locator(FixedLocator(FEW_ACCURACIES if wide else MANY_ACCURACIES))
+        ax.yaxis.set_major_locator(FixedLocator(accuracies(low, high)))
         said = "The accuracy axis is logarithmic in the error."
     elif what == "underfitting" and high > 30 * LINEAR_UP_TO:
         ax.set_yscale("symlog", linthresh=LINEAR_UP_TO, linscale=0.5)
@@ -174,8 +178,22 @@ def scale_axis(ax: Axes, what: str, low: float, high: float) -> str:
     return said
 
 
+def by_error(low: float, high: float) -> bool:
+    """Whether accuracies from `low` to `high`, in percent, are to be spaced by the logarithm of the error."""
+    return 100 - low >= 5 * max(100 - high, LEAST_ERROR)
+
+
+def accuracies(low: float, high: float) -> tuple[float, ...]:
+    """Round accuracies, for ticks of a scale that is spaced so."""
+    return FEW_ACCURACIES if 100 - low > 10 * max(100 - high, LEAST_ERROR) else MANY_ACCURACIES
+
+
 def _from_error(accuracy: Any) -> Any:
     return -np.log10(np.maximum(100 - np.asarray(accuracy, dtype=float), LEAST_ERROR))
+
+
+ERROR_SCALE = _from_error, lambda place: 100 - 10.0 ** -np.asarray(place)
+"""From accuracy, in percent, to its place on such a scale, and back."""
 
 
 class _Places:

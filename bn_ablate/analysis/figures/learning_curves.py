@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import polars as pl
 from matplotlib.axes import Axes
 
 from bn_ablate.analysis.figures.style import (
@@ -11,6 +12,7 @@ from bn_ablate.analysis.figures.style import (
     Chart,
     label_ends,
     log_axis,
+    panel_titles,
     small_multiples,
     spans_decades,
     styled,
@@ -20,20 +22,24 @@ from bn_ablate.results import Results
 
 
 @styled
-def learning_curves(results: Results) -> Chart | None:
-    """Training and test loss, both in evaluation mode, over steps; nothing where every lane diverged."""
-    held = hold(results, ("placement", "activation"))
-    lanes = held.lanes.filter(status="ok").select("lane_id", "placement", "activation", "seed")
+def learning_curves(results: Results, by: str = "activation") -> Chart | None:
+    """Training and test loss, both in evaluation mode, over steps, a panel per level of the axis `by`.
+
+    Nothing where every lane diverged.
+    """
+    held = hold(results, ("placement", by))
+    lanes = held.lanes.filter(status="ok").select("lane_id", "placement", by, "seed")
     history = results.history.join(lanes, on="lane_id", maintain_order="left")
     if not history["test_loss"].is_finite().any():
         return None
-    activations, placements = levels_of(results, "activation"), levels_of(results, "placement")
-    figure, panels = small_multiples(activations)
+    levels, placements = levels_of(results, by), levels_of(results, "placement")
+    titles = panel_titles(by, levels)
+    figure, panels = small_multiples(titles)
     ends: dict[Axes, dict[str, float]] = {}
     drawn: list[float] = []
-    for ax, activation in zip(panels, activations, strict=True):
+    for ax, level in zip(panels, levels, strict=True):
         for placement in placements:
-            rows = history.filter(activation=activation, placement=placement)
+            rows = history.filter(pl.col(by).eq_missing(pl.lit(level)), placement=placement)
             look = LOOKS[placement]
             for part, style in (("train", SECOND), ("test", FIRST)):
                 curve = summarize(rows, ["step"], f"{part}_loss", log=True).sort("step")
@@ -62,6 +68,6 @@ def learning_curves(results: Results) -> Chart | None:
     ).strip()
     alt = (
         f"Training and test loss against the step; colours: {', '.join(LOOKS[p].label for p in placements)}; "
-        f"panels: {', '.join(activations)}."
+        f"panels: {', '.join(titles)}."
     )
     return Chart("learning_curves", "Learning curves", caption, alt, figure)

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
+from matplotlib.colors import FuncNorm, Normalize
 from matplotlib.figure import Figure
 
+from bn_ablate.analysis.figures.against import ERROR_SCALE, accuracies, by_error
 from bn_ablate.analysis.figures.style import COLUMN, LOOKS, ON_DARK, ON_LIGHT, PAGE, PAPER, Chart, short, styled
 from bn_ablate.analysis.judge.selection import axes_in_order, axis_label, hold, level_label, levels_of
 from bn_ablate.results import Results
@@ -36,7 +37,9 @@ def overview(results: Results) -> Chart | None:
     x, y = _ordered(results.axes[columns]), _ordered(results.axes[rows]) if rows else [None]
     width = COLUMN if len(placements) == 1 else PAGE
     figure = Figure(figsize=(width, 0.85 + 0.26 * max(len(y), 3)))
-    norm = Normalize(float(values.min()), max(float(values.max()), float(values.min()) + 0.1))  # type: ignore[arg-type]
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    spaced, top = by_error(low, high), max(high, low + 0.1)
+    norm = FuncNorm(ERROR_SCALE, vmin=low, vmax=top) if spaced else Normalize(vmin=low, vmax=top)
     panels = figure.subplots(1, len(placements), squeeze=False, sharey=True)[0]
     written = len(x) * len(placements) <= (9 if width == COLUMN else 20)
     for ax, placement in zip(panels, placements, strict=True):
@@ -46,14 +49,19 @@ def overview(results: Results) -> Chart | None:
     panels[0].invert_yaxis()
     if rows not in (None, "activation"):
         panels[0].set_ylabel(axis_label(str(rows)).capitalize())
-    bar = figure.colorbar(mesh, ax=list(panels), shrink=0.9, aspect=14, pad=0.015)
+    ticks = [tick for tick in accuracies(low, high) if low <= tick <= high] if spaced else None
+    bar = figure.colorbar(mesh, ax=list(panels), shrink=0.9, aspect=14, pad=0.015, ticks=ticks)
+    if ticks is not None:
+        bar.ax.set_yticklabels([f"{tick:g}" for tick in ticks])
     bar.outline.set_visible(False)
     bar.set_label("Test accuracy (%)")
     figure.supxlabel(axis_label(columns).capitalize(), fontsize=7.5)
     diverged = int(cells["diverged"].sum())
     by = " and ".join(map(axis_label, shown))
     caption = (
-        f"Final test accuracy, mean over seeds, by {by} for each placement of BN. The cell table has the intervals. "
+        f"Final test accuracy, mean over seeds, by {by} for each placement of BN: the lighter, the better. "
+        + ("Colours are spaced by the logarithm of the error. " if spaced else "")
+        + "The cell table has the intervals. "
         + (f"A dagger gives the number of lanes of a cell that diverged ({diverged} in all). " if diverged else "")
         + held.note
     ).strip()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -28,40 +29,54 @@ CURVES: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
     "hard_tanh": (lambda z: np.clip(z, -1, 1), lambda z: (np.abs(z) < 1).astype(float)),
     "softsign": (lambda z: z / (1 + np.abs(z)), lambda z: 1 / (1 + np.abs(z)) ** 2),
 }
-"""The saturating activations, each with its slope; the first that a study has is drawn."""
+"""The saturating activations, each with its slope."""
+
+
+MOST_ROWS = 3
 
 
 @styled
 def steep_region(results: Results) -> Chart | None:
-    """Densities of z before and after BN at initialization and at the end; needs BN before a saturating activation."""
-    activation = next((name for name in CURVES if name in levels_of(results, "activation")), None)
+    """Densities of z before and after BN at initialization and at the end, a row for each saturating activation.
+
+    Nothing where the study has none of them with BN before.
+    """
     held = hold(results, ("placement", "activation"))
-    lanes = held.lanes.filter(activation=activation or "", placement="pre").select("lane_id")
-    first = results.histograms.filter(layer=0).join(lanes, on="lane_id")
-    if activation is None or first.is_empty():
+    lanes = held.lanes.filter(placement="pre").select("lane_id", "activation")
+    first = results.histograms.filter(layer=0).join(lanes, on="lane_id", maintain_order="left")
+    there = first["activation"].unique().to_list()
+    activations = [name for name in levels_of(results, "activation") if name in CURVES and name in there][:MOST_ROWS]
+    if not activations:
         return None
     steps = first["step"].unique().sort()
-    titles = ["At initialization", f"After {steps[-1]} steps"][: len(steps)]
-    figure, panels = small_multiples(titles, height=1.9, sharey=False)
-    for ax, step in zip(panels, steps, strict=True):
-        at_step = first.filter(step=step)
+    times = ["at initialization", f"after {steps[-1]} steps"][: len(steps)]
+    titles = [f"{level_label(name)}, {time}" for name in activations for time in times]
+    figure, panels = small_multiples(titles, height=1.9, columns=len(steps), sharey=False)
+    said = []
+    for ax, (activation, step) in zip(panels, product(activations, steps), strict=True):
+        at_step = first.filter(step=step, activation=activation)
         _backdrop(ax, activation, at_step["low"][0], at_step["high"][0])
-        for site, placement, height in (("dense", "none", 0.96), ("activation_input", "pre", 0.66)):
+        before, after = (
             _density(ax, activation, at_step.filter(site=site), placement, height)
+            for site, placement, height in (("dense", "none", 0.96), ("activation_input", "pre", 0.66))
+        )
+        if step == steps[-1]:
+            said.append(f"{level_label(activation)} {before:.1%} before BN and {after:.1%} after it")
         ax.set_xlim(-8, 8)
         ax.set_ylim(0, ax.dataLim.y1 * 1.04)
         ax.set_yticks([])
         ax.grid(visible=False)
         ax.spines["left"].set_visible(False)
     figure.supxlabel("Pre-activation z of the first hidden layer", fontsize=7.5)
-    name = level_label(activation)
     caption = (
-        f"Distribution of what the first dense layer gives (before BN) and of what the {name} gets (after BN), over "
-        f"the {name} (thin line) and its slope (dotted), each scaled to the panel. Shaded: |z| ≤ {BAND:g}. Saturated: "
-        f"slope below {SATURATED:.0%} of its maximum. All units, probed samples and seeds of the networks with BN "
-        "before the activation. " + held.note
+        "Does BN keep what activations get where they are steep (C1)? What the first dense layer gives (before BN) and "
+        "what the activation gets (after BN), over the activation (thin line) and its slope (dotted), each scaled to "
+        f"the panel. Saturated, with a slope below {SATURATED:.0%} of the steepest, {times[-1]}: {'; '.join(said)}. "
+        f"Shaded: |z| ≤ {BAND:g}. All units, probed samples and seeds of the networks with BN before the activation. "
+        + held.note
     ).strip()
-    alt = f"Distributions of the first layer's pre-activations before and after BN, over the {name} and its slope."
+    names = ", ".join(map(level_label, activations))
+    alt = f"Distributions of the first layer's pre-activations before and after BN, over {names} and their slopes."
     return Chart("steep_region", "Where the activation is steep", caption, alt, figure)
 
 
@@ -81,8 +96,11 @@ def _backdrop(ax: Axes, activation: str, low: float, high: float) -> None:
     ax.text(z[f_slope >= 0.62][-1] + 0.25, 0.62, "slope", va="center", **text)
 
 
-def _density(ax: Axes, activation: str, histograms: pl.DataFrame, placement: str, height: float) -> None:
-    """One distribution, summed over seeds, with its share in the band and its saturated share written beside it."""
+def _density(ax: Axes, activation: str, histograms: pl.DataFrame, placement: str, height: float) -> float:
+    """One distribution, summed over seeds, with its share in the band and its saturated share written beside it.
+
+    Returns the saturated share.
+    """
     counts = np.array(histograms["counts"].to_list(), dtype=float).sum(axis=0)
     low, high = histograms["low"][0], histograms["high"][0]
     edges = np.linspace(low, high, len(counts) - 1)
@@ -97,6 +115,7 @@ def _density(ax: Axes, activation: str, histograms: pl.DataFrame, placement: str
     label: dict[str, Any] = {"color": color, "fontsize": 7, "transform": ax.transAxes, "va": "top"}
     ax.text(0.0, height, "before BN" if placement == "none" else "after BN", weight="bold", **label)
     ax.text(0.0, height - 0.08, f"{inside:.1%} in |z| ≤ {BAND:g}\n{saturated:.1%} saturated", linespacing=1.3, **label)
+    return saturated
 
 
 def _share(counts: Array, edges: Array, low: float, high: float) -> float:

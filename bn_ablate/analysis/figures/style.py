@@ -24,7 +24,7 @@ from matplotlib.font_manager import fontManager
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from bn_ablate.analysis.judge.selection import PLACEMENT_LABELS, level_label
+from bn_ablate.analysis.judge.selection import PLACEMENT_LABELS, axis_label, level_label
 from bn_ablate.config.quantity import Quantity
 
 COLUMN = 3.3
@@ -181,6 +181,12 @@ def image(chart: Chart, form: str) -> bytes:
 def axis_text(metric: Quantity) -> str:
     """What the y axis of a small figure is called that shows `metric`, in lines that it has room for."""
     return fill(metric.axis, 32)
+
+
+def panel_titles(by: str, levels: Sequence[Any]) -> list[str]:
+    """What the panels of a figure are called that has one for each level of `by`."""
+    names = [level_label(level) for level in levels]
+    return names if by == "activation" else [f"{axis_label(by)} {name}" for name in names]
 
 
 def small_multiples(
