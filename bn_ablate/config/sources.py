@@ -17,6 +17,8 @@ NO_NUMBERS = (
     *("config/hypotheses", "config/hypothesis_checks", "config/kinds", "config/load", "config/notes", "config/only"),
     *(
         "config/precision",
+        "config/primary",
+        "config/published",
         "config/registry",
         "config/shipped",
         "config/sides",

@@ -10,6 +10,7 @@ from typing import Any
 
 from bn_ablate.config.errors import ConfigError, Problem, nearest, show
 from bn_ablate.config.given import place
+from bn_ablate.config.primary import PRIMARY, primary_alone
 from bn_ablate.config.shipped import shipped
 
 MAX_FILE_BYTES = 1_000_000
@@ -56,8 +57,9 @@ def read_table(path: Path) -> dict[str, Any]:
 def with_included(table: dict[str, Any], folder: Path, source: str, within: tuple[Path, ...] = ()) -> dict[str, Any]:
     """`table` on top of the files that its `include` names, by paths relative to `folder`, one on top of the other.
 
-    What is said on top counts, key by key in each table of a study; `extensions` are added up. `within` are the files
-    that are being read, the outermost first.
+    What is said on top counts, key by key in each table of a study; `extensions` are added up, and
+    `hypotheses = "primary"` keeps the primary ones of what is included, with the levels that they need. `within` are
+    the files that are being read, the outermost first.
 
     Raises:
         ConfigError: a file is not there or cannot be read, or includes itself.
@@ -75,7 +77,11 @@ def with_included(table: dict[str, Any], folder: Path, source: str, within: tupl
             )
         below = with_included(read_table(path), path.parent, str(path), (*within, path.resolve()))
         base = _on_top(_with_places(below, place(named).parent), base)
-    return _on_top({key: value for key, value in table.items() if key != "include"}, base)
+    said = {key: value for key, value in table.items() if key != "include"}
+    if said.get("hypotheses") == PRIMARY:
+        del said["hypotheses"]
+        base = primary_alone(base)
+    return _on_top(said, base)
 
 
 def _named(given: Any, folder: Path, source: str) -> Iterator[tuple[str, Path]]:
