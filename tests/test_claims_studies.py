@@ -6,18 +6,26 @@ import json
 import os
 import re
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import bn_ablate as bn
+from bn_ablate.analysis.judge.replication import misfits
+from bn_ablate.config.published import load_published, published_for
 from bn_ablate.plan import quick
 
 ROOT = Path(__file__).resolve().parents[1]
 WHY = sorted((ROOT / "configs" / "why").glob("*.toml"))
-ALL = [*sorted((ROOT / "configs").glob("*.toml")), *WHY]
+ATLAS = sorted((ROOT / "configs" / "atlas").glob("*.toml"))
+REPLICATIONS = sorted((ROOT / "configs" / "replications").glob("*.toml"))
+ALL = [*sorted((ROOT / "configs").glob("*.toml")), *WHY, *REPLICATIONS]
 STUDIES = sorted((ROOT / "configs").glob("c[1-8]_*.toml"))
+
+
+loaded = cache(bn.load_study)
 
 
 def test_there_is_a_study_of_every_claim() -> None:
@@ -58,10 +66,42 @@ def test_a_study_of_which_part_does_it_says_what_it_is(path: Path) -> None:
     assert all(hypothesis.claim == study.claim for hypothesis in study.hypotheses)
 
 
-@pytest.mark.parametrize("paths", [STUDIES, WHY], ids=["claims", "why"])
+@pytest.mark.parametrize("path", ATLAS, ids=lambda path: path.stem)
+def test_a_study_of_the_atlas_asks_what_its_claim_asks(path: Path) -> None:
+    """The same primary hypotheses, on another data set or with more examples; and all cells that they need."""
+    text, study = path.read_text(), loaded(path)
+    plan = bn.make_plan(study)
+    claim, data, n_train = study.name.split("_")
+    assert (study.name, study.data.name, study.data.n_train) == (path.stem, data, int(n_train))
+    assert "make atlas " in text
+    cost = re.search(r"# Cost: (\d+) cells × (\d+) seeds, (\d+) different networks", text)
+    assert cost, "the header says what the study costs"
+    assert [int(n) for n in cost.groups()] == [len(plan.cells), len(plan.seeds), plan.n_lanes]
+    whole = loaded(next(file for file in STUDIES if file.stem.startswith(claim)))
+    asked = {hypothesis.id: hypothesis for hypothesis in whole.hypotheses if hypothesis.primary}
+    assert {hypothesis.id for hypothesis in study.hypotheses} == {name for name in asked if ".cnn." not in name}
+    assert all(hypothesis == asked[hypothesis.id] for hypothesis in study.hypotheses)
+
+
+@pytest.mark.parametrize("path", REPLICATIONS, ids=lambda path: path.stem)
+def test_what_was_published_is_of_cells_of_the_replication(path: Path) -> None:
+    study = loaded(path)
+    table = load_published(published_for(study.name))
+    assert study.name == path.stem
+    assert misfits(table, study, bn.make_plan(study).cells) == []
+
+
+def of_place(place: str) -> list[Path]:
+    return [path for path in ATLAS if path.stem.endswith(place)]
+
+
+PLACES = ("digits_300", "mnist_300", "mnist_5000")
+
+
+@pytest.mark.parametrize("paths", [STUDIES, WHY, *map(of_place, PLACES)], ids=["claims", "why", *PLACES])
 def test_seeds_are_enough_for_all_of_them_together(paths: list[Path]) -> None:
     """The smallest p of a sign-flip test, 2/2ⁿ, must clear Holm over the primary hypotheses of all studies."""
-    studies = [bn.load_study(path) for path in paths]
+    studies = [loaded(path) for path in paths]
     family = sum(hypothesis.primary for study in studies for hypothesis in study.hypotheses)
     assert all(2.0 ** (1 - len(study.seed_list)) * family < 0.05 for study in studies)
 

@@ -81,6 +81,33 @@ def test_what_cannot_be_included_is_said(tmp_path: Path, files: dict[str, str], 
         load_study(path)
 
 
+def test_a_study_may_keep_the_primary_hypotheses_of_what_it_includes_and_their_levels(tmp_path: Path) -> None:
+    """Levels that only other hypotheses speak of go, and with them the exclusions of which nothing is left."""
+    asked = (
+        '[[hypotheses]]\nid = "{id}"\nclaim = "C7"\nprimary = {primary}\nkind = "contrast"\nstatement = "S"\n'
+        'metric = "gap"\na = {a}\nb = {b}\n'
+    )
+    a, b, c = (f'{{ placement = "{level}", width = 8 }}' for level in ("pre", "none", "post"))
+    path = written(
+        tmp_path,
+        s='name = "mine"\ninclude = "whole.toml"\nhypotheses = "primary"\n[axes]\ndepth = [3]',
+        whole='name = "whole"\n[axes]\nplacement = ["none", "pre", "post"]\nwidth = [8, 16]\n'
+        'learning_rate = [0.1, 0.2]\ndepth = [1, 2]\naffine = ["none", "both"]\n[[exclude]]\n'
+        'placement = ["post", "none"]\naffine = "none"\n'
+        '[[exclude]]\nwidth = 16\ndepth = 2\n[[exclude]]\nplacement = "pre"\naffine = "none"\n'
+        + asked.format(id="kept", primary="true", a=a, b=b)
+        + asked.format(id="gone", primary="false", a=a, b=c),
+    )
+    study = load_study(path)
+    assert [hypothesis.id for hypothesis in study.hypotheses] == ["kept"]
+    assert study.axes == {
+        "placement": ("none", "pre"), "width": (8,), "learning_rate": (0.1, 0.2), "depth": (3,), "affine": ("both",)
+    }  # fmt: skip
+    assert study.exclude == ()
+    with pytest.raises(ConfigError, match="hypotheses: is 'primary'"):
+        load_study(written(tmp_path, alone='name = "alone"\nhypotheses = "primary"'))
+
+
 def recipe(name: str) -> Study:
     return load_study(RECIPES / f"{name}.toml")
 
@@ -131,3 +158,24 @@ def test_a_study_in_configs_includes_a_recipe(tmp_path: Path) -> None:
     study = load_study(path)
     assert (study.name, study.train.length, study.model.width) == ("placement", "10 steps", 1024)
     assert [cell.settings.norm.epsilon for cell in make_plan(study).cells] == [1e-5, 1e-3]
+
+
+def test_the_perceptron_of_garbin_is_trained_as_published() -> None:
+    """But for what `published/p2_garbin_mlp_5.toml` says: without BN from Glorot's weights, with BN from He's."""
+    cells = make_plan(load_study(ROOT / "configs" / "replications" / "p2_garbin_mlp_5.toml")).cells
+    for lane in (cell.settings for cell in cells):
+        train, data, norm = lane.train, lane.data, lane.norm
+        assert (train.optimizer, train.momentum, train.schedule, train.batch_size) == ("sgd", 0.0, "constant", 128)
+        assert (train.weight_decay, train.clip_norm, train.label_smoothing, lane.dropout.rate) == (0.0, 0.0, 0.0, 0.0)
+        assert (data.name, data.split, data.n_train, data.n_validation, data.n_test) == (
+            "mnist",
+            "official",
+            60000,
+            0,
+            None,
+        )
+        assert (data.standardize, data.augment, data.random_labels) == ("unit", "none", 0.0)
+        assert (lane.model.depth, lane.model.width, lane.model.activation) == (2, 1024, "relu")
+        assert (lane.model.kernel_init == "he_normal") == (norm.placement == "post")
+        if norm.placement == "post":
+            assert (norm.momentum, norm.epsilon, norm.coverage, norm.affine) == (0.99, 1e-3, "all", "both")

@@ -96,7 +96,7 @@ def build_study(
     try:
         study = Study.model_validate_json(text, strict=True, context=context)
     except ValidationError as error:
-        raise ConfigError(source, _explain(error, Study)) from None
+        raise ConfigError(source, explain(error, Study)) from None
     study, problems = _check_axes(study, context)
     study = study.model_copy(update={"extensions": (*study.extensions, *registered(study))})
     problems += _check_exclusions(study)
@@ -156,8 +156,8 @@ def _unusable(value: Any, key: str = "") -> Iterator[Problem]:
             yield Problem(key, f"is {show(value)}: no key of a study takes such a value")
 
 
-def _explain(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
-    """One problem per pydantic error, with the allowed names and the nearest one where there are such."""
+def explain(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
+    """One problem per error of `model`, with the allowed names and the nearest one where there are such."""
     problems: dict[str, str] = {}
     for item in error.errors(include_url=False):
         location = item["loc"]
@@ -233,7 +233,7 @@ def _check_axes(study: Study, context: dict[str, Any]) -> tuple[Study, list[Prob
                     json.dumps(base[section] | {field: level}), strict=True, context=context
                 )
             except ValidationError as error:
-                problems += [Problem(f"{key}[{i}]", p.message) for p in _explain(error, SECTIONS[section])]
+                problems += [Problem(f"{key}[{i}]", p.message) for p in explain(error, SECTIONS[section])]
             else:
                 typed.append(getattr(settings, field))
         twice = {str(level) for level, times in Counter(typed).items() if times > 1}

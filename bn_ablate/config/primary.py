@@ -12,7 +12,7 @@ PRIMARY = "primary"
 
 
 def primary_alone(table: dict[str, Any]) -> dict[str, Any]:
-    """`table`, a study as TOML has it, with its primary hypotheses alone and the levels of the cells that they are about.
+    """`table`, a study as TOML has it, with its primary hypotheses alone and the levels of the cells they are about.
 
     Levels and exclusions of which nothing is left go. What cannot be read as a study stays as it is, to be refused
     where studies are checked.

@@ -7,12 +7,14 @@ from pathlib import Path
 
 SHIPPED = Path(__file__).parents[1] / "studies"
 """Their folder in the package; in a checkout, a link to `configs/`."""
+PUBLISHED = SHIPPED / "replications" / "published"
+"""What others published, as tables to hold results against: no studies."""
 
 
 @cache
 def shipped() -> dict[str, Path]:
     """Name -> file of every study that comes with the package, those of `configs/` itself first."""
-    files = SHIPPED.rglob("*.toml")
+    files = (file for file in SHIPPED.rglob("*.toml") if file.parent != PUBLISHED)
     return {file.stem: file for file in sorted(files, key=lambda file: (len(file.parts), file.name))}
 
 

@@ -16,7 +16,7 @@ from bn_ablate.results.manifest import MANIFEST, read_manifest, written_by
 from bn_ablate.results.origins import Mixture, mixture
 from bn_ablate.results.recording.columns import ORIGIN, misfit, published_schema
 from bn_ablate.results.seal import refuse_links
-from bn_ablate.results.standing import at_work, caveats
+from bn_ablate.results.standing import at_work, caveats, incomplete
 
 if TYPE_CHECKING:
     import polars as pl
@@ -70,6 +70,11 @@ class Results:
     def caveats(self) -> list[str]:
         """What whoever is shown these results has to know: see `bn_ablate.results.standing`."""
         return [*at_work(self.path), *caveats(self.manifest)]
+
+    @property
+    def incomplete(self) -> list[str]:
+        """Why these are not the results of a whole study, in sentences: unfinished, a part, quick; none, as a rule."""
+        return incomplete(self.manifest)
 
     @property
     def extensions(self) -> list[Path]:

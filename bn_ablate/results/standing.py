@@ -20,11 +20,16 @@ def unfinished(manifest: Mapping[str, Any]) -> list[str]:
     return [said] if status != "complete" else []
 
 
+def incomplete(manifest: Mapping[str, Any]) -> list[str]:
+    """Sentences on why a manifest's results are not those of a whole study: unfinished, a part of one, quick."""
+    part, quick = manifest.get("part"), manifest.get("quick")
+    return [*unfinished(manifest), *([PART.format(**part)] if part else []), *([QUICK] if quick else [])]
+
+
 def caveats(manifest: Mapping[str, Any]) -> list[str]:
     """Sentences on what a manifest says of its results that whoever is shown them has to know; none, as a rule."""
-    part, quick, mixed = manifest.get("part"), manifest.get("quick"), mixture(manifest)
-    said = [PART.format(**part)] if part else []
-    return [*unfinished(manifest), *said, *([QUICK] if quick else []), *([mixed.statement] if mixed else [])]
+    mixed = mixture(manifest)
+    return [*incomplete(manifest), *([mixed.statement] if mixed else [])]
 
 
 def at_work(path: Path) -> list[str]:
