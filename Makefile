@@ -23,9 +23,12 @@ CLAIMS     := c1 c2 c3 c4 c5 c6 c7 c8
 # a quick study has a folder of its own
 OF_CLAIMS   = $(foreach study,$(basename $(notdir $(wildcard configs/c[1-8]_*.toml))),"$(RESULTS)/$(study)$(QUICK)")
 WHY         = $(sort $(wildcard configs/why/*.toml))
+# those that CPUs can train, and the studies of the atlas on digits and on 300 examples of MNIST; others by name
+REPLICATIONS ?= p2_garbin_mlp_5 p4_ioffe_mnist
+ATLAS       ?= $(sort $(basename $(notdir $(wildcard configs/atlas/*_300.toml))))
 QUICK       = $(if $(filter --quick,$(ARGS)),-quick)
 
-.PHONY: help setup ablate $(CLAIMS) claims why smoke report paper sync bench test test-all test-matrix kill-test check lint types audit format clean
+.PHONY: help setup ablate $(CLAIMS) claims why replications atlas smoke report paper sync bench test test-all test-matrix kill-test check lint types audit format clean
 
 ## Studies
 ablate: setup # train, test and report the main study, or another CONFIG
@@ -42,6 +45,14 @@ claims: setup # all eight, one after the other, and then the verdicts over all o
 why: setup # seven studies of which part of BN does it, one after the other, and then the verdicts over all of them
 	@for study in $(WHY); do $(MAKE) ablate CONFIG=$$study || exit; done
 	$(BIN)/bn-ablate claims $(foreach study,$(basename $(notdir $(WHY))),"$(RESULTS)/$(study)$(QUICK)") --output "$(RESULTS)/why$(QUICK).json"
+
+replications: setup # train what was published by others, and hold it to that; REPLICATIONS="p2_garbin_mlp_50 ..." for others
+	@for study in $(REPLICATIONS); do $(MAKE) ablate CONFIG=configs/replications/$$study.toml && \
+	    $(BIN)/bn-ablate replicate "$(RESULTS)/$$study" || exit; done
+
+atlas: setup # the claims on digits and on MNIST, in a reduced form, and then where each holds; ATLAS="c1_mnist_5000 ..." for others
+	@for study in $(ATLAS); do $(MAKE) ablate CONFIG=configs/atlas/$$study.toml || exit; done
+	$(BIN)/bn-ablate atlas $(foreach study,$(ATLAS),"$(RESULTS)/$(study)") --output "$(RESULTS)/atlas.json"
 
 smoke: CONFIG = configs/smoke.toml
 smoke: setup # the same with a study of seconds
@@ -108,9 +119,9 @@ help: # this list
 	@bold= plain=; if [ -t 1 ] && [ -z "$$NO_COLOR" ]; then bold=$$(printf '\033[1m') plain=$$(printf '\033[0m'); fi; \
 	echo "make TARGET [NAME=value ...]"; \
 	awk -v b="$$bold" -v p="$$plain" 'BEGIN { FS = ":.*# " } /^## / { printf "\n%s%s%s\n", b, substr($$0, 4), p } \
-	    /^[a-z0-9 -]+:.*# / { sub("c2 .* c8", "to c8", $$1); printf "  %-12s%s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST)); \
+	    /^[a-z0-9 -]+:.*# / { sub("c2 .* c8", "to c8", $$1); printf "  %-14s%s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST)); \
 	printf '\n%sSettings%s\n' "$$bold" "$$plain"; \
-	printf '  %-12s%s\n' \
+	printf '  %-14s%s\n' \
 	    CONFIG= "the study [$(CONFIG)]" \
 	    RESULTS= "the folder that results go to, and come from [$(RESULTS)]" \
 	    WANDB= "auto, online, offline or disabled [$(WANDB)]" \

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import atlas_page
 import pytest
+import replications_page
 import results_page
 
-from bn_ablate.analysis import write_claims
+import bn_ablate as bn
+from bn_ablate.analysis import replicate, write_claims
+from bn_ablate.analysis.judge.replication import counts
 from bn_ablate.analysis.judge.shown import texts
+from bn_ablate.analysis.pages.replications import lines
 from bn_ablate.results import Results, open_results
 from tests.synthetic import ABLATION, write_results
 
@@ -32,7 +38,10 @@ def test_a_block_replaces_what_stands_between_its_markers() -> None:
         results_page.between(page, "y", "new")
 
 
-@pytest.mark.parametrize(("name", "studies"), [("results", "c[1-8]_*.toml"), ("why", "why/*.toml")])
+@pytest.mark.parametrize(
+    ("name", "studies"),
+    [("results", "c[1-8]_*.toml"), ("why", "why/*.toml"), ("replications", "replications/*.toml")],
+)
 def test_the_page_has_a_place_for_every_study(name: str, studies: str) -> None:
     page = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
     for study in [path.stem for path in sorted((ROOT / "configs").glob(studies))]:
@@ -60,3 +69,31 @@ def test_rows_of_one_hypothesis_stand_under_what_they_state_in_common(ablation: 
     assert rows[0].startswith("| **BN helps** |")
     assert [row.split(" | ")[0] for row in rows[1:]] == [f"| – {name}" for name in levels.values()]
     assert all(f"{texts(record).low} … {texts(record).high}" in row for row in rows[1:])
+
+
+def test_the_page_of_the_atlas_has_its_numbers_from_the_results(ablation: Results, tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "atlas.md").read_text(encoding="utf-8")
+    page = tmp_path / "atlas.md"
+    page.write_text(re.sub(r"(:begin -->\n).*?(\n<!-- )", r"\1\2", text, flags=re.DOTALL), encoding="utf-8")
+    (tmp_path / "figures").mkdir()
+    assert atlas_page.main([str(ablation.path), "--page", str(page)]) == 0
+    written = page.read_text(encoding="utf-8")
+    for record in ablation.claims:
+        shown = texts(record)
+        assert f"{shown.estimate} [{shown.low}, {shown.high}] {shown.unit}" in written
+    assert "| claim | digits, 300 examples, MLP |" in written
+    assert "| `bn-ablate run ablation` | 360 | 0 |" in written
+    assert "No hypothesis holds at one place and is contradicted at another." in written
+    assert (tmp_path / "figures" / "atlas.png").is_file()
+
+
+def test_a_replication_says_how_it_was_run_and_what_came_of_it(tmp_path: Path) -> None:
+    """On made-up numbers of the study's own shape."""
+    study = bn.load_study("p2_garbin_mlp_5", ["seeds=3", "data.name=digits", "data.split=seeded", "data.n_train=300"])
+    results = write_results(tmp_path / "made", study.model_dump(mode="json"))
+    block = replications_page.block(results)
+    assert "`bn-ablate run p2_garbin_mlp_5`: 12 networks (0 diverged), 2 programs; trained in 1:31" in block
+    said = replicate(results)
+    assert all(f"| {line[-1]} |" in block for line in lines(said))
+    assert "- bn-0.1: γ in both BN here, in the last BN alone there" in block
+    assert sum(counts(said).values()) == 4

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
         scores_of,
     )
     from bn_ablate.analysis.judge.judging import analyze, write_claims
+    from bn_ablate.analysis.judge.places import atlas
+    from bn_ablate.analysis.judge.replication import replicate
+    from bn_ablate.analysis.pages.atlas_files import write_atlas
     from bn_ablate.analysis.pages.board import write_board
     from bn_ablate.analysis.pages.pairs import beside, markdown
     from bn_ablate.analysis.pages.paper import write_paper
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "analyze",
+    "atlas",
     "beside",
     "cell_table",
     "combine_claims",
@@ -35,7 +39,9 @@ __all__ = [
     "markdown",
     "performance_profile",
     "probability_of_improvement",
+    "replicate",
     "scores_of",
+    "write_atlas",
     "write_board",
     "write_claims",
     "write_combined_claims",
@@ -45,6 +51,7 @@ __all__ = [
 
 _HOME = {
     "analyze": "judge.judging",
+    "atlas": "judge.places",
     "beside": "pages.pairs",
     "cell_table": "judge.cells",
     "combine_claims": "judge.claims",
@@ -53,7 +60,9 @@ _HOME = {
     "markdown": "pages.pairs",
     "performance_profile": "judge.descriptive",
     "probability_of_improvement": "judge.descriptive",
+    "replicate": "judge.replication",
     "scores_of": "judge.descriptive",
+    "write_atlas": "pages.atlas_files",
     "write_board": "pages.board",
     "write_claims": "judge.judging",
     "write_combined_claims": "judge.claims",

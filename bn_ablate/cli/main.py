@@ -11,6 +11,7 @@ import tyro
 
 from bn_ablate import __version__
 from bn_ablate.cli import (
+    atlas_commands,
     data_commands,
     first_commands,
     machine_commands,
@@ -30,6 +31,7 @@ COMMANDS = {
         *(study_commands.plan, study_commands.run, results_commands.report, results_commands.ls),
         *(results_commands.verify, results_commands.merge, results_commands.compare),
         *(results_commands.claims, results_commands.paper),
+        *(atlas_commands.atlas, atlas_commands.replicate),
         *(weights_commands.weights, weights_commands.predictions),
         *(wandb_commands.sync, wandb_commands.fetch, wandb_commands.sweep_config, wandb_commands.wandb_report),
         *(data_commands.data, data_commands.data__import),

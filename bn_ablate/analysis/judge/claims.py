@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,19 +58,20 @@ def combine_claims(folders: Iterable[Path]) -> dict[str, Any]:
         studies.add(results.name)
         caveats += [f"{results.name}: {caveat}" for caveat in results.caveats]
         records += [{"study": results.name} | record for record in results.claims if record["claim"]]
+    return {"alpha": ALPHA, "caveats": caveats} | as_one_family(records, known)
+
+
+def as_one_family(records: list[dict[str, Any]], known: Mapping[str, Claim]) -> dict[str, Any]:
+    """The primary hypotheses of `records` adjusted as one family, and the verdicts on their claims, which `known` has.
+
+    Returns `family`, `claims` and `hypotheses`, as `combine_claims` does.
+    """
     family = _primary(records)
     adjusted = holm([1.0 if record["p"] is None else record["p"] for record in family])
     judged = [_judged(record | {"family": len(family)}, p) for record, p in zip(family, adjusted, strict=True)]
     names = sorted({record["claim"] for record in judged})
-    return {
-        "alpha": ALPHA,
-        "caveats": caveats,
-        "family": len(judged),
-        "claims": [
-            _claim(name, known[name], [record for record in judged if record["claim"] == name]) for name in names
-        ],
-        "hypotheses": judged,
-    }
+    claims = [_claim(name, known[name], [record for record in judged if record["claim"] == name]) for name in names]
+    return {"family": len(judged), "claims": claims, "hypotheses": judged}
 
 
 def write_combined_claims(folders: Iterable[Path], file: Path) -> dict[str, Any]:
