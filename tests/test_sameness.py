@@ -48,6 +48,7 @@ NORMS = {"placement": ["none", "pre", "post"], "bn_momentum": [0.5, 0.9]}
         ),
         ({"decay_factor": [0.1, 0.5]}, {"train": {"schedule": "cosine"}}, "with train.schedule = step"),
         ({"warmup_steps": [0, 9]}, {"train": {"schedule": "one_cycle"}}, "where something is trained"),
+        ({"average_decay": [0.9, 0.99]}, {"train": {"average": "swa"}}, "with train.average = ema"),
     ],
 )
 def test_an_axis_that_acts_nowhere_is_refused(axes: dict[str, list[Any]], base: dict[str, Any], where: str) -> None:

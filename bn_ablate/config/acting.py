@@ -100,6 +100,14 @@ WITH_DROPS = When(
     "with train.schedule = step, and train.milestones before the end",
     lambda lane: lane.trains_something and lane.train.schedule == "step" and bool(lane.train.drops),
 )
+WITH_AVERAGE = When(
+    "where something is trained, and train.average is ema or swa",
+    lambda lane: lane.trains_something and lane.train.average != "none",
+)
+WITH_DECAYING_AVERAGE = When(
+    "with train.average = ema that starts before the end",
+    lambda lane: WITH_AVERAGE.holds(lane) and lane.train.average == "ema" and lane.train.averages,
+)
 ON_RESIDUALS = When(
     "in a resnet whose residuals end in BN, or have placement post",
     lambda lane: activates_before_addition(lane) or _ends_in_bn(lane),
@@ -244,6 +252,20 @@ def same_warmups(lane: LaneSettings) -> tuple[int, ...]:
     """The steps of the warm-up: the first of them has the full rate where there is one."""
     stays, none = lane.train.schedule in ("constant", "step"), (0, 1)
     return none if stays and lane.train.warmup_steps in none else (lane.train.warmup_steps,)
+
+
+def same_averages(lane: LaneSettings) -> tuple[str, ...]:
+    """The average; one that starts at the end is the last weights, whichever it is."""
+    started = lane.train.average == "none" or lane.train.averages
+    return (lane.train.average,) if started else ("ema", "swa")
+
+
+def same_average_starts(lane: LaneSettings) -> tuple[int | None, ...]:
+    """The start as the step that it is; None where that is the average's own."""
+    train = lane.train
+    own = train.model_copy(update={"average_start": None})
+    start = min(train.averaged_from, train.steps)
+    return (None,) if train.averages and start == own.averaged_from else (start,)
 
 
 def same_optimizers(lane: LaneSettings) -> tuple[str, ...]:

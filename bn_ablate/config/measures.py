@@ -46,6 +46,11 @@ VALIDATED = Need(
     lambda lane: lane.data.n_validation != 0,
     problem="needs validation examples, and data.n_validation is 0",
 )
+AVERAGE = Need(
+    "without `train.average`",
+    lambda lane: lane.train.average != "none",
+    problem="is of averaged weights, which train.average = 'ema' or 'swa' keeps",
+)
 
 Z = "the activation's input"
 PARTS = ("train", "validation", "test")
@@ -84,6 +89,17 @@ EVALUATED = tuple(
         ends=True,
     )
     for how, words in (("recalibrated", "recalibrated"), ("batch", "batch statistics"))
+    for of in CURVES
+)
+AVERAGED = tuple(
+    replace(
+        of,
+        name=f"averaged_{of.name}",
+        label=f"averaged weights: {of.label}",
+        definition="the same with averaged weights, and statistics recalibrated for them",
+        needs=(AVERAGE, *of.needs),
+        ends=True,
+    )
     for of in CURVES
 )
 _along = partial(Quantity, needs=(LANDSCAPE,))
@@ -210,6 +226,7 @@ declare(
     ),
     *CURVES,
     *EVALUATED,
+    *AVERAGED,
     *ALONG,
 )
 declare("layers", LANE, STEP, LAYER, *PROBED, NORM, *OFF, *SHIFTED, *OF_AFFINE, *UNIT)

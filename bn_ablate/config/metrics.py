@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 from bn_ablate.config.errors import one_of
 from bn_ablate.config.measures import (
     ALONG,
+    AVERAGED,
     CURVES,
     DECADES,
     DEPTH,
@@ -69,7 +70,7 @@ def _paired(name: str, label: str, loss: Quantity) -> Quantity:
     )
 
 
-FINALS = {of.name: of for of in (*map(FINAL, CURVES), *map(AT_END, EVALUATED))}
+FINALS = {of.name: of for of in (*map(FINAL, CURVES), *map(AT_END, (*EVALUATED, *AVERAGED)))}
 
 declare(
     "lanes",
@@ -96,6 +97,7 @@ declare(
     ),
     *(replace(of, needs=(VALIDATED,)) for of in map(BEST, CURVES)),
     *map(AT_END, EVALUATED),
+    *map(AT_END, AVERAGED),
     *(
         _difference(
             f"recovered_{part}_loss",
@@ -109,6 +111,13 @@ declare(
     ),
     _difference("gap", "generalization gap (test − train loss)", NATS, "final_test_loss", "final_train_loss"),
     _difference("accuracy_gap", "accuracy gap (train − test)", POINTS, "final_train_accuracy", "final_test_accuracy"),
+    _difference(
+        "averaging_gain",
+        "test accuracy gained by averaging weights",
+        POINTS,
+        "averaged_test_accuracy",
+        "final_test_accuracy",
+    ),
     _difference(
         "recalibrated_gap",
         "generalization gap, recalibrated statistics",

@@ -45,6 +45,7 @@ OptimizerName = Annotated[str, OPTIMIZERS.named]
 Precision = Literal["float32", "tensorfloat32", "bfloat16"]
 ScheduleName = Literal["constant", "step", "cosine", "linear", "one_cycle"]
 SCHEDULES: tuple[str, ...] = get_args(ScheduleName)
+AverageName = Literal["none", "ema", "swa"]
 DecayOn = Literal["kernels", "all", "all_but_norm"]
 DECAYS_ON: tuple[str, ...] = get_args(DecayOn)
 DropoutSite = Literal["block", "last", "before_norm", "ic"]

@@ -154,6 +154,11 @@ def _of_training(lane: LaneSettings) -> Iterator[Problem]:
             f"= {train.warmup_steps:,}: the learning rate rises for {train.warmup_steps / train.steps:.0%} of the "
             f"{train.steps:,} steps",
         )
+    if train.average != "none" and not train.averages:
+        yield Problem(
+            "train.average_start",
+            f"= {train.average_start}: never comes, in {train.steps:,} steps, and averaged weights are the last ones",
+        )
     if train.schedule == "step" and train.drops:
         if beyond := [f"{said:,}" for said in train.milestones if said >= train.steps]:
             yield Problem("train.milestones", f"= {', '.join(beyond)}: never comes, in {train.steps:,} steps")

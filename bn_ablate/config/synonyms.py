@@ -83,6 +83,10 @@ KEYS = _table(
         "train.schedule": "scheduler lr_schedule lr_scheduler learning_rate_schedule lr_decay decay_schedule annealing",
         "train.milestones": "boundaries lr_milestones lr_steps lr_boundaries decay_steps drop_steps",
         "train.decay_factor": "lr_gamma lr_decay_factor drop_factor decay_rate lr_drop",
+        "train.average": "averaging weight_averaging average_weights swa use_swa stochastic_weight_averaging ema "
+        "use_ema model_ema ema_model polyak polyak_averaging averaged_model",
+        "train.average_decay": "ema_decay ema_momentum ema_rate model_ema_decay polyak_tau tau",
+        "train.average_start": "swa_start swa_epoch_start ema_start start_averaging ema_warmup",
         "train.precision": "dtype compute_dtype mixed_precision amp param_dtype half_precision",
         "train.warmup_steps": "warmup warmup_iters n_warmup num_warmup_steps",
         "measure.every": "eval_every eval_interval log_every log_interval evaluate_every eval_freq log_freq",

@@ -15,13 +15,17 @@ from pydantic import (
 
 from bn_ablate.config.acting import (
     WHERE_TRAINED,
+    WITH_AVERAGE,
     WITH_DECAY,
+    WITH_DECAYING_AVERAGE,
     WITH_DROPS,
     WITH_MOMENTUM,
     WITH_MOMENTUM_ABOVE_0,
     WITH_SIZED_AUGMENTATION,
     WITH_TRAINED_DECAY,
     WITH_WARMUP,
+    same_average_starts,
+    same_averages,
     same_decays,
     same_milestones,
     same_optimizers,
@@ -35,6 +39,7 @@ from bn_ablate.config.metrics import MeasureName
 from bn_ablate.config.names import (
     SIZED,
     AugmentationName,
+    AverageName,
     DecayOn,
     Kept,
     OptimizerName,
@@ -101,6 +106,10 @@ def _milestone(given: Any) -> int | float:
 Milestone = Annotated[int | float, PlainValidator(_milestone)]
 
 
+SWA_START = 0.75
+"""From which share of the training on weights are averaged (Izmailov et al. 2018, arXiv 1803.05407)."""
+
+
 class Train(Section):
     """The optimization."""
 
@@ -157,6 +166,25 @@ class Train(Section):
     decay_factor: Annotated[Share32, Field(gt=0.0, lt=1.0), Factor(traced=False, prefix="x", acts=WITH_DROPS)] = Field(
         0.1, description="for schedule = step: what the rate is multiplied by at each milestone"
     )
+    average: Annotated[AverageName, Factor(traced=False, prefix="avg-", acts=WHERE_TRAINED, alike=same_averages)] = (
+        Field(
+            "none",
+            description="averaged weights, evaluated beside the last ones with BN's statistics recalibrated for them: "
+            "moving (ema), or of all steps alike (swa)",
+        )
+    )
+    average_decay: Annotated[
+        Share32, Field(gt=0.0, lt=1.0), Factor(traced=False, prefix="avgm", acts=WITH_DECAYING_AVERAGE)
+    ] = Field(
+        0.999, description="for average = ema: w = average_decay * w + (1 - average_decay) * the weights, each step"
+    )
+    average_start: Annotated[
+        Milestone | None, Factor(traced=False, prefix="from", acts=WITH_AVERAGE, alike=same_average_starts)
+    ] = Field(
+        None,
+        description="the step whose weights the average begins with, or a share of the training; when absent, 0.75 for "
+        "swa, and the initial weights for ema",
+    )
     precision: Annotated[Precision, Factor(traced=False, prefix="")] = Field(
         "float32",
         description="of the network's arithmetic; tensorfloat32 is float32 but for products and convolutions, whose "
@@ -171,6 +199,17 @@ class Train(Section):
         """The milestones before the end, as steps from 0 on, in their order."""
         steps = (max(1, round(said * self.steps)) if said < 1 else int(said) for said in self.milestones)
         return tuple(sorted(step for step in steps if step < self.steps))
+
+    @property
+    def averaged_from(self) -> int:
+        """How many steps are done when the average begins, with the weights of then; all of them, or more: never."""
+        said = {"swa": SWA_START}.get(self.average, 0) if self.average_start is None else self.average_start
+        return int(said * self.steps) if isinstance(said, float) else said
+
+    @property
+    def averages(self) -> bool:
+        """Whether there is an average, of more than the weights of one step."""
+        return self.average != "none" and self.averaged_from < self.steps
 
     @property
     def length(self) -> str:

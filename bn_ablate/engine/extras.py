@@ -47,7 +47,8 @@ def take_extras(
 ) -> Extras:
     """Measure what `program.measure.also` names; `thorough` is the first or the last measurement, which takes more.
 
-    What is measured on the probe is not among it: that is seen where the probe is.
+    What is measured on the probe is not among it: that is seen where the probe is. Averaged weights are evaluated then
+    too, where there are some.
     """
     also = [name for name in program.measure.also if not on_probe(name)]
     dear = [name for name in also if REQUESTS[name].taken == START_AND_END]
@@ -55,11 +56,17 @@ def take_extras(
     def look(names: list[str]) -> Extras:
         return Seen(names, program, factors, state, examples, seed).measures
 
+    def look_closely() -> Extras:
+        closely = look(dear)
+        of_average = by_part("averaged", evaluate_average(program, factors, state, examples, seed)) if averages else {}
+        return closely._replace(history=closely.history | of_average)
+
+    averages = program.train.average != "none"
     found = look([name for name in also if name not in dear])
-    if dear:
-        nothing = jax.eval_shape(lambda: look(dear))
+    if dear or averages:
+        nothing = jax.eval_shape(look_closely)
         more = lax.cond(
-            thorough, lambda: look(dear), lambda: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), nothing)
+            thorough, look_closely, lambda: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), nothing)
         )
         found = Extras(found.history | more.history, found.layers | more.layers)
     return found
@@ -68,9 +75,22 @@ def take_extras(
 @measured("evaluations")
 def evaluations(recalibrated: Evaluation, batch: Evaluation) -> dict[str, Float[Array, ""]]:
     """Loss and accuracy on each part with recalibrated and with batch statistics."""
+    return by_part("recalibrated", recalibrated) | by_part("batch", batch)
+
+
+def evaluate_average(
+    program: Program, factors: Factors, state: TrainState, examples: Examples, seed: SeedExamples
+) -> Evaluation:
+    """Evaluate the averaged weights with statistics recalibrated for them: those of `state` are of the last ones."""
+    averaged = state._replace(params=state.average)
+    batch_stats, _ = recalibrate(program, factors, averaged, examples, seed)
+    return evaluate(program, factors, averaged._replace(batch_stats=batch_stats), examples, seed)
+
+
+def by_part(how: str, evaluation: Evaluation) -> dict[str, Float[Array, ""]]:
+    """The values of an evaluation by the names of their columns."""
     return {
         f"{how}_{part}_{what}": values[i]
-        for how, evaluation in (("recalibrated", recalibrated), ("batch", batch))
         for i, part in enumerate(PARTS)
         for what, values in evaluation._asdict().items()
     }

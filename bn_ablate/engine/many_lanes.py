@@ -12,6 +12,7 @@ from jax import lax
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Bool, Int
 
+from bn_ablate.engine.averaging import first_average
 from bn_ablate.engine.examples import Examples, SeedExamples
 from bn_ablate.engine.observe import Observation, observe
 from bn_ablate.engine.program import Program, at_precision
@@ -165,7 +166,12 @@ def initial_on_mesh(program: Program, layout: Layout) -> Callable[[Array, Factor
         def one_seed(seed: Array) -> TrainState:
             state = init_state(program, seed)
             starts = partial(with_initial_affine, state.params, residuals=program.residuals)
-            return jax.vmap(lambda lane: state._replace(params=starts(lane)))(factors)
+
+            def start(lane: Factors) -> TrainState:
+                params = starts(lane)
+                return state._replace(params=params, average=first_average(program.train, params))
+
+            return jax.vmap(start)(factors)
 
         return jax.vmap(one_seed)(seeds)
 

@@ -11,6 +11,7 @@ import optax
 from jaxtyping import Array, Float, Int, UInt16
 
 from bn_ablate.data.augmentation import augment
+from bn_ablate.engine.averaging import first_average, next_average
 from bn_ablate.engine.optimizers import make_tx
 from bn_ablate.engine.program import Program, at_precision
 from bn_ablate.engine.randomness import key_of
@@ -30,6 +31,7 @@ class TrainState(NamedTuple):
         step: training steps done.
         loss_sum: sum of the batch losses since the last measurement.
         diverged_at: the first step whose batch loss was not finite, or −1.
+        average: the average of the parameters over steps, where the study asks for one.
     """
 
     params: Any
@@ -38,6 +40,7 @@ class TrainState(NamedTuple):
     step: Int[Array, "*lanes"]
     loss_sum: Float[Array, "*lanes"]
     diverged_at: Int[Array, "*lanes"]
+    average: Any = ()
 
 
 class Batch(NamedTuple):
@@ -65,6 +68,7 @@ def init_state(program: Program, seed: Int[Array, ""] | int, lane: Factors | Non
         step=jnp.int32(0),
         loss_sum=jnp.float32(0),
         diverged_at=jnp.int32(-1),
+        average=first_average(program.train, params),
     )
 
 
@@ -110,12 +114,14 @@ def train_step(program: Program, factors: Factors, state: TrainState, batch: Bat
         gradients = keep_frozen(factors, jax.tree.map(jnp.zeros_like, gradients), gradients)
     updates, opt_state = make_tx(program, factors).update(gradients, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
+    params = keep_frozen(factors, state.params, params) if program.freezes else params
     fresh = (state.diverged_at < 0) & ~jnp.isfinite(loss)
     return TrainState(
-        params=keep_frozen(factors, state.params, params) if program.freezes else params,
+        params=params,
         batch_stats=changed["batch_stats"],
         opt_state=opt_state,
         step=state.step + 1,
         loss_sum=state.loss_sum + loss,
         diverged_at=jnp.where(fresh, state.step, state.diverged_at),
+        average=next_average(program.train, state.average, params, state.step + 1),
     )

@@ -73,12 +73,14 @@ def quick(study: Study) -> Study:
             cells = [cell for cell in cells if cell[axis] in axes[axis]]
     # what is left out at some of the steps only is there at others
     always = [rule for rule in study.exclude if levels_in(rule, "steps", steps) == steps]
+    start, full = study.train.average_start, study.train.steps
     lasting = ({axis: levels for axis, levels in rule.items() if axis != "steps"} for rule in always)
     changes = {
         "steps": QUICK_STEPS,
         "epochs": None,
         "warmup_steps": min(study.train.warmup_steps, QUICK_STEPS // 2),
-        "milestones": tuple(said if said < 1 else said / study.train.steps for said in study.train.milestones),
+        "average_start": start if start is None or start < 1 else start / full,
+        "milestones": tuple(said if said < 1 else said / full for said in study.train.milestones),
     }
     short = study.model_copy(
         update={

@@ -59,6 +59,9 @@ LEVELS: dict[str, tuple[Any, ...]] = {
     "nesterov": (False, True),
     "precision": ("float32", "tensorfloat32", "bfloat16"),
     "warmup_steps": (0, 3),
+    "average": ("none", "ema", "swa"),
+    "average_decay": (0.9, 0.99),
+    "average_start": (None, 2, 0.5),
 }
 
 
@@ -66,7 +69,7 @@ ACTING: dict[str, Any] = {
     "data": {"augment": "crop"},
     "model": {"architecture": "resnet"},
     "dropout": {"rate": 0.1},
-    "train": {"weight_decay": 0.1, "schedule": "cosine"},
+    "train": {"weight_decay": 0.1, "schedule": "cosine", "average": "ema"},
 }
 """Sections of a study in which every factor acts, but for what stands in `ACTING_WITH`."""
 ACTING_WITH: dict[str, dict[str, Any]] = {

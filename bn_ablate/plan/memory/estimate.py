@@ -112,14 +112,15 @@ class Machine:
 
 
 def lane_bytes(settings: LaneSettings, extent: Extent = DIGITS) -> int:
-    """The state of one lane: parameters, moving statistics, and the optimizer's moments."""
+    """The state of one lane: parameters, their average, moving statistics, and the optimizer's moments."""
     layout = settings.model.layout(extent.image, extent.classes)
     channels = sum(layer.output[-1] for layer in layout.layers)
     parameters = sum(layer.kernel for layer in layout.layers) + 3 * channels + layout.head
     momentum = bool(settings.train.momentum)
     kept = {"sgd": momentum, "adam": 2, "adamw": 2, "rmsprop": 1 + momentum}
     moments = kept.get(settings.train.optimizer, 2)  # one of a user's own is taken to keep two
-    return FLOAT * (parameters * (1 + moments) + 2 * channels)
+    averages = settings.train.average != "none"
+    return FLOAT * (parameters * (1 + moments + averages) + 2 * channels)
 
 
 def shard_bytes(settings: LaneSettings, lanes: int, seeds: int, machine: Machine, extent: Extent = DIGITS) -> int:
