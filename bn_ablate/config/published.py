@@ -47,6 +47,9 @@ class Published(Section):
     """A table of what was published."""
 
     source: Sentence
+    protocol: dict[str, Any] = Field(
+        default_factory=dict, description="factor, or section.key -> what a study must have for a row to be comparable"
+    )
     differences: tuple[Sentence, ...] = Field((), description="of protocol, between all its rows and the study")
     rows: Annotated[tuple[Row, ...], Field(min_length=1)]
 

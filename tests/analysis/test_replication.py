@@ -109,6 +109,26 @@ def test_what_a_study_has_throughout_may_be_named_too(results: Results, tmp_path
     assert row["verdict"] == "replicated"
 
 
+def test_a_study_of_another_protocol_is_not_comparable(results: Results, tmp_path: Path) -> None:
+    file = tmp_path / "published.toml"
+    rows = f'[[rows]]\nid = "r0"\nmetric = "final_test_accuracy"\n{PLAIN}values = [0.97]\nsd = 0.002\n'
+    for protocol, reason in [
+        ('steps = 100, "data.name" = "digits"', None),
+        (
+            'steps = 500, "data.name" = "mnist"',
+            "steps is 100 here, and 500 there; data.name is 'digits' here, and 'mnist'",
+        ),
+    ]:
+        file.write_text(f'source = "A paper"\nprotocol = {{ {protocol} }}\n{rows}')
+        (row,) = replicate(results, file)["rows"]
+        assert row["verdict"] == ("not comparable" if reason else "replicated")
+        assert reason is None or row["reason"].startswith(reason)
+        assert row["deviation"] == pytest.approx(0.0, abs=1e-9)
+    file.write_text(f'source = "A paper"\nprotocol = {{ stepz = 3 }}\n{rows}')
+    with pytest.raises(ConfigError, match=r"protocol.stepz: there is neither such a factor .*did you mean 'steps'"):
+        replicate(results, file)
+
+
 @pytest.mark.parametrize(
     ("row", "said"),
     [

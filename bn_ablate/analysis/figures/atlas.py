@@ -43,7 +43,7 @@ def atlas_chart(said: dict[str, Any]) -> Chart:
             _panel(ax, records, _reach([found for column in of_places for found in column if found]))
         unit = scale_of(group.records[0]).shown
         title = f"{claim}  {group.statement}{f' ({unit})' if unit else ''}"
-        across[0].set_title("\n".join(wrap(title, 60 + 26 * (len(places) - 1))), fontsize=7)
+        across[0].set_title("\n".join(wrap(title, 44 + 30 * (len(places) - 1))), fontsize=7)
         across[0].set_yticks(range(len(group.records)), [name or "all" for name in group.names])
         across[0].set_ylim(len(group.records) - 0.5, -0.5)
     for ax, place in zip(grid[0], said["places"], strict=True):

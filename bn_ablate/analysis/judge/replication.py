@@ -4,7 +4,7 @@ Let x be the mean of a metric over our n seeds, h half of its 95% interval (Stud
 runs, u the unit of their last digit, and s the SD from run to run: as published; else of the published runs, if there
 are `FEWEST_RUNS` or more; else of our seeds. With w = 2 s + u / 2 a row is
 
-- not comparable: its table says so;
+- not comparable: its table says so, or its protocol is not that of the study;
 - undecided: h > w, or there is no h: our own mean is known less well than that;
 - replicated: |x − y| ≤ w;
 - not replicated: |x − y| > w.
@@ -38,6 +38,7 @@ from bn_ablate.results import Results, ResultsError
 MOST_SDS = 2.0
 FEWEST_RUNS = 3
 """So many published runs give an SD of their own."""
+_NOTHING = object()
 VERDICTS = ("replicated", "not replicated", "undecided", "not comparable")
 
 
@@ -64,7 +65,7 @@ def replicate(results: Results, published: str | Path | None = None) -> dict[str
         "published": str(file),
         "source": table.source,
         "differences": list(table.differences),
-        "rows": [_record(row, results, scores) for row in table.rows],
+        "rows": [_record(row, results, scores, table.protocol) for row in table.rows],
     }
 
 
@@ -76,7 +77,12 @@ def counts(said: dict[str, Any]) -> dict[str, int]:
 
 def misfits(table: Published, study: Study, cells: Sequence[Cell]) -> list[Problem]:
     """What rows of the table speak of and the study, which has these cells, has not."""
-    return [problem for row in table.rows for problem in _misfits(row, study, cells)]
+    strange = [
+        Problem(f"protocol.{name}", f"there is neither such a factor nor such a key{factor_hint(name)}")
+        for name in table.protocol
+        if name not in FACTORS and _key_of(name, cells[0]) is _NOTHING
+    ]
+    return [*strange, *(problem for row in table.rows for problem in _misfits(row, study, cells))]
 
 
 def _misfits(row: Row, study: Study, cells: Sequence[Cell]) -> Iterator[Problem]:
@@ -131,7 +137,21 @@ def _levels(cells: list[Cell], axis: str) -> list[str]:
     return list(dict.fromkeys(str(cell.levels[axis]) for cell in cells))
 
 
-def _record(row: Row, results: Results, scores: Scores) -> dict[str, Any]:
+def _key_of(name: str, cell: Cell) -> Any:
+    """What stands at `section.key` in the settings of a cell."""
+    section, _, key = name.partition(".")
+    return getattr(getattr(cell.stated, section, _NOTHING), key, _NOTHING)
+
+
+def _apart(protocol: dict[str, Any], cell: Cell) -> str:
+    """Where a cell is not of the protocol, in words."""
+    here = {name: FACTORS[name].level(cell.stated) if name in FACTORS else _key_of(name, cell) for name in protocol}
+    said = [f"{name} is {show(here[name])} here, and {show(level)} there" for name, level in protocol.items()
+            if not same_level(level, here[name])]  # fmt: skip
+    return "; ".join(said)
+
+
+def _record(row: Row, results: Results, scores: Scores, protocol: dict[str, Any]) -> dict[str, Any]:
     metric = results.study.quantity(row.metric)
     values = scores.of(row.metric)
     x = values[:, _places(scores.cells, row.cell)[0]]
@@ -149,7 +169,8 @@ def _record(row: Row, results: Results, scores: Scores) -> dict[str, Any]:
         "sd_of_seeds": spread,
         **_against(row, mean, spread),
     }
-    verdict, reason = _verdict(row, record, half, metric)
+    why = row.not_comparable or _apart(protocol, scores.cells[_places(scores.cells, row.cell)[0]])
+    verdict, reason = ("not comparable", why) if why else _verdict(row, record, half, metric)
     return record | {"verdict": verdict, "reason": reason}
 
 
@@ -169,8 +190,6 @@ def _against(row: Row, mean: float | None, spread: float | None) -> dict[str, An
 
 
 def _verdict(row: Row, record: dict[str, Any], half: float | None, metric: Quantity) -> tuple[str, str]:
-    if row.not_comparable:
-        return "not comparable", row.not_comparable
     mean, seeds = record["estimate"], f"{record['n_seeds']} seed{'s' * (record['n_seeds'] != 1)}"
     if mean is None or half is None:
         return "undecided", f"{seeds} with a finite value give no interval"
