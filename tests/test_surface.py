@@ -21,7 +21,7 @@ import bn_ablate as bn
 from bn_ablate.analysis import figures
 from bn_ablate.analysis.figures.against import against
 from bn_ablate.analysis.figures.forest import forest
-from bn_ablate.analysis.pages.report import VERDICTS
+from bn_ablate.analysis.pages.verdict_cards import VERDICTS
 from bn_ablate.cli.main import COMMANDS, main
 from bn_ablate.data import load
 from bn_ablate.runs.bar import progress_bar

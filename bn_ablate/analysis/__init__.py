@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from bn_ablate.analysis.judge.replication import replicate
     from bn_ablate.analysis.pages.atlas_files import write_atlas
     from bn_ablate.analysis.pages.board import write_board
+    from bn_ablate.analysis.pages.earlier import report_at
     from bn_ablate.analysis.pages.pairs import beside, markdown
     from bn_ablate.analysis.pages.paper import write_paper
     from bn_ablate.analysis.pages.report import write_report
@@ -40,6 +41,7 @@ __all__ = [
     "performance_profile",
     "probability_of_improvement",
     "replicate",
+    "report_at",
     "scores_of",
     "write_atlas",
     "write_board",
@@ -61,6 +63,7 @@ _HOME = {
     "performance_profile": "judge.descriptive",
     "probability_of_improvement": "judge.descriptive",
     "replicate": "judge.replication",
+    "report_at": "pages.earlier",
     "scores_of": "judge.descriptive",
     "write_atlas": "pages.atlas_files",
     "write_board": "pages.board",

@@ -177,8 +177,25 @@ def _verify_lanes(results: Path, n: int) -> None:
     print(f"{results}: {len(found)} lanes trained once more; {exact} the same to the bit, the others within tolerance")
 
 
-def report(results: Folder, extensions: Extensions = ()) -> None:
-    """Judge the hypotheses again, and write figures, tables and report.html again, from stored results."""
+def report(
+    results: Folder,
+    extensions: Extensions = (),
+    at: Annotated[
+        str,
+        tyro.conf.arg(
+            metavar="HASH", help="only print where the report is on the study with that hash", help_behavior_hint=""
+        ),
+    ] = "",
+) -> None:
+    """Judge the hypotheses again, and write figures, tables and report.html again, from stored results.
+
+    What was reported of another study, before it was changed, is kept in earlier/, by the start of that study's hash.
+    """
+    if at:
+        from bn_ablate.analysis import report_at
+
+        print(report_at(results, at))
+        return
     from bn_ablate.analysis import write_report
     from bn_ablate.cli.console import make_console
     from bn_ablate.cli.results_shown import show_caveats, show_mixture, show_not_drawn, show_summary, show_verdicts

@@ -45,6 +45,8 @@ class Unit(NamedTuple):
         scaled = value * self.scale
         odd = digits is None and scaled != 0 and not 0.5 * 10.0**-self.digits <= abs(scaled) < 1e5
         text = f"{abs(scaled):.2e}" if odd else f"{abs(scaled):.{self.digits if digits is None else digits}f}"
+        if not float(text):  # rounded away, and its sign with it
+            return text
         return (MINUS if scaled < 0 else "+" if sign and scaled > 0 else "") + text
 
     @property

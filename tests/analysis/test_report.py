@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import csv
 import itertools
+import json
 import re
 import shutil
+import tomllib
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bn_ablate.analysis import write_report
+from bn_ablate.analysis import report_at, write_report
 from bn_ablate.analysis.figures import charts
 from bn_ablate.analysis.judge.shown import estimate_text, p_text
 from bn_ablate.analysis.pages import report
 from bn_ablate.analysis.pages.report import html_page
+from bn_ablate.analysis.pages.study_text import study_toml
 from bn_ablate.analysis.pages.tables import tex
+from bn_ablate.config import build_study
 from bn_ablate.config.quantity import quantity
 from bn_ablate.results import ResultsError, open_results, verify
 from tests.synthetic import write_results
@@ -183,7 +187,8 @@ def test_the_page_is_well_formed_and_stands_alone(folder: Path, page: Page) -> N
     assert len(ids) == len(set(ids))
     for _, attrs in page.tags:
         for name in ("src", "href", "xlink:href"):
-            assert (attrs.get(name) or "#").startswith(("#", "data:"))
+            leads = attrs.get(name) or "#"
+            assert leads.startswith(("#", "data:")) or (folder / leads).is_file(), leads
     text = (folder / "report.html").read_text(encoding="utf-8")
     targets = re.findall(r'(?:href="#|url\(#)([^")]+)', text)
     assert targets
@@ -200,6 +205,37 @@ def test_the_board_says_what_claims_say(folder: Path, page: Page) -> None:
         assert claim["statement"] in text
         assert claim["reason"] in text
         assert estimate_text(claim) in text
+
+
+def test_the_study_on_the_page_makes_the_same_study(folder: Path, page: Page) -> None:
+    (text,) = (text for text in page.text if text.startswith("name = "))
+    assert "[[hypotheses]]" in text
+    assert build_study(tomllib.loads(text)) == open_results(folder).study
+    odd = build_study(
+        name="odd", title='A "name" \\ × \n', axes={"activation": ["relu"]}, claims={"X1": {"says": "='#"}}
+    )
+    assert build_study(tomllib.loads(study_toml(odd))) == odd
+
+
+def test_a_report_on_a_study_that_has_changed_is_kept(
+    folder: Path, written: list[Path], tmp_path: Path, draw_little: None
+) -> None:
+    again = Path(shutil.copytree(folder, tmp_path / "again"))
+    before = (again / "report.html").read_text(encoding="utf-8")
+    write_report(again)
+    assert not (again / "earlier").exists()
+    manifest = json.loads((again / "manifest.json").read_text())
+    was = manifest["config_sha256"]
+    last = (again / "report.html").read_text(encoding="utf-8")
+    (again / "manifest.json").write_text(json.dumps(manifest | {"config_sha256": "ab" * 32}))
+    write_report(again)
+    assert (again / "earlier" / was[:8] / "report.html").read_text(encoding="utf-8") == last != before
+    assert f'href="earlier/{was[:8]}/report.html"' in (again / "report.html").read_text(encoding="utf-8")
+    assert verify(again) == []
+    assert report_at(again, was[:4]) == again / "earlier" / was[:8] / "report.html"
+    assert report_at(again, "ab" * 32) == again / "report.html"
+    with pytest.raises(ResultsError, match=f"no report on a study whose hash begins with '00'; .* {was[:8]}, abababab"):
+        report_at(again, "00")
 
 
 def test_hostile_names_stay_text(page: Page) -> None:

@@ -15,7 +15,7 @@ from bn_ablate.analysis.figures.steep_region import steep_region
 from bn_ablate.analysis.figures.style import Chart, image, styled
 from bn_ablate.results import Results
 
-__all__ = ["Chart", "charts", "image", "images", "laid_out", "panelled"]
+__all__ = ["FORMATS", "Chart", "charts", "image", "images", "laid_out", "panelled"]
 
 FORMATS = ("pdf", "svg", "png")
 

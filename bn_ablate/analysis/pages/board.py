@@ -9,11 +9,12 @@ from typing import Any
 
 from bn_ablate.analysis.figures import image
 from bn_ablate.analysis.figures.claims import claim_figure
-from bn_ablate.analysis.figures.style import LOOKS
 from bn_ablate.analysis.judge.groups import Group, groups
 from bn_ablate.analysis.judge.shown import interval_text, scale_of, texts
 from bn_ablate.analysis.judge.verdicts import floor_notes
-from bn_ablate.analysis.pages.report import VERDICTS, inline, render, shown_verdict
+from bn_ablate.analysis.pages.report import coded, inline, render
+from bn_ablate.analysis.pages.study_text import run_command
+from bn_ablate.analysis.pages.verdict_cards import VERDICTS, shown_verdict
 from bn_ablate.config.given import place
 from bn_ablate.results import Results, open_results, refuse_inside
 from bn_ablate.results.files import write_text
@@ -38,7 +39,6 @@ def write_board(folders: Iterable[Path], said: dict[str, Any], file: Path) -> No
         records = [record for record in said["hypotheses"] if record["claim"] == claim["claim"]]
         claim["groups"] = [_group(group) for group in groups(records)]
         claim["studies"] = sorted({hypothesis["study"] for hypothesis in claim["hypotheses"]})
-    looks = [{"name": name, **look._asdict()} for name, look in LOOKS.items()]
     floors = floor_notes(said["hypotheses"])
     write_text(
         file,
@@ -49,7 +49,6 @@ def write_board(folders: Iterable[Path], said: dict[str, Any], file: Path) -> No
             family=said["family"],
             floors=floors,
             caveats=said["caveats"],
-            looks=looks,
         ),
     )
 
@@ -88,6 +87,8 @@ def _study(results: Results, said: dict[str, Any], beside: Path) -> dict[str, An
             for group in groups([record for record in said["hypotheses"] if record["study"] == results.name])
         ],
         "report": Path(os.path.relpath(report, beside)).as_posix() if report.is_file() else None,
+        "again": run_command(results.study),
+        "looks": coded(svg or ""),
         "design": f"{results.networks.height:,} networks, {len(results.study.seed_list)} seeds, "
         f"{results.manifest.get('data', {}).get('name', results.study.data.name)}",
     }

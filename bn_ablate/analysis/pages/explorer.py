@@ -18,6 +18,7 @@ import polars as pl
 
 from bn_ablate.analysis.figures.style import LOOKS
 from bn_ablate.analysis.judge.selection import axes_in_order, axis_label, level_label
+from bn_ablate.analysis.pages.study_text import run_command
 from bn_ablate.config.quantity import TABLES, Quantity, quantity
 from bn_ablate.results import Results
 
@@ -59,7 +60,7 @@ def _data(results: Results) -> dict[str, Any]:
     metrics = [_metric(of, lanes[name]) for name, of in own.items() if name not in results.axes and _known(lanes[name])]
     return {
         "study": results.study.name,
-        "command": f"bn-ablate run configs/{results.study.name}.toml",
+        "command": run_command(results.study),
         "factors": [*factors, _factor("seed", tuple(results.study.seed_list), lanes["seed"])],
         "metrics": metrics,
         "diverged": lanes["diverged_at"].is_not_null().cast(pl.Int8).to_list(),

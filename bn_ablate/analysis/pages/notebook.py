@@ -7,7 +7,8 @@ from typing import Any
 from bn_ablate.analysis.figures.style import VERDICT_COLORS
 from bn_ablate.analysis.judge.groups import groups
 from bn_ablate.analysis.judge.shown import interval_text, p_text, scale_of, texts
-from bn_ablate.analysis.pages.report import VERDICTS, render
+from bn_ablate.analysis.pages.report import render
+from bn_ablate.analysis.pages.verdict_cards import VERDICTS
 from bn_ablate.results import Results, ResultsError
 
 

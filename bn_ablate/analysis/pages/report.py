@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from html import escape
@@ -12,21 +11,22 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from bn_ablate.analysis.figures import Chart, charts, images
+from bn_ablate.analysis.figures import FORMATS, Chart, charts, images
 from bn_ablate.analysis.figures.claims import not_drawn
 from bn_ablate.analysis.figures.style import LOOKS, THEME
 from bn_ablate.analysis.judge.cells import cell_table
 from bn_ablate.analysis.judge.judging import analyze, claims_text
-from bn_ablate.analysis.judge.kinds import kind_of
-from bn_ablate.analysis.judge.selection import PLACEMENT_LABELS, axes_in_order, axis_label, level_label, levels_of
-from bn_ablate.analysis.judge.shown import p_text, texts
+from bn_ablate.analysis.judge.selection import PLACEMENT_LABELS, axes_in_order, axis_label, level_label
 from bn_ablate.analysis.judge.verdicts import floor_notes
+from bn_ablate.analysis.pages.earlier import EARLIER, earlier_reports, keep_last
 from bn_ablate.analysis.pages.explorer import explorer
+from bn_ablate.analysis.pages.study_text import run_command, study_toml
 from bn_ablate.analysis.pages.tables import tables
+from bn_ablate.analysis.pages.verdict_cards import VERDICTS, shown_verdict
 from bn_ablate.config.architectures import title_of
 from bn_ablate.config.measures import PARTS
 from bn_ablate.config.notes import notes_of
-from bn_ablate.config.quantity import quantity
+from bn_ablate.config.quantity import TABLES, quantity
 from bn_ablate.plan import cells_of
 from bn_ablate.results import Results, locked, open_results, seal
 from bn_ablate.results.files import write_bytes, write_text
@@ -35,9 +35,11 @@ from bn_ablate.results.standing import QUICK
 MOST_LANES = 10_000
 """A study of more lanes shows its cells alone; the lanes are in `lanes.parquet`."""
 
+PUBLISHED = (*(f"{table}.parquet" for table in TABLES), "claims.json", "manifest.json", "tables/cells.csv")
+"""What the page names of the files beside it, besides its figures."""
+
 CELL_COLUMNS = ("final_test_accuracy", "final_test_loss", "final_train_loss", "gap", "underfitting")
 LANE_COLUMNS = ("final_test_accuracy", "best_test_accuracy", "final_test_loss", "final_train_loss", "gap", "saturated")
-VERDICTS = {"supported": "✓", "contradicted": "✕", "equivalent": "≈", "inconclusive": "?"}
 
 
 def write_report(path: str | Path) -> list[Path]:
@@ -55,6 +57,7 @@ def write_report(path: str | Path) -> list[Path]:
     path, _ = results.path, results.lanes  # what is no results folder, or has none, gets no lock
     with locked(path):
         results = open_results(path)
+        keep_last(results)
         results = results.with_claims(analyze(results))
         drawn = list(charts(results))
         figures = images(drawn)
@@ -87,7 +90,6 @@ def html_page(results: Results, claims: list[dict[str, Any]], drawn: list[Chart]
         manifest=results.manifest,
         folder=results.path.name,
         quick=QUICK if results.manifest.get("quick") else None,
-        looks=[{"name": name, **LOOKS[name]._asdict()} for name in levels_of(results, "placement")],
         verdicts=[shown_verdict(claim) for claim in claims],
         floors=floor_notes(claims),
         counts=[(name, counts[name], VERDICTS[name]) for name in VERDICTS if counts[name]],
@@ -96,13 +98,17 @@ def html_page(results: Results, claims: list[dict[str, Any]], drawn: list[Chart]
         run=_run(results.manifest),
         axes=[(axis_label(a), [level_label(level) for level in results.axes[a]]) for a in axes_in_order(results)],
         not_drawn=not_drawn(results),
-        charts=[(chart, inline(svg, chart)) for chart, svg in zip(drawn, svgs, strict=True)],
+        charts=[(chart, drawing := inline(svg, chart), coded(drawing)) for chart, svg in zip(drawn, svgs, strict=True)],
         explorer=explorer(results),
         cells=_cells(results),
         lanes=_lanes(results) if results.lanes.height <= MOST_LANES else None,
         provenance=_provenance(results.manifest),
         mixture=results.mixture,
-        config=json.dumps(results.manifest["config"], indent=1),
+        formats=FORMATS,
+        files=PUBLISHED,
+        earlier=[f"{EARLIER}/{name}/report.html" for name in earlier_reports(results.path)],
+        again=run_command(results.study),
+        config=study_toml(results.study),
     )
 
 
@@ -135,61 +141,9 @@ def inline(svg: str, chart: Chart) -> str:
     return re.sub(r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', rf'<svg \1 role="img" aria-label="{label}">', svg, count=1)
 
 
-def shown_verdict(claim: dict[str, Any]) -> dict[str, Any]:
-    """A record of `claims.json`, with its numbers as text and its interval as a drawing."""
-    shown = texts(claim)
-    details = [
-        ("Estimand", claim["estimand"]),
-        (
-            "Seeds",
-            "{n_seeds} used, {n_excluded} left out; {n_diverged_lanes} of the lanes diverged".format_map(claim),
-        ),
-        ("Divergence", claim["n_diverged_lanes"] and f"{_by_side(claim['diverged'])}. {claim['divergence_rule']}"),
-        ("Selected", _selected(claim)),
-        *kind_of(claim).details(claim),
-        ("Interval", claim["interval_method"]),
-        ("Test", claim["test"] and f"{claim['test']}; p {p_text(claim['p'])}"),
-        ("Standardized effect", None if claim["effect_size"] is None else f"{claim['effect_size']:.2f}"),
-        (
-            "Seeds needed to decide",
-            claim["seeds_needed"]
-            and f"about {claim['seeds_needed']:,}, were mean and spread of the differences as here",
-        ),
-    ]
-    return claim | {
-        "icon": VERDICTS[claim["verdict"]],
-        "estimate_text": f"{shown.estimate} {shown.unit}".strip(),
-        "interval_text": f"{shown.low} to {shown.high}" if claim["interval"] else "–",
-        "p_text": p_text(claim["p_adjusted"]),
-        "details": [(name, text) for name, text in details if text],
-        "drawing": _drawing(claim),
-    }
-
-
-def _by_side(diverged: dict[str, int]) -> str:
-    return "Diverged lanes: " + ", ".join(f"{count} in {side}" for side, count in diverged.items())
-
-
-def _selected(claim: dict[str, Any]) -> str:
-    """How often each level was chosen on validation data, by side."""
-    sides = claim.get("selected", {}).items()
-    return "; ".join(
-        f"{side}: " + ", ".join(f"{level} ({n}×)" for level, n in levels.items()) for side, levels in sides
-    )
-
-
-def _drawing(claim: dict[str, Any]) -> dict[str, Any] | None:
-    """Where estimate, interval, zero and margin stand on a scale from 0 to 100 of the hypothesis's own."""
-    if not claim["interval"]:
-        return None
-    bounds = [bound for bound in dict.fromkeys(kind_of(claim).bounds(claim)) if bound]
-    reach = 1.1 * max(map(abs, (*claim["interval"], claim["estimate"], *bounds))) or 1.0
-
-    def place(value: float) -> float:
-        return round(50 + 50 * value / reach, 2)
-
-    low, high = map(place, claim["interval"])
-    return {"low": low, "high": high, "estimate": place(claim["estimate"]), "bounds": [place(b) for b in bounds]}
+def coded(svg: str) -> list[dict[str, Any]]:
+    """The looks of the placements that a drawing on a page is coded by: those whose colours are in it."""
+    return [{"name": name, **look._asdict()} for name, look in LOOKS.items() if f"var(--{name})" in svg]
 
 
 def _design(results: Results) -> list[tuple[str, str]]:

@@ -1,0 +1,75 @@
+"""A verdict as a page shows it: in words, with its numbers as text and its interval as a drawing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bn_ablate.analysis.judge.kinds import kind_of
+from bn_ablate.analysis.judge.shown import p_text, texts
+
+ANSWERS = {
+    "supported": "Yes.",
+    "contradicted": "No, the other way.",
+    "equivalent": "No difference beyond the margin.",
+    "inconclusive": "Undecided.",
+}
+VERDICTS = {"supported": "✓", "contradicted": "✕", "equivalent": "≈", "inconclusive": "?"}
+
+
+def shown_verdict(claim: dict[str, Any]) -> dict[str, Any]:
+    """A record of `claims.json`, with its numbers as text and its interval as a drawing."""
+    shown = texts(claim)
+    details = [
+        ("Why", claim["reason"]),
+        ("Estimand", claim["estimand"]),
+        (
+            "Seeds",
+            "{n_seeds} used, {n_excluded} left out; {n_diverged_lanes} of the lanes diverged".format_map(claim),
+        ),
+        ("Divergence", claim["n_diverged_lanes"] and f"{_by_side(claim['diverged'])}. {claim['divergence_rule']}"),
+        ("Selected", _selected(claim)),
+        *kind_of(claim).details(claim),
+        ("Interval", claim["interval_method"]),
+        ("Test", claim["test"] and f"{claim['test']}; p {p_text(claim['p'])}"),
+        ("Standardized effect", None if claim["effect_size"] is None else f"{claim['effect_size']:.2f}"),
+        (
+            "Seeds needed to decide",
+            claim["seeds_needed"]
+            and f"about {claim['seeds_needed']:,}, were mean and spread of the differences as here",
+        ),
+    ]
+    return claim | {
+        "icon": VERDICTS[claim["verdict"]],
+        "answer": ANSWERS[claim["verdict"]],
+        "estimate_text": f"{shown.estimate} {shown.unit}".strip(),
+        "interval_text": f"{shown.low} to {shown.high}" if claim["interval"] else "–",
+        "p_text": p_text(claim["p_adjusted"]),
+        "details": [(name, text) for name, text in details if text],
+        "drawing": _drawing(claim),
+    }
+
+
+def _by_side(diverged: dict[str, int]) -> str:
+    return "Diverged lanes: " + ", ".join(f"{count} in {side}" for side, count in diverged.items())
+
+
+def _selected(claim: dict[str, Any]) -> str:
+    """How often each level was chosen on validation data, by side."""
+    sides = claim.get("selected", {}).items()
+    return "; ".join(
+        f"{side}: " + ", ".join(f"{level} ({n}×)" for level, n in levels.items()) for side, levels in sides
+    )
+
+
+def _drawing(claim: dict[str, Any]) -> dict[str, Any] | None:
+    """Where estimate, interval, zero and margin stand on a scale from 0 to 100 of the hypothesis's own."""
+    if not claim["interval"]:
+        return None
+    bounds = [bound for bound in dict.fromkeys(kind_of(claim).bounds(claim)) if bound]
+    reach = 1.1 * max(map(abs, (*claim["interval"], claim["estimate"], *bounds))) or 1.0
+
+    def place(value: float) -> float:
+        return round(50 + 50 * value / reach, 2)
+
+    low, high = map(place, claim["interval"])
+    return {"low": low, "high": high, "estimate": place(claim["estimate"]), "bounds": [place(b) for b in bounds]}
