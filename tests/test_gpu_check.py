@@ -109,3 +109,25 @@ def test_the_page_has_the_figures_that_were_measured() -> None:
     assert f"{tests['passed']} of {tests['passed'] + len(tests['failed'])} passed" in page
     for failed in tests["failed"]:
         assert failed.rpartition("::")[2].partition("[stride")[0] in page
+
+
+def test_the_page_has_the_figures_of_the_second_card() -> None:
+    measured = json.loads((ROOT / "docs" / "gpu_h100.json").read_text(encoding="utf-8"))
+    page = PAGE.partition("### On an H100")[2].partition("\n### ")[0]
+    for run in measured["study"].values():
+        if isinstance(run, dict):
+            assert f"{run['finished_seconds']:.1f} s" in page
+    ours, stacked = (
+        measured["rivals"][name]["finished_seconds"] for name in ("bn_ablate, float32", "PyTorch stacked, float32")
+    )
+    assert f"| {ours:.1f} s |" in page
+    assert f"| {stacked:.1f} s |" in page
+    assert f"{stacked / ours:.2f} times as long" in page
+    kernels, by_lane = measured["kernels"], measured["lane by lane"]["kernels"]
+    residual = "ResNet-20, 8 lanes, vmap"
+    assert f"start {kernels[f'{residual}: kernels']['kernels_in_a_step']:,.0f} kernels in" in page
+    for found in (kernels[residual], kernels[f"{residual}, tensorfloat32"], by_lane[residual]):
+        assert f"{found['step_ms']:.1f} ms" in page
+    images = measured["real-images"]["p6_resnet20"]
+    assert f"trained in\n{images['timing']['train_seconds']:.1f} s" in page
+    assert f"{images['lane_steps_per_second']:.0f} network-steps a second" in page
