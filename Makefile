@@ -1,4 +1,4 @@
-# Every target but `help` and `clean` first makes sure of .venv; scripts/setup.py tells how.
+# Every target but `help`, `docs` and `clean` first makes sure of .venv; scripts/setup.py tells how.
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 
@@ -28,7 +28,7 @@ REPLICATIONS ?= p2_garbin_mlp_5 p4_ioffe_mnist
 ATLAS       ?= $(sort $(basename $(notdir $(wildcard configs/atlas/*_300.toml))))
 QUICK       = $(if $(filter --quick,$(ARGS)),-quick)
 
-.PHONY: help setup ablate $(CLAIMS) claims why replications atlas smoke report paper sync bench test test-all test-matrix kill-test check lint types audit format clean
+.PHONY: help setup ablate $(CLAIMS) claims why replications atlas smoke report paper sync bench test test-all test-matrix kill-test check lint types audit docs format clean
 
 ## Studies
 ablate: setup # train, test and report the main study, or another CONFIG
@@ -97,6 +97,9 @@ types: setup # check the types
 audit: setup # look the locked releases up among known vulnerabilities; says so where there is no network
 	$(BIN)/python scripts/audit.py $(ARGS)
 
+docs: # build the documentation site in build/docs, in an environment of its own; ARGS=serve shows it
+	@$(or $(PYTHON),$(firstword $(wildcard $(BIN)/python) python3)) scripts/docs.py $(ARGS)
+
 check: lint types test # all three
 
 format: setup # rewrite the code in the project's format
@@ -111,8 +114,8 @@ setup: # make .venv from the lock of DEVICE; takes no time when it is there alre
 	echo "make: bn_ablate needs Python 3.11 or later; '$$python' is not: $$("$$python" -V 2>&1 | head -n 1)" >&2; \
 	echo "      Install one, or say where it is: make PYTHON=/path/to/python3.12" >&2; exit 2
 
-clean: # remove .venv, those of test-matrix, caches and build output; results stay
-	rm -rf .venv .venv-matrix build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+clean: # remove .venv, those of test-matrix and docs, caches and build output; results stay
+	rm -rf .venv .venv-matrix .venv-docs build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: # this list

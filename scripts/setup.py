@@ -128,11 +128,12 @@ def choose_python(device: str, *, alone: bool) -> Python:
 
 @dataclass(frozen=True)
 class Environment:
-    """A virtual environment in `folder`, made from the lock called `lock` for `python`."""
+    """A virtual environment in `folder`, made from the lock called `lock` for `python`; with the project, or not."""
 
     folder: Path
     lock: str
     python: Python
+    with_project: bool = True
 
     @property
     def stamp_file(self) -> Path:
@@ -193,7 +194,8 @@ class Environment:
         options = ("--no-deps", "--no-build-isolation", *(() if sys.stdout.isatty() else (quiet,)))
         self._call(*pip, "install", *options, "--require-hashes", "-r", BUILD_LOCK)
         self._call(*pip, "install", *options, "--require-hashes", "-r", lock_file(self.lock))
-        self._call(*pip, "install", *options, "-e", ROOT)
+        if self.with_project:
+            self._call(*pip, "install", *options, "-e", ROOT)
         self._call(*pip, "check")
         self.stamp_file.write_text(json.dumps(self.stamp()))
         print(f"Set up in {time.monotonic() - start:.0f} s.", flush=True)

@@ -41,13 +41,15 @@ def main() -> int:
         return 1
     project = ("--extra", "dev", "pyproject.toml")
     build = ("--constraint", str(BUILD_LOCK))
-    requires = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    requires, extras = declared["build-system"]["requires"], declared["project"]["optional-dependencies"]
     try:
         lock("build", "-", needs="\n".join(requires))
         lock("cpu", *build, *project)
         # The locks of the accelerators add packages to the CPU's and change none of them.
         for device in ("cuda", "tpu"):
             lock(device, "--extra", device, "--constraint", str(lock_file("cpu")), *project)
+        lock("docs", "-", needs="\n".join(extras["docs"]))  # which reads the sources, and needs none of the rest
         lock("oldest", "--resolution", "lowest-direct", *build, *project)  # holds the bounds of pyproject.toml to tests
     except subprocess.CalledProcessError as error:
         return int(error.returncode)

@@ -61,7 +61,7 @@ def test_a_lock_satisfies_what_the_project_declares_on_each_python(lock: str, py
     assert not unmet
 
 
-@pytest.mark.parametrize("lock", ["build", "cpu", "cuda", "tpu", "oldest"])
+@pytest.mark.parametrize("lock", ["build", "cpu", "cuda", "docs", "tpu", "oldest"])
 def test_every_pin_of_a_lock_has_hashes_and_no_address(lock: str) -> None:
     assert entries(lock)
     assert all("==" in entry and "--hash=sha256:" in entry and "://" not in entry for entry in entries(lock))

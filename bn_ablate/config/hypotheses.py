@@ -23,9 +23,17 @@ Axes: TypeAlias = Mapping[str, tuple[Any, ...]]
 """Axis -> its levels."""
 Levels: TypeAlias = Mapping[str, Any]
 """A cell: axis -> its level."""
-Alternative = Literal["greater", "less", "two-sided"]
-Margin = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
-Scale = Literal["linear", "log10", "rank"]
+Alternative = Annotated[
+    Literal["greater", "less", "two-sided"], Field(description="where the difference lies, if the hypothesis is right")
+]
+Margin = Annotated[
+    float,
+    Field(ge=0.0, allow_inf_nan=False, description="how far from zero, in the unit in which the metric is stored"),
+]
+Scale = Annotated[
+    Literal["linear", "log10", "rank"],
+    Field(description="the levels of the axis as numbers: themselves, log10, or 0, 1, …"),
+]
 Summary = Annotated[
     Literal["mean", "spread"],
     Field(description="of a side's cells, for each seed: their mean, or their standard deviation (divided by n)"),

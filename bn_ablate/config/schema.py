@@ -32,10 +32,12 @@ Seeds = Annotated[
 class Study(Section):
     """A study: base settings, axes, exclusions, seeds and hypotheses."""
 
-    name: Name
-    title: Annotated[Text, StringConstraints(max_length=200)] = ""
-    description: Annotated[Text, StringConstraints(max_length=20000)] = ""
-    claim: Text = ""
+    name: Name = Field(description="what its folder of results and its runs in W&B are called")
+    title: Annotated[Text, StringConstraints(max_length=200)] = Field("", description="the heading of its report")
+    description: Annotated[Text, StringConstraints(max_length=20000)] = Field(
+        "", description="the question, for people"
+    )
+    claim: Text = Field("", description="the claim that it is about, which chooses the report's first figure")
     seeds: Seeds = Field(10, description="how many seeds (0, 1, …) or the list of them")
     extensions: tuple[Extension, ...] = Field((), description="Python files that add to the names below")
     data: Data = Data()

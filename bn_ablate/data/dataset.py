@@ -72,7 +72,8 @@ class Dataset:
             x: images, (examples, height, width) or (examples, height, width, channels), or vectors, (examples,
                 features); uint8, or floats, which are kept as float32.
             y: labels, (examples,): whole numbers from 0.
-            x_test, y_test: the data set's own test split, for `data.split = "official"`; none where not given.
+            x_test: the images of the data set's own test split, for `data.split = "official"`; none where not given.
+            y_test: its labels.
             name: what results call it.
             n_classes: the largest label and one, where not given.
 

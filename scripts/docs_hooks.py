@@ -1,0 +1,105 @@
+"""What the site has besides docs/: README, CONTRIBUTING, CHANGELOG, the studies, the tour, the reference of Python.
+
+MkDocs loads this by mkdocs.yml, with the standard library alone: what needs the package is written into docs/ by
+`scripts/*_page.py`, and the reference is read from the sources.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+BESIDE = ("examples/*.*", "configs/**/*.toml", "LICENSE", "CITATION.cff")
+TOUR = "examples/tour.ipynb"
+LINK = re.compile(r"(\]\()(?!\w+:|#)([^)\s]+)(\))")
+
+
+def on_files(files: Files, config: Any) -> Files:
+    """Add to the files of docs/ what lies beside it."""
+    made = {name: (ROOT / name).read_text(encoding="utf-8") for name in PAGES}
+    made["index.md"] = made.pop("README.md")
+    made |= {"studies.md": _studies(), "tour.md": _tour(), "api.md": _api()}
+    for name, content in made.items():
+        files.append(File.generated(config, name, content=content))
+    for pattern in BESIDE:
+        for path in sorted(ROOT.glob(pattern)):
+            name = path.relative_to(ROOT).as_posix()
+            files.append(File.generated(config, name, abs_src_path=str(path)))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
+    """Let links lead where their targets lie on the site, which has docs/ and what is beside it in one folder."""
+    inside = page.file.abs_src_path and Path(page.file.abs_src_path).is_relative_to(ROOT / "docs")
+
+    def moved(match: re.Match[str]) -> str:
+        before, link, after = match.groups()
+        place, sharp, anchor = link.partition("#")
+        target = (ROOT / ("docs" if inside else "") / place).resolve().relative_to(ROOT).as_posix() if place else ""
+        if (ROOT / target).is_dir() and target.startswith("configs"):
+            target = "studies.md"
+        target = {"README.md": "index.md", TOUR: "tour.md"}.get(target, target.removeprefix("docs/"))
+        return f"{before}{target}{sharp}{anchor}{after}"
+
+    return LINK.sub(moved, markdown)
+
+
+def _studies() -> str:
+    """A table of the studies that come with the package."""
+    rows = []
+    for path in sorted((ROOT / "configs").rglob("*.toml"), key=lambda path: (len(path.parts), path)):
+        study, name = tomllib.loads(path.read_text(encoding="utf-8")), path.relative_to(ROOT).as_posix()
+        rows.append(f"| [`{path.stem}`]({name}) | {study.get('claim', '')} | {study.get('title', '')} |")
+    said = "`bn-ablate run NAME` trains one by its name, and `bn-ablate plan NAME` says what it takes."
+    head = f"# Studies\n\nThese come with the package: {said}\n"
+    return "\n".join([head, "| study | claim | what it asks |", "|---|---|---|", *rows, ""])
+
+
+def _tour() -> str:
+    """The notebook as a page: its text, its code, and what it printed."""
+    parts = [f"[The notebook]({TOUR}){{ download }} itself, to be run.\n"]
+    for cell in json.loads((ROOT / TOUR).read_text(encoding="utf-8"))["cells"]:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            parts.append(source)
+            continue
+        parts.append(f"```python\n{source}\n```")
+        for output in cell["outputs"]:
+            data = output.get("data", {})
+            if "text/html" in data:
+                parts.append("<div markdown=0>\n" + "".join(data["text/html"]) + "\n</div>")
+            elif text := "".join(output.get("text", data.get("text/plain", ""))).strip():
+                parts.append(f"```text\n{text}\n```")
+    return "\n\n".join([parts[1], parts[0], *parts[2:]]) + "\n"
+
+
+def _api() -> str:
+    """The public names, each as it is described where it is defined."""
+    module = ast.parse((ROOT / "bn_ablate" / "__init__.py").read_text(encoding="utf-8"))
+    homes = {
+        alias.name: node.module
+        for node in ast.walk(module)
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("bn_ablate.")
+        for alias in node.names
+    }
+    said = "each name is loaded when it is first asked for. [Own parts](extensions.md) are registered by decorators."
+    head = f"# Python\n\n`import bn_ablate as bn`; {said}\n"
+    return "\n".join([head, *(f"::: {_defined(home, name)}.{name}\n" for name, home in sorted(homes.items()))])
+
+
+def _defined(module: str, name: str) -> str:
+    """The module that defines what `module` may only hand on."""
+    path = ROOT / module.replace(".", "/")
+    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and any(alias.name == name for alias in node.names):
+            return _defined(node.module, name)
+    return module
