@@ -14,8 +14,8 @@ BIN        := .venv/bin
 # That of .venv comes first, so that a .venv made with another Python than the newest is kept.
 PYTHONS    := $(BIN)/python python3.13 python3.12 python3.11 python3 python
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
-# a process runs all tests of a file: they share what takes long to make
-PYTEST     := $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
+# a process runs all tests of a file: they share what takes long to make; and what one has compiled of Python, all use
+PYTEST     := PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
 RUN         = $(BIN)/bn-ablate run "$(CONFIG)" --results "$(RESULTS)" --wandb $(WANDB) --on $(ON) $(ARGS)
 STUDY       = $(RESULTS)/$(basename $(notdir $(CONFIG)))
 

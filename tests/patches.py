@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 
-def compiled_as_by_users(patch: pytest.MonkeyPatch) -> None:
-    """With XLA's newer emitters lanes are the same to the bit however many are trained; the older round otherwise."""
+def begun_as_by_users(patch: pytest.MonkeyPatch) -> None:
+    """Initial states are the same to the bit however many are made; compiled without any optimization they are not."""
     from bn_ablate.engine import programs
+    from bn_ablate.engine.compiling import hastily
 
-    patch.setattr(programs, "compiler_options", lambda device: {"xla_cpu_use_fusion_emitters": True})
+    patch.setattr(programs, "hastily", lambda: hastily(""))
 
 
 def few_figures(patch: pytest.MonkeyPatch) -> None:

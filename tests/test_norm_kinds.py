@@ -28,7 +28,7 @@ def trained(folder: Path, *kinds: str) -> bn.Results:
 
 
 @pytest.mark.slow  # tests/engine/test_every_factor.py has lanes of all kinds beside each other
-@pytest.mark.usefixtures("as_users_compile")
+@pytest.mark.usefixtures("as_users_begin")
 def test_a_lane_is_the_same_to_the_bit_beside_other_normalizers(tmp_path: Path) -> None:
     together = trained(tmp_path / "together", "batch", "layer", "mean_only")
     alone = trained(tmp_path / "alone", "layer", "mean_only")

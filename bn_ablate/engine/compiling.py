@@ -6,11 +6,16 @@ import os
 
 import jax
 
-HASTILY = {"xla_backend_optimization_level": 1}
-"""How to compile what runs once."""
+LEVEL = "xla_backend_optimization_level"
+"""XLA's option for how much LLVM optimizes."""
 
 TRITON = "xla_gpu_enable_triton_gemm"
 """XLA's option for CUDA that lets it write matrix products in Triton and time them against those of cuBLAS."""
+
+
+def hastily(flags: str | None = None) -> dict[str, int]:
+    """How to compile what runs once: with few optimizations, or as many as `flags` (XLA_FLAGS) say."""
+    return {} if LEVEL in _named(os.environ.get("XLA_FLAGS", "") if flags is None else flags) else {LEVEL: 1}
 
 
 def compiler_options(device: jax.Device) -> dict[str, bool]:
@@ -30,5 +35,9 @@ def options_for(backend: str, flags: str) -> dict[str, bool]:
         backend: a client's `platform_version`, of which a word is `cuda`, `rocm`, `cpu`, …
         flags: XLA_FLAGS, which a compiler option would override.
     """
-    named = {flag.lstrip("-").partition("=")[0] for flag in flags.split()}
-    return {TRITON: False} if "cuda" in backend.lower().split() and TRITON not in named else {}
+    return {TRITON: False} if "cuda" in backend.lower().split() and TRITON not in _named(flags) else {}
+
+
+def _named(flags: str) -> set[str]:
+    """The options that XLA_FLAGS of this text give."""
+    return {flag.lstrip("-").partition("=")[0] for flag in flags.split()}

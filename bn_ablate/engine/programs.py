@@ -15,7 +15,7 @@ from jax.stages import Compiled, Lowered
 
 from bn_ablate.config.extensions import LOADED
 from bn_ablate.config.training_keys import Measure
-from bn_ablate.engine.compiling import HASTILY, compiler_options
+from bn_ablate.engine.compiling import compiler_options, hastily
 from bn_ablate.engine.examples import Examples, SeedExamples
 from bn_ablate.engine.executables import Executable
 from bn_ablate.engine.many_lanes import (
@@ -78,7 +78,7 @@ class Wanted:
 
     def begin(self) -> Future[Compiled]:
         """What makes the initial states, by itself."""
-        return self._kept("begin", self.training, HASTILY, (), lambda: self._beginning)
+        return self._kept("begin", self.training, hastily(), (), lambda: self._beginning)
 
     def train(self) -> Future[Compiled]:
         """What trains, by itself."""
@@ -91,7 +91,7 @@ class Wanted:
 
     @cached_property
     def _beginning(self) -> Lowered:
-        begin = jax.jit(initial_on_mesh(self.training, self.layout), compiler_options=HASTILY)
+        begin = jax.jit(initial_on_mesh(self.training, self.layout), compiler_options=hastily())
         return begin.lower(self.seeds.seed, self.factors)
 
     def _measuring(self) -> Lowered:

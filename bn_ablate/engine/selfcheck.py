@@ -24,7 +24,7 @@ from jax.sharding import AxisType, Mesh, PartitionSpec
 from bn_ablate.config.lane import LaneSettings
 from bn_ablate.config.network_keys import Model
 from bn_ablate.config.training_keys import Train
-from bn_ablate.engine.compiling import HASTILY, compiler_options
+from bn_ablate.engine.compiling import compiler_options, hastily
 from bn_ablate.engine.devices import DeviceError
 from bn_ablate.engine.many_lanes import Strategy, advance, each
 from bn_ablate.engine.program import Program, program_of
@@ -122,7 +122,7 @@ def check_devices(strategy: Strategy, devices: list[jax.Device] | None = None, a
     factors = stack_factors(cells, program.structure)
     given = factors, _batches(program, n_seeds), _initial(program, n_seeds, len(cells))
     with ThreadPoolExecutor(1) as beside:  # most of the time is compiling
-        reference = beside.submit(_trained, replace(program, native=True), "map", [cpu], 1, HASTILY, *given)
+        reference = beside.submit(_trained, replace(program, native=True), "map", [cpu], 1, hastily(), *given)
         got = _trained(program, strategy, devices, at_once, compiler_options(devices[0]), *given)
         want = reference.result()
     by_lane = {

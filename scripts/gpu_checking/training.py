@@ -17,7 +17,7 @@ import numpy as np
 from jax import lax
 
 from bn_ablate.config import LaneSettings
-from bn_ablate.engine.compiling import HASTILY, compiler_options
+from bn_ablate.engine.compiling import compiler_options, hastily
 from bn_ablate.engine.many_lanes import Strategy, each
 from bn_ablate.engine.program import Program, program_of
 from bn_ablate.engine.randomness import dropout_bits
@@ -96,7 +96,7 @@ def initial(program: Program, seed: int) -> TrainState:
         return jax.tree.map(np.asarray, _initial(program, np.int32(seed)))  # type: ignore[no-any-return]
 
 
-_initial = jax.jit(init_state, static_argnums=0, compiler_options=HASTILY)
+_initial = jax.jit(init_state, static_argnums=0, compiler_options=hastily())
 
 
 def segment(program: Program, strategy: Strategy, at_once: int = 1, steps: int | None = None) -> Step:

@@ -13,7 +13,7 @@ from bn_ablate import engine
 from bn_ablate.cli import main as cli
 from bn_ablate.cli.signals import SIGNALS
 from tests.cli.command_line import TINY, Bn, Done
-from tests.patches import compiled_as_by_users, few_figures
+from tests.patches import few_figures
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -24,7 +24,6 @@ def _in_this_process() -> Iterator[None]:
     before = {signum: signal.getsignal(signum) for signum in SIGNALS}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "set_up", lambda device: None)
-        compiled_as_by_users(patch)
         few_figures(patch)
         yield
     jax.config.update("jax_default_matmul_precision", precision)

@@ -19,7 +19,9 @@ def check_the_same(made: Path, one: Path) -> None:
     assert verify(made) == []
 
 
-def test_parts_put_together_are_one_run(bn: Bn, config: Path, results: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("as_users_begin")
+def test_parts_put_together_are_one_run(bn: Bn, config: Path, tmp_path: Path) -> None:
+    run(bn, config, tmp_path)
     folder = tmp_path / "shared"
     for part in ("1/2", "2/2"):
         done = bn("run", config, "--results", folder, "--part", part, "--memory", 1)
@@ -30,7 +32,7 @@ def test_parts_put_together_are_one_run(bn: Bn, config: Path, results: Path, tmp
     assert {open_results(part).manifest["layout"]["budget"] for part in parts} == {2**30}
     assert "nothing to train" in bn("run", config, "--results", folder, "--part", "2/2").out
     assert bn("merge", *parts, "--into", folder / "tiny").status == 0
-    check_the_same(folder / "tiny", results / "tiny")
+    check_the_same(folder / "tiny", tmp_path / "tiny")
     assert "every lane was trained before" in run(bn, config, folder)
 
 

@@ -102,10 +102,12 @@ def test_a_stop_in_training_goes_on_in_the_middle_of_a_shard(
         assert (folder / name).read_bytes() == (results / "tiny" / name).read_bytes()
 
 
+@pytest.mark.usefixtures("as_users_begin")
 def test_too_little_memory_halves_the_shard_and_says_so(
-    bn: Bn, config: Path, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bn: Bn, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Memory is said to suffice for two lanes, then for none."""
+    run(bn, config, tmp_path / "whole")
     train, most = Engine.run, 2
 
     def scarce(self: Engine, shard: engine.Shard, *args: object, **kwargs: object) -> object:
@@ -119,7 +121,8 @@ def test_too_little_memory_halves_the_shard_and_says_so(
     assert f"note: {note}\n" in out
     assert open_results(tmp_path / "halved" / "tiny").manifest["notes"] == [note]
     for name in ("lanes.parquet", "history.parquet"):
-        assert (tmp_path / "halved" / "tiny" / name).read_bytes() == (results / "tiny" / name).read_bytes()
+        whole = (tmp_path / "whole" / "tiny" / name).read_bytes()
+        assert (tmp_path / "halved" / "tiny" / name).read_bytes() == whole
     most = 0
     done = bn("run", config, "--results", tmp_path / "none", "--wandb", "disabled")
     assert done.status == 1

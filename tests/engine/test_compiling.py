@@ -11,7 +11,7 @@ import pytest
 import bn_ablate as bn
 from bn_ablate.data import load
 from bn_ablate.engine import Engine, programs, selfcheck, shards_of
-from bn_ablate.engine.compiling import HASTILY, compiler_options, options_for
+from bn_ablate.engine.compiling import compiler_options, hastily, options_for
 from bn_ablate.plan import make_plan
 
 WITHOUT_TRITON = {"xla_gpu_enable_triton_gemm": False}
@@ -40,6 +40,11 @@ def test_nothing_is_asked_for_on_a_cpu() -> None:
     assert compiler_options(jax.devices("cpu")[0]) == {}
 
 
+def test_what_runs_once_is_compiled_hastily_unless_the_user_says_otherwise() -> None:
+    assert hastily("") == hastily("--xla_cpu_enable_fast_math=false") == {"xla_backend_optimization_level": 1}
+    assert hastily("--xla_cpu_enable_fast_math=false --xla_backend_optimization_level=3") == {}
+
+
 def test_xla_knows_the_option() -> None:
     """All platforms share XLA's options; it refuses a name that it does not know."""
     a = jnp.eye(2)
@@ -65,4 +70,4 @@ def test_what_trains_and_what_checks_a_device_are_compiled_so(monkeypatch: pytes
         Engine(load("digits"), "vmap").run(shard)
     with pytest.raises(jax.errors.JaxRuntimeError, match="xla_that_there_is_not"):
         selfcheck.check_devices("vmap")  # by its product of two matrices; its training is `given`
-    assert given == {"map": HASTILY, "vmap": asked}
+    assert given == {"map": hastily(), "vmap": asked}

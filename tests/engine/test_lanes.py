@@ -168,7 +168,7 @@ def test_one_trace_and_one_program_for_every_traced_factor(monkeypatch: pytest.M
 
 
 @pytest.mark.slow  # tests/test_only.py holds a lane alone to the one in its grid
-@pytest.mark.usefixtures("as_users_compile")
+@pytest.mark.usefixtures("as_users_begin")
 def test_a_lane_is_the_same_to_the_bit_however_seeds_and_devices_divide_the_work() -> None:
     """Five seeds on a device; or on two, in shards of two, two and one, which is filled up, by one program."""
     axes = {"placement": ["none", "pre"], "dropout_rate": [0.4]}
