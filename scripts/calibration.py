@@ -2,9 +2,10 @@
 
     nice .venv/bin/python scripts/calibration.py             # 2000 studies a row
     nice .venv/bin/python scripts/calibration.py 200
+    nice .venv/bin/python scripts/calibration.py 2000 looks  # studies whose seeds go on until decided, alone
 
 Prints the tables of docs/statistics.md: the coverage of the 95% interval of a mean, what each kind of hypothesis
-decides where there is no effect, and its power.
+decides where there is no effect, and its power; and the same of studies with looks (`calibration_looks.py`).
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ FAMILY = 8
 """Power is also given for a hypothesis that is one of eight."""
 
 
-def study_of(seeds: int) -> Study:
+def study_of(seeds: int | dict[str, Any]) -> Study:
     """A study with a hypothesis of every kind; in each, `Truth` says what is true."""
     pre, none = {"placement": "pre", "learning_rate": 0.1}, {"placement": "none", "learning_rate": 0.1}
     at = [{"dropout_rate": rate} for rate in RATES]
@@ -149,9 +150,11 @@ class Tally(NamedTuple):
         return sum(counts[verdict] for verdict in verdicts) / self.studies
 
 
-def studies_of(kinds: tuple[str, ...], truth: Truth, studies: int, noise: str) -> Iterator[list[dict[str, Any]]]:
-    """The records of simulated studies of 10 seeds that have the hypotheses of these kinds."""
-    study = study_of(10)
+def studies_of(
+    kinds: tuple[str, ...], truth: Truth, studies: int, noise: str, seeds: int | dict[str, Any] = 10
+) -> Iterator[list[dict[str, Any]]]:
+    """The records of simulated studies that have the hypotheses of these kinds."""
+    study = study_of(seeds)
     study = study.model_copy(update={"hypotheses": tuple(h for h in study.hypotheses if h.id in kinds)})
     draw, mean = SHAPES[noise]
     spread = draw(np.random.default_rng(0), 100_000).std()
@@ -167,9 +170,14 @@ def simulate(kind: str, truth: Truth, studies: int, noise: str = "normal") -> Ta
     for (record,) in studies_of((kind,), truth, studies, noise):
         alone[record["verdict"]] += 1
         of_many[decide(record, min(1.0, FAMILY * record["p"])).verdict] += 1
-        (low, high), off = record["interval"], record.get("off_axis", {})
-        covered += (low <= true or off.get("low") == "<") and (true <= high or off.get("high") == ">")
+        covered += covers(record, true)
     return Tally(alone, of_many, covered, studies)
+
+
+def covers(record: dict[str, Any], true: float) -> bool:
+    """Whether the record's interval covers what is `true`."""
+    (low, high), off = record["interval"], record.get("off_axis", {})
+    return bool((low <= true or off.get("low") == "<") and (true <= high or off.get("high") == ">"))
 
 
 def any_wrong(studies: int, noise: str) -> float:
@@ -187,7 +195,7 @@ def coverage(shape: str, n: int, samples: int) -> tuple[float, float, float]:
     covered = np.zeros(3)
     for _ in range(samples):
         d = draw(rng, n)
-        used = stats.mean_interval(d, RESAMPLES)
+        used = stats.mean_interval(d, stats.Terms(RESAMPLES))
         assert used is not None
         if stats.constant(d):
             covered += used.low <= mean <= used.high
@@ -245,15 +253,22 @@ def print_power(studies: int) -> None:
             print(f"| {kind} | {effect:g} | {alone:.0%} | {of_many:.0%} | {tally.covered / studies:.1%} |", flush=True)
 
 
-def main(studies: int) -> None:
-    """Print the three tables."""
+def main(studies: int, alone: str = "") -> None:
+    """Print the tables, or those of looks `alone`."""
+    from calibration_looks import print_looks
+
     print(f"Standard error of a share of 5%: {np.sqrt(0.05 * 0.95 / studies):.1%}\n")
+    if alone == "looks":
+        print_looks(studies)
+        return
     print_coverage(studies)
     print()
     print_errors(studies)
     print()
     print_power(max(studies // 4, 1))
+    print()
+    print_looks(studies)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 2000)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 2000, *sys.argv[2:3])

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from bn_ablate.config.claims import Claim
 from bn_ablate.config.hypotheses import Select
 from bn_ablate.config.kinds import KINDS
+from bn_ablate.config.looks import Looks
 from bn_ablate.config.schema import Study
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "keys.md"
@@ -38,7 +39,7 @@ def page() -> str:
     """The page's text."""
     own = [name for name, field in Study.model_fields.items() if not _is_section(field.annotation)]
     own = [name for name in own if name not in ("hypotheses", "claims")]
-    parts = [HEAD, "## The study itself\n", _table(Study, own), ""]
+    parts = [HEAD, "## The study itself\n", _table(Study, own), "", "### `seeds` until decided\n", _table(Looks), ""]
     for name, field in Study.model_fields.items():
         if _is_section(field.annotation):
             parts += [f"## `[{name}]`\n", _table(field.annotation), ""]

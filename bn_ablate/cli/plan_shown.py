@@ -13,10 +13,13 @@ from bn_ablate.config.notes import notes_of
 if TYPE_CHECKING:
     from bn_ablate.plan import Plan
     from bn_ablate.plan.memory import Machine
+    from bn_ablate.runs.looking import LookTaken
 
 
 def show_plan(console: Console, plan: Plan, memory_bytes: int) -> None:
     """Print axes, cells, lanes, programs and the memory that a run is expected to take."""
+    from bn_ablate.plan import first_look
+
     study = plan.study
     console.print(f"[bold]{escape(study.name)}[/]  {escape(study.title)}")
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
@@ -26,6 +29,13 @@ def show_plan(console: Console, plan: Plan, memory_bytes: int) -> None:
         table.add_row(axis, escape(", ".join(map(str, levels))))
     table.add_row("seed", ranges(plan.seeds))
     console.print(table)
+    first, looks = first_look(plan), study.looks
+    if looks:
+        console.print(
+            f"looks at {', '.join(f'{n:,}' for n in looks)} seeds: at least {count(first.n_lanes, 'lane')}, "
+            f"more for the cells of hypotheses that are open after a look, at most {plan.n_lanes:,}",
+            soft_wrap=True,
+        )
     steps = {cell.settings.train.steps for cell in plan.cells}
     alike = "" if plan.n_lanes == plan.n_rows else f"{plan.n_rows:,}, of which the same networks are one lane: "
     console.print(
@@ -73,11 +83,21 @@ def show_outlook(console: Console, plan: Plan) -> None:
     """Print whether any outcome could decide the hypotheses of `plan`, and how many seeds would do."""
     if not plan.study.hypotheses:
         return
-    from bn_ablate.analysis.judge.outlook import outlook
-    from bn_ablate.analysis.judge.words import outlook_lines
+    from bn_ablate.analysis.judge.outlook import first_looks, outlook
+    from bn_ablate.analysis.judge.words import first_look_lines, outlook_lines
 
-    decidable, warnings = outlook_lines(outlook(plan), len(plan.seeds))
+    if plan.study.looks:
+        decidable, warnings = first_look_lines(first_looks(plan), plan.study.looks)
+    else:
+        decidable, warnings = outlook_lines(outlook(plan), len(plan.seeds))
     for line in decidable:
         console.print(line, soft_wrap=True, markup=False)
     for line in warnings:
         console.print(line, style="yellow", soft_wrap=True, markup=False)
+
+
+def show_look(console: Console, taken: LookTaken) -> None:
+    """Print what came of a look."""
+    from bn_ablate.analysis.judge.words import look_line
+
+    console.print(look_line(*taken), soft_wrap=True, markup=False)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from bn_ablate.cli.console import count, escape
+from bn_ablate.cli.console import escape
 from bn_ablate.plan import clock
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ def show_summary(console: Console, results: Results) -> None:
         pl.col("final_test_accuracy").std().alias("std"),
         (pl.col("status") == "diverged").sum().alias("diverged"),
     )
-    n_seeds = len(results.manifest["seeds"])
-    console.print(f"Test accuracy, % (mean ± SD over {count(n_seeds, 'seed')})", style="table.title")
+    seeds = results.seeds_per_cell
+    console.print(f"Test accuracy, % (mean ± SD over {seeds} seed{'s' * (seeds != '1')})", style="table.title")
     table = Table()
     for axis in down:
         table.add_column(axis.replace("_", " "), style="bold")
@@ -110,7 +110,9 @@ def show_verdicts(console: Console, claims: list[dict[str, Any]]) -> None:
     from bn_ablate.analysis.judge.verdicts import floor_notes
 
     console.print("Hypotheses", style="table.title")
-    table = Table("hypothesis", "where", "estimate", "95% interval", "adjusted p", "verdict")
+    heads = ["hypothesis", "where", "estimate", "95% interval", "adjusted p", "verdict"]
+    looked = "look" in claims[0]
+    table = Table(*heads, *["look, seeds"] * looked)
     for column in (2, 4):
         table.columns[column].justify = "right"
     for group in groups(claims):
@@ -127,6 +129,7 @@ def show_verdicts(console: Console, claims: list[dict[str, Any]]) -> None:
                 escape(interval_text(shown)),
                 p_text(record["p_adjusted"]),
                 f"[{VERDICT_STYLES[record['verdict']]}]{record['verdict']}[/]",
+                *[f"{record['look']}, {record['looks'][record['look'] - 1]:,}"] * looked,
             )
     console.print(table)
     for record in claims:

@@ -117,7 +117,7 @@ def run(
     """
     from bn_ablate.cli.console import count, make_console
     from bn_ablate.cli.machines import crew_of, show_merge
-    from bn_ablate.cli.plan_shown import show_outlook
+    from bn_ablate.cli.plan_shown import show_look, show_outlook
     from bn_ablate.cli.progress_bar import run_progress
     from bn_ablate.cli.rerun_shown import show_rerun
     from bn_ablate.cli.results_shown import show_caveats
@@ -175,8 +175,17 @@ def run(
             again = rerun(made, chosen, results, on_progress=on_progress, progress=False, **how)
         else:
             old: Old = "retrain" if retrain else "keep" if keep_old else "refuse"
+            shown = partial(show_look, console)
             done = run_study(
-                made, results, on_progress=on_progress, progress=False, old=old, part=share, crew=crew, **how
+                made,
+                results,
+                on_progress=on_progress,
+                on_look=shown,
+                progress=False,
+                old=old,
+                part=share,
+                crew=crew,
+                **how,
             )
     if chosen:
         show_rerun(console, again)

@@ -76,6 +76,9 @@ def predictions(
     engine.set_up("auto")
     opened, console = open_results(results), make_console()
     lanes = restrict(make_plan(opened.study), check_only(opened.study, parse_only(only))).lanes
+    if opened.study.looks:  # of whose seeds some cells have a few
+        there = set(opened.lanes["lane_id"])
+        lanes = [lane for lane in lanes if lane.id in there]
     said, tables, again = [], [], 0
     for i, lane in enumerate(lanes):
         with console.status(f"lane {i + 1} of {len(lanes)}: looking for its weights, or training it again"):

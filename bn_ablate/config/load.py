@@ -103,6 +103,7 @@ def build_study(
     problems += check_claims(study)
     study, of_hypotheses = expand_hypotheses(study)
     problems += of_hypotheses
+    problems += _check_looks(study)
     if problems:
         raise ConfigError(source, problems)
     return study
@@ -207,7 +208,8 @@ def _model_at(model: type[BaseModel], location: Iterable[int | str]) -> type[Bas
             model = KINDS[part]
         elif isinstance(part, str) and part in model.model_fields:
             annotation = model.model_fields[part].annotation
-            for option in get_args(annotation) or (annotation,):
+            options = get_args(annotation) or (annotation,)
+            for option in (getattr(given, "__origin__", given) for given in options):  # those of a union have tags
                 if isinstance(option, type) and issubclass(option, BaseModel):
                     model = option
     return model
@@ -248,6 +250,15 @@ def _check_axes(study: Study, context: dict[str, Any]) -> tuple[Study, list[Prob
             Problem("axes", f"span {lanes:,} lanes, and {MAX_LANES:,} are the most; use fewer levels or seeds")
         )
     return study.model_copy(update={"axes": axes}), problems
+
+
+def _check_looks(study: Study) -> Iterator[Problem]:
+    """Looks are at hypotheses."""
+    if study.looks and not study.hypotheses:
+        first = study.looks[0]
+        yield Problem(
+            "seeds.until", f"= decided, but there is no hypothesis to decide; say seeds = {first}, or state one"
+        )
 
 
 def _check_exclusions(study: Study) -> list[Problem]:

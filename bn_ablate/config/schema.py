@@ -13,6 +13,7 @@ from pydantic import Discriminator, Field, StringConstraints, Tag, field_validat
 from bn_ablate.config.claims import CLAIMS, Claim
 from bn_ablate.config.extensions import Extension
 from bn_ablate.config.kinds import AnyHypothesis
+from bn_ablate.config.looks import MOST_SEEDS, Looks
 from bn_ablate.config.metrics import Tables
 from bn_ablate.config.network_keys import Dropout, Model, Norm
 from bn_ablate.config.own_measures import OwnMeasure, tables_of
@@ -23,10 +24,12 @@ from bn_ablate.config.training_keys import Data, Measure, Train
 
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Seeds = Annotated[
-    Annotated[int, Field(ge=1, le=100_000), Tag("count")]
-    | Annotated[tuple[Seed, ...], Field(min_length=1, max_length=100_000), Tag("list")],
-    Discriminator(lambda given: "list" if isinstance(given, list | tuple) else "count"),
+    Annotated[int, Field(ge=1, le=MOST_SEEDS), Tag("count")]
+    | Annotated[tuple[Seed, ...], Field(min_length=1, max_length=MOST_SEEDS), Tag("list")]
+    | Annotated[Looks, Tag("looks")],
+    Discriminator(lambda given: _FORMS.get(type(given), "count")),
 ]
+_FORMS = {list: "list", tuple: "list", dict: "looks", Looks: "looks"}
 
 
 class Study(Section):
@@ -38,7 +41,7 @@ class Study(Section):
         "", description="the question, for people"
     )
     claim: Text = Field("", description="the claim that it is about, which chooses the report's first figure")
-    seeds: Seeds = Field(10, description="how many seeds (0, 1, …) or the list of them")
+    seeds: Seeds = Field(10, description="how many seeds (0, 1, …), the list of them, or looks until decided")
     extensions: tuple[Extension, ...] = Field((), description="Python files that add to the names below")
     data: Data = Data()
     model: Model = Model()
@@ -55,7 +58,7 @@ class Study(Section):
 
     @field_validator("seeds", mode="after")
     @classmethod
-    def _seeds_differ(cls, seeds: int | tuple[int, ...]) -> int | tuple[int, ...]:
+    def _seeds_differ(cls, seeds: int | tuple[int, ...] | Looks) -> int | tuple[int, ...] | Looks:
         if isinstance(seeds, tuple) and len(set(seeds)) != len(seeds):
             raise ValueError("a seed is listed twice")
         return seeds
@@ -82,5 +85,15 @@ class Study(Section):
 
     @property
     def seed_list(self) -> tuple[int, ...]:
-        """The seeds, as a tuple."""
-        return tuple(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
+        """The seeds, as a tuple; with looks, those of the last one."""
+        seeds = self.seeds.seeds if isinstance(self.seeds, Looks) else self.seeds
+        return tuple(range(seeds)) if isinstance(seeds, int) else seeds
+
+    def at_look(self, seeds: int) -> Study:
+        """The study with its first `seeds` seeds, as a fixed number of them."""
+        return self.model_copy(update={"seeds": self.seed_list[:seeds]})
+
+    @property
+    def looks(self) -> tuple[int, ...]:
+        """The seeds of every look that is planned; none where the number of seeds is fixed."""
+        return self.seeds.planned if isinstance(self.seeds, Looks) else ()

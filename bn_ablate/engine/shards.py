@@ -101,7 +101,7 @@ def shards_of(
         taken = finished | {lane for shard in kept for lane in shard.lane_ids}
         lacking: dict[tuple[int, ...], list[Cell]] = {}
         for cell in group.cells:
-            seeds = tuple(seed for seed in plan.seeds if cell.lane_id(seed) not in taken)
+            seeds = tuple(seed for seed in plan.seeds_of(cell) if cell.lane_id(seed) not in taken)
             if seeds:
                 lacking.setdefault(seeds, []).append(cell)
         for seeds, cells in lacking.items():

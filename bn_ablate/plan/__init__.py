@@ -1,7 +1,7 @@
 """From a study to what is to be trained: cells × seeds, lanes and their ids, groups that share a program; no JAX."""
 
 from bn_ablate.plan.division import Part, divisible, divisions, portion, spread
-from bn_ablate.plan.grid import Cell, Group, Lane, Plan, cells_of, make_plan
+from bn_ablate.plan.grid import Cell, Group, Lane, Plan, cells_of, first_look, make_plan
 from bn_ablate.plan.identity import LANE_FORMAT, canonical_json, lane_id
 from bn_ablate.plan.parts import LONGEST_NAME, part_name, quick, quick_plan, restrict
 from bn_ablate.plan.progress import RunProgress, clock
@@ -20,6 +20,7 @@ __all__ = [
     "clock",
     "divisible",
     "divisions",
+    "first_look",
     "lane_id",
     "make_plan",
     "part_name",

@@ -11,6 +11,12 @@ from bn_ablate.plan.grid import Group, Plan
 
 AS_TEXT = re.compile(r"0*(\d{1,7})/0*(\d{1,7})")
 
+AT_LOOKS = (
+    "parts know nothing of each other, and how many seeds a cell gets follows from what all of them say at a look: "
+    "divide the first look, with --set seeds={first}, `bn-ablate merge` its parts, and run the study whole, which goes "
+    "on from them"
+)
+
 
 class Part(NamedTuple):
     """Part `number`, from 1 on, `of` so many."""
@@ -50,6 +56,8 @@ def portion(plan: Plan, part: Part) -> Plan:
     """
     seeds, n, place = plan.seeds, part.of, part.number - 1
     each = n // len(seeds)
+    if plan.study.looks and plan.reach is None:
+        raise ConfigError(plan.study.name, [Problem("--part", AT_LOOKS.format(first=plan.study.looks[0]))])
     if not divisible(plan, n):
         raise ConfigError(plan.study.name, [Problem("--part", f"there are no {n:,} parts: {divisions(plan)}")])
     if n <= len(seeds):
@@ -77,6 +85,8 @@ def spread(plan: Plan, workers: int) -> int:
 
 def divisions(plan: Plan) -> str:
     """Into how many parts `plan` can be divided, in words."""
+    if plan.study.looks:
+        return f"with --set seeds={plan.study.looks[0]}, the first look alone; the others follow from what it decides"
     seeds = len(plan.seeds)
     alike = [n for n in range(2, seeds + 1) if seeds % n == 0]
     said = f"{seeds:,} seeds make {_words(alike)} like parts" if alike else "one seed stays whole in one part"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from html import escape
 from typing import Any, NamedTuple
@@ -79,6 +79,8 @@ class Plan:
     Attributes:
         whole: the plan that this one is a part of, if it is one.
         quick: whether it is cut down to seconds, so that its results mean nothing.
+        reach: network -> the seed below which all are its own, at a look at a study whose seeds go on until it is
+            decided; None: every network has all seeds.
     """
 
     study: Study
@@ -86,6 +88,7 @@ class Plan:
     groups: tuple[Group, ...]
     whole: Plan | None = None
     quick: bool = False
+    reach: Mapping[LaneSettings, int] | None = None
 
     def __repr__(self) -> str:
         n = len(self.cells), len(self.seeds), self.n_lanes, len(self.groups)
@@ -105,13 +108,27 @@ class Plan:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """The seeds, in the study's order."""
-        return self.study.seed_list
+        """The seeds, in the study's order: those that some network has."""
+        seeds = self.study.seed_list
+        return seeds if self.reach is None else tuple(seed for seed in seeds if seed < max(self.reach.values()))
+
+    def seeds_of(self, cell: Cell) -> tuple[int, ...]:
+        """The seeds of one cell."""
+        seeds, reach = self.study.seed_list, self.reach
+        return seeds if reach is None else tuple(seed for seed in seeds if seed < reach[cell.settings])
+
+    def reaching(self, networks: Collection[LaneSettings], seeds: int) -> Plan:
+        """The plan of a look: the first `seeds` for these networks, and what they had before for the others."""
+        before, end = self.reach or {}, self.study.seed_list[seeds - 1] + 1
+        reach = {
+            cell.settings: end if cell.settings in networks else before.get(cell.settings, 0) for cell in self.cells
+        }
+        return replace(self, reach=reach)
 
     @property
     def rows(self) -> list[Lane]:
         """Every cell at every seed; a lane is there once for each cell that it stands for."""
-        return [Lane(cell, seed, cell.lane_id(seed)) for cell in self.cells for seed in self.seeds]
+        return [Lane(cell, seed, cell.lane_id(seed)) for cell in self.cells for seed in self.seeds_of(cell)]
 
     @property
     def lanes(self) -> list[Lane]:
@@ -124,12 +141,12 @@ class Plan:
     @property
     def n_rows(self) -> int:
         """How many cells there are, each counted at every seed."""
-        return len(self.cells) * len(self.seeds)
+        return sum(len(self.seeds_of(cell)) for cell in self.cells)
 
     @property
     def n_lanes(self) -> int:
         """How many networks there are to train."""
-        return sum(len(group.cells) for group in self.groups) * len(self.seeds)
+        return sum(len(self.seeds_of(cell)) for group in self.groups for cell in group.cells)
 
 
 def cells_of(study: Study) -> tuple[Cell, ...]:
@@ -151,6 +168,12 @@ def make_plan(study: Study) -> Plan:
         raise ConfigError(study.name, problems)
     members = _by_program(_networks(cells))
     return Plan(study, cells, tuple(Group(tuple(group), tuple(group)) for group in members))
+
+
+def first_look(plan: Plan) -> Plan:
+    """The plan of the first look, which has all cells; `plan` itself where the number of seeds is fixed."""
+    looks = plan.study.looks
+    return plan.reaching({cell.settings for cell in plan.cells}, looks[0]) if looks else plan
 
 
 def _networks(cells: Iterable[Cell]) -> list[Cell]:

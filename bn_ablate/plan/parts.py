@@ -14,7 +14,7 @@ from bn_ablate.config.hypotheses import Hypothesis, levels_in
 from bn_ablate.config.hypothesis_checks import expand_hypotheses
 from bn_ablate.config.only import SEED, check_only
 from bn_ablate.config.schema import Study
-from bn_ablate.plan.grid import Group, Plan, cells_of, make_plan
+from bn_ablate.plan.grid import Group, Plan, cells_of, first_look, make_plan
 from bn_ablate.plan.refusals import refusals_of
 from bn_ablate.plan.sameness import levels_alike
 
@@ -25,8 +25,9 @@ LONGEST_NAME = 64
 def restrict(plan: Plan, only: Mapping[str, Any]) -> Plan:
     """The part of `plan` at the levels of `only`: a study of its own, with the same lanes, programs and no hypotheses.
 
-    `only` maps an axis, or `seed`, to a level or several. Lanes keep their ids, and their programs are those of the
-    whole plan, so that a lane trained in a part gives the numbers that it gave in the whole.
+    `only` maps an axis, or `seed`, to a level or several; with seeds until decided, they are those of the first look.
+    Lanes keep their ids, and their programs are those of the whole plan, so that a lane trained in a part gives the
+    numbers that it gave in the whole.
 
     Raises:
         ConfigError: an axis or a level is none of the study's, or the exclusions leave nothing.
@@ -41,7 +42,7 @@ def restrict(plan: Plan, only: Mapping[str, Any]) -> Plan:
     part = study.model_copy(
         update={
             "name": part_name(study.name, chosen),
-            "seeds": chosen.get(SEED, plan.seeds),
+            "seeds": chosen.get(SEED, first_look(plan).seeds),
             "axes": axes,
             "exclude": _narrowed(study.exclude, axes),
             "hypotheses": (),

@@ -62,6 +62,14 @@ class Lanes(_Part):
     diverged: int
 
 
+class Looks(_Part):
+    """Looks at a study until it is decided: the seeds of those planned, the last taken, cells by number of seeds."""
+
+    planned: list[int]
+    look: int
+    cells: dict[str, int]
+
+
 class Origin(_Part):
     """Lanes of one provenance; what is unknown is null."""
 
@@ -96,6 +104,7 @@ class Manifest(_Part):
     part: Portion | None = None
     part_of: str = ""
     seeds: list[int] = []
+    looks: Looks | None = None
     lanes: Lanes | None = None
     data: Data = Data()
     device: Device = Device()

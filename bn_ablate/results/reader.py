@@ -89,6 +89,13 @@ class Results:
         return self.study.axes
 
     @property
+    def seeds_per_cell(self) -> str:
+        """How many seeds a cell has, as text; with seeds until decided, the fewest and the most: `10`, `10 to 40`."""
+        looks = self.manifest.get("looks")
+        numbers = sorted(map(int, looks["cells"])) if looks else [len(self.study.seed_list)]
+        return " to ".join(f"{n:,}" for n in dict.fromkeys((numbers[0], numbers[-1])))
+
+    @property
     def mixture(self) -> Mixture | None:
         """What there is to say of lanes of more than one origin."""
         return mixture(self.manifest)

@@ -196,24 +196,20 @@ class Store:
         import polars as pl
 
         self._must_be_there()
-        axes = list(plan.study.axes)
-        rows = [
-            {"lane_id": lane.id, **lane.cell.levels, "seed": lane.seed, "_row": i} for i, lane in enumerate(plan.rows)
-        ]
-        planned = pl.DataFrame(rows, infer_schema_length=None)
         used = self.usable(plan)
-        schemas = table_schemas(plan.study.own_measures)
-        tables = {table: self._gather(table, schema, planned, used) for table, schema in schemas.items()}
-        lanes = planned.join(tables["lanes"].drop("seed"), on="lane_id", how="inner", maintain_order="left").drop(
-            "_row"
-        )
-        lanes = with_underfitting(lanes, axes)
-        origins, places = origins_of(used, {row["lane_id"]: row["seed"] for row in rows}, self.here)
+        planned = _planned(plan)
+        lanes = self._lanes(plan, planned, used)
+        tables = {
+            table: self._gather(table, schema, planned, used)
+            for table, schema in table_schemas(plan.study.own_measures).items()
+            if table != "lanes"
+        }
+        origins, places = origins_of(used, dict(planned.select("lane_id", "seed").iter_rows()), self.here)
         if len(origins) > 1:
             lanes = lanes.with_columns(pl.Series(ORIGIN, [places[lane] for lane in lanes["lane_id"]], dtype=pl.Int64))
         write_table(self.path / "lanes.parquet", lanes)
-        for table in ("history", "layers", "histograms"):
-            write_table(self.path / f"{table}.parquet", tables[table])
+        for table, rows in tables.items():
+            write_table(self.path / f"{table}.parquet", rows)
         counts = {
             "planned": plan.n_lanes,
             "finished": lanes["lane_id"].n_unique(),
@@ -223,6 +219,19 @@ class Store:
         self.write_manifest(manifest)
         seal(self.path)
         return manifest
+
+    def lanes(self, plan: Plan) -> pl.DataFrame:
+        """The table of the finished lanes of `plan`, as `publish` writes it, but for their origins.
+
+        Raises:
+            ResultsError: a shard is damaged.
+        """
+        return self._lanes(plan, _planned(plan), self.usable(plan))
+
+    def _lanes(self, plan: Plan, planned: pl.DataFrame, used: Mapping[str, Held]) -> pl.DataFrame:
+        rows = self._gather("lanes", table_schemas(plan.study.own_measures)["lanes"], planned, used).drop("seed")
+        lanes = planned.join(rows, on="lane_id", how="inner", maintain_order="left").drop("_row")
+        return with_underfitting(lanes, list(plan.study.axes))
 
     def write_manifest(self, manifest: dict[str, Any]) -> None:
         """Write the manifest alone."""
@@ -251,6 +260,14 @@ class Store:
         keys = [key for key in ("step", "layer", "site") if key in schema]
         order = planned.select("lane_id", "_row").unique("lane_id", keep="first")
         return rows.join(order, on="lane_id").sort("_row", *keys).drop("_row")
+
+
+def _planned(plan: Plan) -> pl.DataFrame:
+    """The rows of the table of lanes, in order: of each its lane, its levels and its seed."""
+    import polars as pl
+
+    rows = ({"lane_id": lane.id, **lane.cell.levels, "seed": lane.seed, "_row": i} for i, lane in enumerate(plan.rows))
+    return pl.DataFrame(list(rows), infer_schema_length=None)
 
 
 def with_underfitting(lanes: pl.DataFrame, axes: list[str]) -> pl.DataFrame:

@@ -113,9 +113,12 @@ class OnRay:
         Raises:
             CrewError: the worker fails.
         """
+        from bn_ablate.engine import Timing
+
         self._data = self._ray.put(dataset)
         self._extent = dataset.extent
         job = Job(self.device, sources(plan.study), Layout.of(folder), asked, plan.study.measure.keep)
+        self._spent, self._peak = Timing(), 0
         seen: Seen = self._result(self._task.remote(look, job, self._data))
         self._facts, layout = seen.facts, seen.layout
         self.layout = layout if layout.parts > 1 else layout._replace(parts=spread(plan, self.workers))
@@ -133,6 +136,7 @@ class OnRay:
         manifest: dict[str, Any],
         like: Sequence[Held],
         on_progress: Callable[[RunProgress], None] | None,
+        status: str = "complete",
     ) -> None:
         """Train what the open `store` lacks of `plan`, as many shards at a time as there are workers, and publish.
 
@@ -146,7 +150,7 @@ class OnRay:
         store.write_manifest(manifest)
         finished = store.usable(plan).keys()
         work = self.layout.shards(plan, finished, self._extent, like=[said for s in like if (said := s.described)])
-        timing, peak, status, diverged, begun = Timing(), 0, "interrupted", 0, time.perf_counter()
+        timing, peak, found, diverged, begun = Timing(), 0, "interrupted", 0, time.perf_counter()
         lanes = plan.n_lanes - sum(len(shard.lane_ids) for shard in work)
         planned = sum(len(shard.lane_ids) * shard.cells[0].settings.train.steps for shard in work)
         record = self._ray.put(origin)
@@ -167,12 +171,13 @@ class OnRay:
                     seconds = time.perf_counter() - begun
                     on_progress(RunProgress(lanes, plan.n_lanes, timing.lane_steps, planned, seconds, diverged))
             store.drop_superseded()
-            status = "complete"
+            found = status
         finally:
             for waiting in pending:
                 with suppress(Exception):  # whatever became of it, nobody waits for it
                     self._ray.cancel(waiting, force=True)
-            store.publish(plan, manifest | afterwards(timing, peak, status) | {"notes": []})
+            self._spent, self._peak = added(self._spent, timing), max(self._peak, peak)
+            store.publish(plan, manifest | afterwards(self._spent, self._peak, found) | {"notes": []})
 
     def _result(self, reference: Any) -> Any:
         """What a task gives back.

@@ -18,9 +18,10 @@ from bn_ablate.config import ConfigError, Problem, Study
 from bn_ablate.config.extensions import require, sources
 from bn_ablate.config.given import one_word, place, whole_number
 from bn_ablate.config.names import AUGMENTATIONS
-from bn_ablate.plan import Part, Plan, RunProgress, make_plan, portion
+from bn_ablate.plan import Part, Plan, RunProgress, first_look, make_plan, portion
 from bn_ablate.runs.bar import progress_bar
 from bn_ablate.runs.layout import Asked, Strategy
+from bn_ablate.runs.looking import LookTaken, looked, looks_of
 from bn_ablate.runs.statement import beforehand, config_of
 from bn_ablate.runs.training import Crew, Here
 
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from bn_ablate.plan.memory import Machine
     from bn_ablate.results import Held, Results, Store
     from bn_ablate.results.origins import Old
+
+BETWEEN = "between looks"
+"""The status of results whose lanes are trained and whose next look is not."""
 
 
 def run(
@@ -45,6 +49,7 @@ def run(
     data: Dataset | None = None,
     data_dir: Path | None = None,
     on_progress: Callable[[RunProgress], None] | None = None,
+    on_look: Callable[[LookTaken], None] = lambda taken: None,
     progress: bool = True,
     old: Old = "refuse",
     like: Sequence[Held] = (),
@@ -64,6 +69,9 @@ def run(
     Of a `part`, as `(1, 3)` for the first of three, the lanes of that part alone are trained, into the folder
     `results/<study>.part-1-of-3/`; `bn_ablate.merge` puts parts together. A `crew` trains the shards in place of this
     process, as that of `bn_ablate.runs.on_ray` does.
+
+    With seeds until decided, all cells are trained for the first look, and those of open hypotheses for each look after
+    it; `on_look` is called with what came of each.
 
     The data set is that of `data.name`, or `data`, as of `Dataset.from_arrays`, whose name the study then takes.
 
@@ -91,12 +99,13 @@ def run(
     memory = None if memory is None else whole_number("memory", memory)
     results = place(results)
     refuse_inside(results)
-    mine, folder = plan, results / plan.study.name
+    mine, folder = first_look(plan), results / plan.study.name
     if part:
         mine, folder = portion(plan, Part(*part)), results / Part(*part).folder(plan.study.name)
     dataset, crew = data_of(plan, data, data_dir), crew or Here()
     here = crew.begin(mine, dataset, folder, Asked(strategy, at_once, memory))
     store = Store(folder, here, old)
+    mine, final = looked(mine, store, on_look)
     used = store.usable(mine)
     if len(used) == mine.n_lanes and (published := _published(store, plan, mine, used)):
         if store.littered():
@@ -114,7 +123,10 @@ def run(
                 on_progress(now)
 
         store.keep_extensions(sources(plan.study))
-        crew.train(mine, store, manifest, like, report)
+        crew.train(mine, store, manifest | looks_of(mine), like, report, "complete" if final else BETWEEN)
+        while not final:
+            mine, final = looked(mine, store, on_look)
+            crew.train(mine, store, manifest | looks_of(mine), like, report, "complete" if final else BETWEEN)
     return judged(open_results(store.path))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -46,8 +46,12 @@ class Crew(Protocol):
         manifest: dict[str, Any],
         like: Sequence[Held],
         on_progress: Callable[[RunProgress], None] | None,
+        status: str = "complete",
     ) -> None:
-        """Train what the open `store` lacks of `plan`, and publish the tables, whatever happens."""
+        """Train what the open `store` lacks of `plan`, and publish the tables, whatever happens.
+
+        `status` is what to call results that lack nothing of it. Several plans may be trained one after the other.
+        """
 
 
 class Here:
@@ -61,6 +65,7 @@ class Here:
         from bn_ablate.engine import Engine
         from bn_ablate.results.provenance import provenance_of
 
+        self._notes: list[str] = []
         self.layout = settle(Layout.of(folder), asked)
         machine = self.layout.machine
         self.engine = Engine(dataset, machine.strategy, at_once=machine.at_once, between=self.between)
@@ -81,6 +86,7 @@ class Here:
         manifest: dict[str, Any],
         like: Sequence[Held],
         on_progress: Callable[[RunProgress], None] | None,
+        status: str = "complete",
     ) -> None:
         """Train what the open `store` lacks of `plan`, shard by shard, and publish the tables, whatever happens."""
         from bn_ablate.engine.devices import peak_memory_bytes
@@ -88,7 +94,7 @@ class Here:
 
         engine = self.engine
         origin, manifest = origin_of(plan, store, manifest)
-        notes: list[str] = []
+        notes = self._notes
 
         def note(text: str) -> None:
             notes.append(text)
@@ -103,7 +109,7 @@ class Here:
         worker = Worker(engine, store, checkpoints, origin, plan.study.measure.keep)
         tally = Tally(plan, engine, work, on_progress)
         spare = self.layout.machine.budget - estimate_bytes(plan, self.layout.machine, extent)
-        status, group = "interrupted", None
+        found, group = "interrupted", None
         try:
             while work:
                 first = work[0]
@@ -122,9 +128,9 @@ class Here:
                 tally.add(work.pop(0), diverged)
             checkpoints.remove()
             store.drop_superseded()
-            status = "complete"
+            found = status
         finally:
-            store.publish(plan, manifest | afterwards(engine.timing, peak_memory_bytes(), status) | {"notes": notes})
+            store.publish(plan, manifest | afterwards(engine.timing, peak_memory_bytes(), found) | {"notes": notes})
 
 
 def origin_of(plan: Plan, store: Store, manifest: dict[str, Any]) -> tuple[Record, dict[str, Any]]:
@@ -175,7 +181,7 @@ class Tally:
         self, plan: Plan, engine: Engine, work: Sequence[Shard], on_progress: Callable[[RunProgress], None] | None
     ) -> None:
         self._plan = plan
-        self._timing = engine.timing
+        self._timing, self._before = engine.timing, replace(engine.timing)
         self._on_progress = on_progress
         self._lanes = plan.n_lanes - sum(len(shard.lane_ids) for shard in work)
         self._steps = sum(len(shard.lane_ids) * shard.cells[0].settings.train.steps for shard in work)
@@ -184,9 +190,11 @@ class Tally:
     def show(self, cells: tuple[Cell, ...], progress: Progress) -> None:
         """Report the `progress` of a shard of these cells, added to that of those before it."""
         if self._on_progress:
-            steps = self._timing.lane_steps + progress.lane_steps
-            seconds = self._timing.train_seconds + progress.seconds
-            diverged, planned = self._diverged + progress.diverged, self._steps - self._timing.resumed
+            before = self._before
+            steps = self._timing.lane_steps - before.lane_steps + progress.lane_steps
+            seconds = self._timing.train_seconds - before.train_seconds + progress.seconds
+            diverged = self._diverged + progress.diverged
+            planned = self._steps - (self._timing.resumed - before.resumed)
             lanes = (self._lanes, self._plan.n_lanes)
             self._on_progress(RunProgress(*lanes, steps, planned, seconds, diverged, cells, progress.batch_loss))
 

@@ -39,7 +39,10 @@ def by_placement(results: Results, metric: str) -> dict[str, Vector]:
     The same column is the same cell but for the placement; nothing where the study compares no placements.
     """
     places = levels_of(results, "placement") if "placement" in results.axes else ()
-    scores = Scores(results.study, results.lanes)
+    study = results.study
+    if study.looks:  # the seeds that all cells have
+        study = study.at_look(study.looks[0])
+    scores = Scores(study, results.lanes)
     values = scores.of(metric)
     columns: dict[tuple[Any, ...], dict[str, int]] = {}
     for column, cell in enumerate(scores.cells):

@@ -96,20 +96,20 @@ class Kind(Generic[H]):
             d = np.sum([SIGNS[side] * found.values for side, found in sides.items()], axis=0)
         return d, {side: [found.chosen] for side, found in sides.items()}
 
-    def test(self, hypothesis: H, d: Vector, resamples: int) -> stats.Test:
+    def test(self, hypothesis: H, d: Vector, terms: stats.Terms) -> stats.Test:
         """The p value of two values per seed or more."""
-        return stats.sign_flip_p(d - hypothesis.bound, resamples)
+        return stats.sign_flip_p(d - hypothesis.bound, terms)
 
-    def estimate(self, hypothesis: H, scores: Scores, axes: Axes, resamples: int) -> Estimated:
+    def estimate(self, hypothesis: H, scores: Scores, axes: Axes, terms: stats.Terms) -> Estimated:
         """Estimate what the hypothesis is about. A seed counts if every column has a finite value for it."""
         d, chosen = self.by_seed(hypothesis, scores, axes)
         kept = d[np.isfinite(d)]
         return Estimated(
             float(kept.mean()) if len(kept) else None,
-            stats.mean_interval(kept, resamples),
+            stats.mean_interval(kept, terms),
             kept,
             hypothesis.bound,
-            self.test(hypothesis, kept, resamples) if len(kept) > 1 else None,
+            self.test(hypothesis, kept, terms) if len(kept) > 1 else None,
             len(d) - len(kept),
             selected(hypothesis, chosen),
         )
@@ -122,6 +122,10 @@ class Kind(Generic[H]):
         """The seeds that would decide one of `family` hypotheses, were these the true mean and spread."""
         distance = abs(float(estimated.d.mean()) - estimated.zero)
         return stats.seeds_needed(estimated.d, distance, family)
+
+    def hopeless(self, hypothesis: H, estimated: Estimated, last: int, share: float) -> bool:
+        """Whether the last look, at `last` seeds and with that `share` of the error, cannot decide it any more."""
+        return False
 
     def clearest(self, hypothesis: H, about: Imagining) -> Iterator[Vector]:
         """Values of cells `(cells,)`: as far to the side that is stated as can be, then as far to the other."""

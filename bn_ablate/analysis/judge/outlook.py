@@ -15,9 +15,10 @@ import numpy as np
 
 from bn_ablate.analysis.judge import stats
 from bn_ablate.analysis.judge.estimands import Estimated, Imagining, networks
-from bn_ablate.analysis.judge.judging import record_of
 from bn_ablate.analysis.judge.kinds import KINDS
+from bn_ablate.analysis.judge.records import record_of
 from bn_ablate.analysis.judge.scores import Scores
+from bn_ablate.analysis.judge.spending import at_once, terms_of
 from bn_ablate.analysis.judge.stats import Vector
 from bn_ablate.config.hypotheses import SIDES, Hypothesis
 from bn_ablate.config.quantity import Quantity
@@ -90,6 +91,17 @@ def outlook(plan: Plan) -> list[Outlook]:
     return [_outlook(known, i, one, len(plan.seeds), *fewest.get(i, (None, ""))) for i, one in enumerate(asked)]
 
 
+def first_looks(plan: Plan) -> dict[str, int | None]:
+    """The number of the first look at which some outcome decides each hypothesis of `plan`; None where none does."""
+    asked = [_Asked(hypothesis, plan) for hypothesis in plan.study.hypotheses]
+    known, left = _Known(asked, plan), list(range(len(asked)))
+    first: dict[int, int] = {}
+    for number, seeds in enumerate(plan.study.looks, 1):
+        first |= {i: number for i in left if known.clearest(i, seeds)[0] != "inconclusive"}
+        left = [i for i in left if i not in first]
+    return {one.hypothesis.id: first.get(i) for i, one in enumerate(asked)}
+
+
 def _outlook(known: _Known, i: int, one: _Asked, seeds: int, fewest: int | None, verdict: str) -> Outlook:
     n = min(seeds, MOST_SEEDS)
     enough = known.clearest(i, n)[0]
@@ -118,6 +130,8 @@ class _Known:
         self._judged: dict[tuple[Any, ...], tuple[str, str]] = {}
         self._smallest: dict[int, list[float]] = {}
         self._adjusted: dict[int, list[float]] = {}
+        looks = plan.study.looks
+        self._terms = {n: terms_of(looks, number, stats.RESAMPLES) for number, n in enumerate(looks, 1)}
 
     def clearest(self, i: int, n: int, alone: bool = False) -> tuple[str, str]:
         """The verdict on hypothesis `i` with `n` seeds that is nearest to what it states, and why."""
@@ -132,11 +146,12 @@ class _Known:
         """The verdict on one of the outcomes imagined for hypothesis `i`, in its family or `alone`, and why."""
         one = self._asked[i]
         found = self._estimate(one, outcome, n)
-        adjusted = _p(found) if alone else self._holm(i, _p(found), n)
+        adjusted = self._p(found, n) if alone else self._holm(i, self._p(found, n), n)
         key = (*one.signature, one.hypothesis.metric, outcome, n, adjusted, alone)
         if key not in self._judged:
             scores = Imagined(one.cells, one.outcomes[outcome], n)
-            record = record_of(scores, one.hypothesis, one.metric, found, adjusted, 1 if alone else len(self._asked))
+            family, terms = 1 if alone else len(self._asked), self._of(n)
+            record = record_of(scores, one.hypothesis, one.metric, found, adjusted, family, terms)
             self._judged[key] = record["verdict"], record["reason"]
         return self._judged[key]
 
@@ -144,7 +159,8 @@ class _Known:
         """The smallest p of hypothesis `i` with `n` seeds, and as adjusted where all the others are as small."""
         if n not in self._smallest:
             self._smallest[n] = [
-                min(_p(self._estimate(one, outcome, n)) for outcome in range(len(one.outcomes))) for one in self._asked
+                min(self._p(self._estimate(one, outcome, n), n) for outcome in range(len(one.outcomes)))
+                for one in self._asked
             ]
             self._adjusted[n] = stats.holm(self._smallest[n])
         return self._smallest[n][i], self._adjusted[n][i]
@@ -162,12 +178,15 @@ class _Known:
         key = (*one.signature, outcome, n)
         if key not in self._estimated:
             scores = Imagined(one.cells, one.outcomes[outcome], n)
-            self._estimated[key] = one.kind.estimate(one.hypothesis, scores, self._axes, stats.RESAMPLES)
+            self._estimated[key] = one.kind.estimate(one.hypothesis, scores, self._axes, self._of(n))
         return self._estimated[key]
 
+    def _of(self, n: int) -> stats.Terms:
+        """On what terms `n` seeds are judged: those of their look, where there are looks."""
+        return self._terms.get(n, stats.FIXED)
 
-def _p(found: Estimated) -> float:
-    return found.test.p if found.test else 1.0
+    def _p(self, found: Estimated, n: int) -> float:
+        return at_once(found.test.p, self._of(n).share) if found.test else 1.0
 
 
 class _Asked:

@@ -60,6 +60,10 @@ class Scores:
         """Where the cells that `rule` allows stand in `cells`."""
         return [i for i, cell in enumerate(self.cells) if cell.matches(rule)]
 
+    def complete(self, places: list[int]) -> bool:
+        """Whether every seed has its lane in each of the cells at `places`."""
+        return bool((self._row[:, places] >= 0).all())
+
     def side(self, values: Vector, rule: dict[str, Any], select: Select | None, summary: str = "mean") -> Side:
         """The mean of `values` `(seeds, cells)` over the cells of `rule`, a number per seed; not finite if one is.
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from bn_ablate.analysis.judge.kinds import kind_of
+from bn_ablate.analysis.judge.stats import ALPHA
 from bn_ablate.config.quantity import Unit
 
 _MOST_DIGITS = 8
@@ -67,3 +68,20 @@ def p_text(p: float | None) -> str:
     if p is None:
         return "–"
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+_STOPPED = {
+    "decided": "decided",
+    "futile": "more seeds would hardly have decided it",
+    "most": "the last look",
+    None: "the next look has not been taken",
+}
+
+
+def stop_text(record: Mapping[str, Any]) -> str:
+    """At which look a hypothesis stopped, with how many seeds, and why; nothing where the number of seeds is fixed."""
+    if "look" not in record:
+        return ""
+    number, looks = record["look"], record["looks"]
+    at = f"{number} of {len(looks)}, at {looks[number - 1]:,} seeds"
+    return f"{at}: {_STOPPED[record['stopped']]}; {record['error_spent']:.4g} of the error of {ALPHA:g} spent"

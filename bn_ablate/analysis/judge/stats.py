@@ -17,6 +17,8 @@ import scipy
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtrit
 
+from bn_ablate.analysis.judge import signs
+
 Vector = NDArray[np.float64]
 Statistic = Callable[[Vector], Vector]
 """From column means `(..., columns)` to a number `(...)`."""
@@ -30,10 +32,33 @@ FEWEST_SEEDS = 5
 SEEDS_FOR_STUDENTS = 10
 """From this many seeds on Student's interval is the least that one may be; below, Hall's."""
 _POWER = 0.8
-_RAISED_LEVEL = 0.96
+_RAISED = 0.8
+"""Of the error of an interval, what is asked of Student's quantile where it stands for skewed data: 96% for 95%."""
 _NO_SKEW = 1e-6
 _RANDOM_SEED = 0
 _MOST_SEEDS = 1_000_000
+
+
+class Terms(NamedTuple):
+    """On what terms a hypothesis is estimated.
+
+    Attributes:
+        resamples: of the bootstrap, and random signs of a test.
+        level: of the interval.
+        share: of the error that a test has, where there are several looks.
+        grouped: whether the signs of a test form a group, so that it is exact from any number of seeds (`signs`).
+        bare: whether no interval is wanted, which takes longest.
+    """
+
+    resamples: int = RESAMPLES
+    level: float = LEVEL
+    share: float = 1.0
+    grouped: bool = False
+    bare: bool = False
+
+
+FIXED = Terms()
+"""Those of a study with a fixed number of seeds."""
 
 
 class Interval(NamedTuple):
@@ -63,49 +88,54 @@ def t_quantile(n: int | Vector, level: float = LEVEL) -> Vector:
     return np.where(degrees > 0, stdtrit(np.maximum(degrees, 1), (1 + level) / 2), np.nan)
 
 
-def mean_interval(d: Vector, resamples: int = RESAMPLES) -> Interval | None:
-    """95% interval for the mean of `d`: that of `interval`, for one column."""
-    return interval(d[:, np.newaxis], lambda means: means[..., 0], resamples)
+def mean_interval(d: Vector, terms: Terms = FIXED) -> Interval | None:
+    """Interval for the mean of `d`: that of `interval`, for one column."""
+    return interval(d[:, np.newaxis], lambda means: means[..., 0], terms)
 
 
-def interval(columns: Vector, statistic: Statistic, resamples: int = RESAMPLES) -> Interval | None:
-    """95% interval for `statistic` of the means of `columns` `(seeds, columns)`; nothing from a single seed.
+def interval(columns: Vector, statistic: Statistic, terms: Terms = FIXED) -> Interval | None:
+    """Interval for `statistic` of the means of `columns` `(seeds, columns)`; nothing from a single seed.
 
-    It is the BCa bootstrap over seeds, no end of it inside Student's interval. A bootstrap of n values is too narrow by
-    about `sqrt((n - 1) / n)` and by the normal quantile in place of Student's, and BCa errs further where data are
-    skewed. So the level asked of the bootstrap is expanded (`expanded_level`, after Hesterberg 2015). Where tails are
-    heavy BCa shortens the wrong side now and then: there an end of Student's, `T ± t std(pseudo-values) / sqrt(n)`,
-    lies further out and is taken. Below 10 seeds Student's falls short of skewed data, and Hall's (`halls_reach`) takes
-    its place. `scripts/calibration.py` prints what all this covers.
+    Its level is that of `terms`, 95% as a rule. It is the BCa bootstrap over seeds, no end of it inside Student's
+    interval. A bootstrap of n values is too narrow by about `sqrt((n - 1) / n)` and by the normal quantile in place of
+    Student's, and BCa errs further where data are skewed. So the level asked of the bootstrap is expanded
+    (`expanded_level`, after Hesterberg 2015). Where tails are heavy BCa shortens the wrong side now and then: there an
+    end of Student's, `T ± t std(pseudo-values) / sqrt(n)`, lies further out and is taken. Below 10 seeds Student's
+    falls short of skewed data, and Hall's (`halls_reach`) takes its place. `scripts/calibration.py` prints what all
+    this covers.
 
     Where BCa cannot be had it is the percentile interval; from fewer than 5 seeds, Student's alone; where all seeds
     agree, the point. `method` says which.
     """
     n = len(columns)
-    if n < 2:
+    if n < 2 or terms.bare:
         return None
     at, values = float(statistic(columns.mean(axis=0))), pseudo_values(columns, statistic)
-    half = 0.0 if constant(values) else float(t_quantile(n)) * float(values.std(ddof=1)) / math.sqrt(n)
+    half = 0.0 if constant(values) else float(t_quantile(n, terms.level)) * float(values.std(ddof=1)) / math.sqrt(n)
     if all(constant(column) for column in columns.T):
         return Interval(at, at, "point: all seeds agree")
     if n < FEWEST_SEEDS:
         return Interval(at - half, at + half, "Student's t: too few seeds to resample")
-    found = _bootstrap(columns, statistic, resamples)
+    found = _bootstrap(columns, statistic, terms)
     below, above, whose = half, half, "Student's t"
     if n < SEEDS_FOR_STUDENTS:
-        (below, above), whose = halls_reach(values), "Hall's skewed t"
+        (below, above), whose = halls_reach(values, terms.level), "Hall's skewed t"
     return Interval(min(found.low, at - below), max(found.high, at + above), f"{found.method}; no end inside {whose}")
 
 
-def expanded_level(n: int) -> float:
+def _raised(level: float) -> float:
+    return round(1 - _RAISED * (1 - level), 12)
+
+
+def expanded_level(n: int, level: float = LEVEL) -> float:
     """The level to ask of a bootstrap of `n` seeds: `1 - 2 Φ(-t sqrt(n / (n - 1)))`, t Student's 98% quantile.
 
     With the 97.5% quantile this gives 95% for normal data; the 98% one (a 96% interval) makes up for skewed data.
     """
-    return 1 - 2 * float(ndtr(-float(t_quantile(n, _RAISED_LEVEL)) * math.sqrt(n / (n - 1))))
+    return 1 - 2 * float(ndtr(-float(t_quantile(n, _raised(level))) * math.sqrt(n / (n - 1))))
 
 
-def halls_reach(values: Vector) -> tuple[float, float]:
+def halls_reach(values: Vector, level: float = LEVEL) -> tuple[float, float]:
     """How far an interval that allows for skewness reaches below and above the mean of `values` `(seeds,)` (Hall 1992).
 
     With skewness k and studentized mean x, `g(x) = x + k x² / 3 + k² x³ / 27 + k / (6 n)` is nearly symmetric. Its
@@ -116,16 +146,16 @@ def halls_reach(values: Vector) -> tuple[float, float]:
     if constant(values):
         return 0.0, 0.0
     k = float(np.mean((values - values.mean()) ** 3)) / spread**3
-    y = float(t_quantile(n, _RAISED_LEVEL)) / math.sqrt(n) * np.array([1.0, -1.0])
+    y = float(t_quantile(n, _raised(level))) / math.sqrt(n) * np.array([1.0, -1.0])
     x = y if abs(k) < _NO_SKEW else 3 / k * (np.cbrt(1 + k * (y - k / (6 * n))) - 1)
     return float(spread * x[0]), float(-spread * x[1])
 
 
-def _bootstrap(columns: Vector, statistic: Statistic, resamples: int) -> Interval:
+def _bootstrap(columns: Vector, statistic: Statistic, terms: Terms) -> Interval:
     def resampled(*drawn: Vector, axis: int) -> Vector:
         return statistic(np.stack([column.mean(axis=axis) for column in drawn], axis=-1))
 
-    said = f"{resamples} resamples, level expanded for {len(columns)} seeds"
+    said = f"{terms.resamples} resamples, level expanded for {len(columns)} seeds"
     for method in ("BCa", "percentile"):
         with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
             warnings.simplefilter("ignore", scipy.stats.DegenerateDataWarning)
@@ -134,8 +164,8 @@ def _bootstrap(columns: Vector, statistic: Statistic, resamples: int) -> Interva
                 resampled,
                 axis=-1,
                 paired=True,
-                n_resamples=resamples,
-                confidence_level=expanded_level(len(columns)),
+                n_resamples=terms.resamples,
+                confidence_level=expanded_level(len(columns), terms.level),
                 method=method,
                 rng=np.random.default_rng(_RANDOM_SEED),
             ).confidence_interval
@@ -155,14 +185,17 @@ def pseudo_values(columns: Vector, statistic: Statistic) -> Vector:
     return np.asarray(n * statistic(columns.mean(axis=0)) - (n - 1) * statistic(without))
 
 
-def sign_flip_p(d: Vector, resamples: int = RESAMPLES) -> Test:
+def sign_flip_p(d: Vector, terms: Terms = FIXED) -> Test:
     """Two-sided p value of the mean of `d` under random signs: were `a` and `b` exchangeable, each sign were a coin.
 
-    Exact up to 14 seeds; the smallest p (`smallest_p`) is then `2 / 2ⁿ`.
+    Exact up to 14 seeds; the smallest p (`smallest_p`) is then `2 / 2ⁿ`. With signs of a group it is exact from any.
     """
     n = len(d)
+    if terms.grouped:
+        p, counted = signs.flip_p(d, terms.resamples)
+        return Test(p, f"exact sign-flip, {_counted(n, counted)}")
     exact = n <= EXACT_SEEDS
-    assignments = 2**n if exact else resamples
+    assignments = 2**n if exact else terms.resamples
     result = scipy.stats.permutation_test(
         (d,),
         np.mean,
@@ -174,10 +207,14 @@ def sign_flip_p(d: Vector, resamples: int = RESAMPLES) -> Test:
     return Test(float(result.pvalue), f"{'exact' if exact else 'Monte Carlo'} sign-flip, {assignments} assignments")
 
 
+def _counted(n: int, counted: int) -> str:
+    return f"{counted} assignments" if counted == 2**n else f"{counted} assignments that form a group"
+
+
 @cache
-def smallest_p(n: int, resamples: int = RESAMPLES) -> float:
+def smallest_p(n: int, terms: Terms = FIXED) -> float:
     """The smallest p value that signs of `n` seeds can give: that of seeds which all agree."""
-    return sign_flip_p(np.ones(n), resamples).p
+    return sign_flip_p(np.ones(n), terms).p
 
 
 def fewest_seeds(alpha: float) -> int | None:
@@ -185,16 +222,19 @@ def fewest_seeds(alpha: float) -> int | None:
     return next((n for n in range(FEWEST_SEEDS, EXACT_SEEDS + 1) if smallest_p(n) < alpha), None)
 
 
-def swap_p(a: Vector, b: Vector, statistic: Statistic, resamples: int = RESAMPLES) -> Test:
+def swap_p(a: Vector, b: Vector, statistic: Statistic, terms: Terms = FIXED) -> Test:
     """Two-sided p value of `statistic` of mean `a` and mean `b` when they change places within random seeds.
 
     `a` and `b` are `(seeds, columns)`, and `statistic` takes their means side by side. For the difference of two single
     columns it is the sign-flip test of it.
     """
     n = len(a)
+    if terms.grouped:
+        p, counted = signs.swap_p(a, b, statistic, terms.resamples)
+        return Test(p, f"exact sign-flip of whole curves, {_counted(n, counted)}")
     both, half = np.concatenate([a, b]), a.shape[1]
     exact = n <= EXACT_SEEDS
-    assignments = 2**n if exact else resamples
+    assignments = 2**n if exact else terms.resamples
 
     def of_seeds(first: NDArray[np.intp], second: NDArray[np.intp], axis: int) -> Vector:
         assert axis == -1
@@ -215,7 +255,7 @@ def swap_p(a: Vector, b: Vector, statistic: Statistic, resamples: int = RESAMPLE
     return Test(float(result.pvalue), f"{kind} sign-flip of whole curves, {assignments} assignments")
 
 
-def equivalence_p(d: Vector, margin: float, resamples: int = RESAMPLES) -> Test:
+def equivalence_p(d: Vector, margin: float, terms: Terms = FIXED) -> Test:
     """P value of the question whether the mean of `d` lies within `±margin`: small where that is clear, either way.
 
     Two one-sided tests where the mean lies within; a sign-flip test against the nearer bound where it does not.
@@ -223,7 +263,7 @@ def equivalence_p(d: Vector, margin: float, resamples: int = RESAMPLES) -> Test:
     mean = float(d.mean())
     if abs(mean) < margin:
         return tost_p(d, margin)
-    test = sign_flip_p(d - math.copysign(margin, mean), resamples)
+    test = sign_flip_p(d - math.copysign(margin, mean), terms)
     return Test(test.p, f"{test.method}, against the margin: the mean lies outside")
 
 

@@ -29,6 +29,7 @@ from bn_ablate.analysis.judge.shown import p_text
 from bn_ablate.analysis.judge.stats import ALPHA, FEWEST_SEEDS, Interval
 
 MOST_EXCLUDED = 0.2
+FUTILE = " It got no more seeds, since those of the last look could hardly decide it."
 
 
 def lies(interval: Interval | None, bounds: tuple[float, float]) -> str | None:
@@ -56,7 +57,8 @@ def decide(record: Mapping[str, Any], p_adjusted: float) -> Verdict:
     if thin := too_thin(record["n_seeds"], record["n_excluded"]):
         return Verdict("inconclusive", thin)
     p = f"the adjusted p {_is(p_text(p_adjusted))}{_floor(record, p_adjusted)}"
-    return kind_of(record).verdict(record, p_adjusted, p)
+    found = kind_of(record).verdict(record, p_adjusted, p)
+    return found._replace(reason=found.reason + FUTILE) if record.get("stopped") == "futile" else found
 
 
 def _floor(record: Mapping[str, Any], p_adjusted: float) -> str:

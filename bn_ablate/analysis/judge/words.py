@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +79,39 @@ def outlook_lines(found: Sequence[Outlook], seeds: int) -> tuple[list[str], list
     return good, warnings
 
 
+def first_look_lines(first: Mapping[str, int | None], planned: Sequence[int]) -> tuple[list[str], list[str]]:
+    """Which look is the first that can decide which hypotheses: sentences, and warnings of those that none can."""
+    at: dict[int | None, list[str]] = {}
+    for name, number in first.items():
+        at.setdefault(number, []).append(name)
+    never = at.pop(None, [])
+    good = [
+        f"look {number} of {len(planned)}, at {_seeds(planned[number - 1])}, can decide "
+        + (f"each of the {len(first):,} hypotheses" if MOST_NAMED < len(names) == len(first) else _named(names))
+        for number, names in sorted((number, names) for number, names in at.items() if number)
+    ]
+    if min((number for number in at if number), default=1) > 1:
+        good.insert(0, f"look 1, at {_seeds(planned[0])}, cannot decide any of them: a larger seeds.first would")
+    return good, [f"No look can decide {_named(never)}, whatever comes out"] * bool(never)
+
+
+def look_line(number: int, planned: Sequence[int], verdicts: Mapping[str, str | None], lanes: int) -> str:
+    """What came of a look: how many hypotheses have stopped, which go on, and how many lanes the next look takes.
+
+    `verdicts` has for each hypothesis why it stopped, or None; `lanes`, what is trained for the next look.
+    """
+    decided, futile = (sum(why == said for why in verdicts.values()) for said in ("decided", "futile"))
+    left = [name for name, why in verdicts.items() if why is None]
+    undecided = sum(why == "most" for why in verdicts.values())
+    said = [f"{decided:,} of {len(verdicts):,} hypotheses decided"]
+    said += [f"{futile:,} that more seeds would hardly decide"] * bool(futile)
+    said += [f"{undecided:,} not, with all the seeds there are"] * bool(undecided)
+    if left:
+        said.append(f"open: {_named(left)}")
+        said.append(f"{lanes:,} lanes more for look {number + 1}, at {_seeds(planned[number])}")
+    return f"look {number} of {len(planned)}, at {_seeds(planned[number - 1])}: {'; '.join(said)}"
+
+
 def _kind(one: Outlook) -> tuple[Any, ...]:
     """What is said of it, in one sentence with others of which the same is said."""
     if one.decidable:
@@ -102,6 +135,10 @@ def _seeds(n: int) -> str:
 
 def _names(alike: Sequence[Outlook]) -> str:
     """The ids, those of rows under what they were written as."""
-    rows = [(name, len(list(ids))) for name, ids in groupby(one.id.split(".")[0] for one in alike)]
+    return _named([one.id for one in alike])
+
+
+def _named(ids: Sequence[str]) -> str:
+    rows = [(name, len(list(alike))) for name, alike in groupby(one.split(".")[0] for one in ids)]
     names = [f"{name} ({n} rows)" if n > 1 else name for name, n in rows]
     return ", ".join(names[:MOST_NAMED]) + f" and {len(names) - MOST_NAMED} more" * (len(names) > MOST_NAMED)

@@ -89,6 +89,6 @@ def _study(results: Results, said: dict[str, Any], beside: Path) -> dict[str, An
         "report": Path(os.path.relpath(report, beside)).as_posix() if report.is_file() else None,
         "again": run_command(results.study),
         "looks": coded(svg or ""),
-        "design": f"{results.networks.height:,} networks, {len(results.study.seed_list)} seeds, "
+        "design": f"{results.networks.height:,} networks, {results.seeds_per_cell} seeds, "
         f"{results.manifest.get('data', {}).get('name', results.study.data.name)}",
     }

@@ -27,6 +27,7 @@ from bn_ablate.config.architectures import title_of
 from bn_ablate.config.measures import PARTS
 from bn_ablate.config.notes import notes_of
 from bn_ablate.config.quantity import TABLES, quantity
+from bn_ablate.config.schema import Study
 from bn_ablate.plan import cells_of
 from bn_ablate.results import Results, locked, open_results, seal
 from bn_ablate.results.files import write_bytes, write_text
@@ -167,12 +168,17 @@ def _design(results: Results) -> list[tuple[str, str]]:
     }
     examples = (f"{sizes[part]:,} {part}" for part in PARTS if part in sizes)
     return [
-        ("seeds", f"{len(study.seed_list)}, the same for every cell"),
+        ("seeds", f"{results.seeds_per_cell}, {_seeds_of_cells(study)}"),
         ("data", " ".join(filter(None, (data.get("name", study.data.name), data.get("version"))))),
         *([("examples", ", ".join(examples))] if sizes else []),
         ("network", ", ".join(text for factor, text in network.items() if factor not in results.axes)),
         ("training", ", ".join(text for factor, text in training.items() if factor not in results.axes)),
     ]
+
+
+def _seeds_of_cells(study: Study) -> str:
+    looks = ", ".join(f"{n:,}" for n in study.looks)
+    return f"until decided, with looks at {looks}" if looks else "the same for every cell"
 
 
 def _run(manifest: dict[str, Any]) -> list[tuple[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bn_ablate.analysis.judge.kinds import kind_of
-from bn_ablate.analysis.judge.shown import p_text, texts
+from bn_ablate.analysis.judge.shown import p_text, stop_text, texts
 
 ANSWERS = {
     "supported": "Yes.",
@@ -29,6 +29,7 @@ def shown_verdict(claim: dict[str, Any]) -> dict[str, Any]:
         ("Divergence", claim["n_diverged_lanes"] and f"{_by_side(claim['diverged'])}. {claim['divergence_rule']}"),
         ("Selected", _selected(claim)),
         *kind_of(claim).details(claim),
+        ("Look", stop_text(claim)),
         ("Interval", claim["interval_method"]),
         ("Test", claim["test"] and f"{claim['test']}; p {p_text(claim['p'])}"),
         ("Standardized effect", None if claim["effect_size"] is None else f"{claim['effect_size']:.2f}"),

@@ -6,10 +6,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from bn_ablate.analysis.judge import stats
+from bn_ablate.analysis.judge import spending, stats
 from bn_ablate.analysis.judge.estimands import Estimated, Imagining, Kind, Record, Verdict, reach
 from bn_ablate.analysis.judge.stats import ALPHA, Vector
 from bn_ablate.config.kinds.equivalence import Equivalence
+
+FUTILE = 0.1
+"""A hypothesis that the last look decides with a smaller chance than this gets no more seeds."""
 
 
 class Equivalences(Kind[Equivalence]):
@@ -17,14 +20,20 @@ class Equivalences(Kind[Equivalence]):
 
     kind = "equivalence"
 
-    def test(self, hypothesis: Equivalence, d: Vector, resamples: int) -> stats.Test:
+    def test(self, hypothesis: Equivalence, d: Vector, terms: stats.Terms) -> stats.Test:
         """Two one-sided tests where the mean lies within the margin."""
-        return stats.equivalence_p(d, hypothesis.margin, resamples)
+        return stats.equivalence_p(d, hypothesis.margin, terms)
 
     def seeds_needed(self, hypothesis: Equivalence, estimated: Estimated, family: int) -> int | None:
         """From within the margin there are two bounds to clear, from without one."""
         room = hypothesis.margin - abs(float(estimated.d.mean()))
         return stats.seeds_needed(estimated.d, abs(room), family, both_sides=room > 0)
+
+    def hopeless(self, hypothesis: Equivalence, estimated: Estimated, last: int, share: float) -> bool:
+        """No bound will be cleared, not by the difference within Student's 80% interval that is the best for it."""
+        if len(estimated.d) < stats.FEWEST_SEEDS:
+            return False
+        return spending.chance_of_equivalence(estimated.d, hypothesis.margin, last, ALPHA * share) < FUTILE
 
     def clearest(self, hypothesis: Equivalence, about: Imagining) -> Iterator[Vector]:
         """No difference, then those of a contrast."""

@@ -23,7 +23,7 @@ class EquivalentLevels(KindAlongAxis[EquivalentLevel]):
     kind = "equivalent_level"
     signed = False
 
-    def estimate(self, hypothesis: EquivalentLevel, scores: Scores, axes: Axes, resamples: int) -> Estimated:
+    def estimate(self, hypothesis: EquivalentLevel, scores: Scores, axes: Axes, terms: stats.Terms) -> Estimated:
         """Where the curve meets the value; its p value is that of the value beyond the curve at the stated level."""
         values = scores.of(hypothesis.metric)
         matched = scores.side(values, hypothesis.a, hypothesis.select)
@@ -44,11 +44,11 @@ class EquivalentLevels(KindAlongAxis[EquivalentLevel]):
             return float(10**position) if hypothesis.scale == "log10" else float(position)
 
         at = float(np.log10(hypothesis.level)) if hypothesis.scale == "log10" else hypothesis.level
-        interval = stats.interval(columns, level, resamples)
+        interval = stats.interval(columns, level, terms)
         if interval:
             interval = interval._replace(low=as_level(interval.low), high=as_level(interval.high))
         d = direction * (columns[:, 0] - columns[:, 1:] @ level_curves.interpolation_weights(x, at))
-        beyond, moves = stats.sign_flip_p(d, resamples), stats.sign_flip_p(slopes, resamples)
+        beyond, moves = stats.sign_flip_p(d, terms), stats.sign_flip_p(slopes, terms)
         return Estimated(
             as_level(float(level(columns.mean(axis=0)))),
             interval,

@@ -24,7 +24,7 @@ class OptimumShifts(KindAlongAxis[OptimumShift]):
     kind = "optimum_shift"
     where_diverged = "A diverged lane is worse than any other, so a level at which one diverged is never the best."
 
-    def estimate(self, hypothesis: OptimumShift, scores: Scores, axes: Axes, resamples: int) -> Estimated:
+    def estimate(self, hypothesis: OptimumShift, scores: Scores, axes: Axes, terms: stats.Terms) -> Estimated:
         """The shift of the vertex; its p value is of curves that change places."""
         quality = scores.quality(hypothesis.metric)
         levels, a, of_a = self.columns(hypothesis, quality, hypothesis.a, scores, axes)
@@ -52,10 +52,10 @@ class OptimumShifts(KindAlongAxis[OptimumShift]):
             }
         return Estimated(
             float(shift(means)),
-            stats.interval(columns, shift, resamples),
+            stats.interval(columns, shift, terms),
             stats.pseudo_values(columns, shift),
             0.0,
-            stats.swap_p(columns[:, :k], columns[:, k:], shift, resamples),
+            stats.swap_p(columns[:, :k], columns[:, k:], shift, terms),
             n_excluded,
             {"optima": optima} | selected(hypothesis, {"a": of_a, "b": of_b}),
         )

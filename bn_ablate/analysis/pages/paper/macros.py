@@ -42,7 +42,7 @@ def numbers(studies: list[Results], said: dict[str, Any]) -> Iterator[tuple[str,
         yield f"{study}/caveat", "; ".join(results.caveats)
         yield f"{study}/lanes", f"{results.networks.height:,}"
         yield f"{study}/diverged", str(results.networks.filter(status="diverged").height)
-        yield f"{study}/seeds", str(len(results.study.seed_list))
+        yield f"{study}/seeds", results.seeds_per_cell
         for own in results.claims:
             record = family.get((study, own["id"]), own)
             shown = texts(record)
@@ -54,4 +54,6 @@ def numbers(studies: list[Results], said: dict[str, Any]) -> Iterator[tuple[str,
             yield f"{at}/p", p_text(record["p_adjusted"])
             yield f"{at}/effect", "–" if record["effect_size"] is None else f"{record['effect_size']:.2f}"
             yield f"{at}/n", str(record["n_seeds"])
+            if "look" in record:
+                yield f"{at}/look", str(record["look"])
             yield f"{at}/verdict", record["verdict"]

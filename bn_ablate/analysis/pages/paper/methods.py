@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from bn_ablate.analysis.judge.selection import axes_in_order, axis_label, level_label
 from bn_ablate.config.architectures import title_of
+from bn_ablate.config.schema import Study
 from bn_ablate.results import Results
 
 STATISTICS = """\
@@ -22,6 +23,17 @@ def methods_md(studies: list[Results], family: int, caveats: Sequence[str] = ())
     return "\n\n".join([*parts, *(f"## {r.study.title or r.name}\n\n{_paragraph(r)}" for r in studies)]) + "\n"
 
 
+def _looks(study: Study) -> str:
+    """How the number of seeds came about, where it was not fixed."""
+    if not study.looks:
+        return ""
+    looks = ", ".join(f"{n:,}" for n in study.looks)
+    return (
+        f" (hypotheses were looked at with {looks} seeds, until decided: the tests of a look have"
+        " the share of the error that it has of the seeds, and intervals are repeated ones)"
+    )
+
+
 def _paragraph(results: Results) -> str:
     study, manifest = results.study, results.manifest
     model, train = study.model, study.train
@@ -32,8 +44,9 @@ def _paragraph(results: Results) -> str:
     )
     diverged = results.networks.filter(status="diverged").height
     versions = ", ".join(f"{name} {version}" for name, version in sorted(manifest.get("packages", {}).items()))
+    seeds = f"{results.seeds_per_cell} seeds{_looks(study)}"
     return (
-        f"{results.networks.height:,} networks were trained, each cell of the grid with {len(study.seed_list)} seeds; "
+        f"{results.networks.height:,} networks were trained, each cell of the grid with {seeds}; "
         f"{diverged:,} diverged. Data: {data.get('name', study.data.name)}{f' ({sizes} examples)' if sizes else ''}. "
         f"Varied: {axes or 'nothing'}. Unless varied: {title_of(model.architecture)} of {model.depth} hidden layers, "
         f"width {model.width}, {level_label(model.activation)}, initialized by {level_label(model.kernel_init)}; "
