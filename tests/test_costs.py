@@ -11,6 +11,8 @@ import pytest
 import bn_ablate as bn
 from bn_ablate import engine
 from bn_ablate.cli import main as cli
+from bn_ablate.cli.console import make_console
+from bn_ablate.cli.machine_commands import show_costs
 from bn_ablate.config import LaneSettings
 from bn_ablate.engine import cost
 from bn_ablate.engine.cost import Operations, operations
@@ -118,7 +120,9 @@ class Steady:
         return self.seconds[self.repeat - 1] / 2
 
 
-def test_structures_are_timed_by_turns_and_each_is_held_to_no_normalization(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_structures_are_timed_by_turns_and_each_is_held_to_no_normalization(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(cost, "Alone", Steady)
     axes = {"placement": ["pre", "none"], "width": [8, 16], "learning_rate": [0.01, 0.1], "dropout_rate": [0.2, 0.5]}
     plan = bn.make_plan(bn.build_study({"name": "costs", "axes": axes, "train": {"steps": 4}}))
@@ -131,6 +135,9 @@ def test_structures_are_timed_by_turns_and_each_is_held_to_no_normalization(monk
     assert table["step_seconds"].to_list() == [4.0, 4.0, 2.0, 2.0]
     assert table["step_ratio"].to_list() == [2.0, 2.0, 1.0, 1.0]
     assert table["evaluation_seconds_q25"].to_list() == [1.75, 1.75, 0.75, 1.0]
+    show_costs(make_console(), table)
+    said = "between repeats the times of a network differ by 75% (from quartile to quartile): the machine is busy"
+    assert said in capsys.readouterr().out
     Steady.turns.clear()
     alone = bn.make_plan(bn.build_study({"name": "costs", "norm": {"placement": "pre"}, "model": {"width": 8}}))
     (row,) = table_of(costs_of(alone, repeats=3)).rows(named=True)

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     import polars as pl
     from rich.console import Console
 
+BUSY = 0.1
+"""From which spread of the repeats on, as a share of their median, it is said that the machine is busy."""
+
 
 def check_device(
     device: Annotated[Literal["auto", "cpu", "cuda", "tpu"], tyro.conf.arg(help="what to check")] = "auto",
@@ -104,6 +107,19 @@ def show_costs(console: Console, table: pl.DataFrame) -> None:
             ratio(row["evaluation_ratio"]),
         )
     console.print(shown)
+    spread = max(
+        (row[f"{what}_seconds_q75"] - row[f"{what}_seconds_q25"]) / row[f"{what}_seconds"]
+        for row in table.rows(named=True)
+        for what in ("step", "evaluation")
+    )
+    if spread > BUSY:
+        console.print(
+            f"note: between repeats the times of a network differ by {spread:.0%} (from quartile to quartile): "
+            "the machine is busy, and ratios that lie as near to 1 say nothing; try again when it is idle, "
+            "or with more --repeats",
+            style="yellow",
+            soft_wrap=True,
+        )
     first = table.row(0, named=True)
     where, times = escape(first["device"]), count(first["repeats"], "repeat")
     console.print(
