@@ -10,11 +10,13 @@ from typing import Any
 import polars as pl
 import pytest
 
-from bn_ablate.analysis import atlas, write_claims
+from bn_ablate.analysis import atlas
+from bn_ablate.analysis.judge.judging import claims_text, judge
 from bn_ablate.analysis.judge.places import same_lanes
 from bn_ablate.analysis.judge.stats import holm
 from bn_ablate.cli.main import main
-from bn_ablate.results import ResultsError, open_results
+from bn_ablate.results import Results, ResultsError, open_results, seal
+from bn_ablate.results.files import write_text
 from tests.synthetic import write_results
 
 SIDES = {"a": {"placement": "pre"}, "b": {"placement": "none"}}
@@ -46,6 +48,13 @@ def gains(gain: float) -> Any:
     return change
 
 
+def judged(results: Results) -> None:
+    """Write the verdicts, from few resamples."""
+    records = judge(results.study, results.lanes, resamples=99)
+    write_text(results.path / "claims.json", claims_text(results, records))
+    seal(results.path)
+
+
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A study of 300 examples in which BN helps, one of 600 in which it hurts; the first from elsewhere, and again."""
@@ -54,7 +63,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     made["many"] = write_results(root / "many", study("many", n_train=600), change=gains(-0.02))
     made["again"] = write_results(root / "again", study("few"), change=gains(0.021))
     for results in made.values():
-        write_claims(results)
+        judged(results)
     shutil.copytree(root / "few", root / "copy")
     (root / "few.json").write_text("{}")
     return {name: root / name for name in ("few", "many", "again", "copy", "few.json")}
@@ -100,7 +109,7 @@ def test_a_record_that_names_a_network_or_a_number_of_examples_has_its_place(tmp
     asked = CONTRAST | {"id": "up", "claim": "C7", "statement": "BN is better.", "each": ["n_train"]}
     table = study("sizes") | {"axes": axes, "hypotheses": [asked]}
     results = write_results(tmp_path / "sizes", table, change=gains(0.02))
-    write_claims(results)
+    judged(results)
     said = atlas([tmp_path])
     assert [(place["n_train"], place["family"]) for place in said["places"]] == [("300", 1), ("500", 1)]
     assert {record["width"] for record in said["hypotheses"]} == {"8–16"}
@@ -109,7 +118,7 @@ def test_a_record_that_names_a_network_or_a_number_of_examples_has_its_place(tmp
 def test_what_says_nothing_is_left_out_and_nothing_at_all_is_an_error(folders: dict[str, Path], tmp_path: Path) -> None:
     write_results(tmp_path / "unjudged", study("unjudged"))
     results = write_results(tmp_path / "claimless", study("claimless") | {"hypotheses": []})
-    write_claims(results)
+    judged(results)
     quick = shutil.copytree(folders["few"], tmp_path / "quick")
     manifest = json.loads((quick / "manifest.json").read_text())
     (quick / "manifest.json").write_text(json.dumps(manifest | {"quick": True}))
@@ -135,7 +144,7 @@ def test_two_claims_of_one_name_are_refused(folders: dict[str, Path], tmp_path: 
     for name, says in (("one", "helps"), ("other", "hurts")):
         table = study(name) | {"claims": {"X1": words | {"says": says}}}
         table["hypotheses"] = [asked | {"claim": "X1"} for asked in table["hypotheses"][:1]]
-        write_claims(write_results(tmp_path / name, table))
+        judged(write_results(tmp_path / name, table))
     with pytest.raises(ResultsError, match="other: says another thing of its claim 'X1'"):
         atlas([tmp_path])
     assert atlas([folders["few"], tmp_path / "one"])["places"][0]["family"] == 3

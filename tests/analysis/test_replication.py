@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from scipy import stats
 
@@ -163,12 +165,11 @@ def test_results_of_no_whole_study_are_refused(results: Results, tmp_path: Path)
         replicate(results)
 
 
-def test_lanes_without_a_finite_number_are_left_out_and_counted(tmp_path: Path) -> None:
-    def nothing(levels: dict[str, Any], seed: int, row: dict[str, Any]) -> dict[str, Any]:
-        return accuracy(levels, seed, row) | ({"final_test_loss": math.nan} if seed else {"final_test_loss": 0.1})
-
-    results = write_results(tmp_path / "lost", STUDY, change=nothing)
-    (row,) = held(results, tmp_path, f"{PLAIN}metric = 'final_test_loss'\nvalues = [0.1]")["rows"]
+def test_lanes_without_a_finite_number_are_left_out_and_counted(results: Results, tmp_path: Path) -> None:
+    lost = pl.when(pl.col("seed") > 0).then(math.nan).otherwise(0.97).alias("final_test_accuracy")
+    partly = Results(results.path, results.manifest)
+    vars(partly)["lanes"] = results.lanes.with_columns(lost)
+    (row,) = held(partly, tmp_path, f"{PLAIN}values = [0.97]")["rows"]
     assert (row["n_seeds"], row["n_excluded"], row["interval"], row["verdict"]) == (1, 5, None, "undecided")
 
 
@@ -189,8 +190,8 @@ def test_the_command_prints_a_table_and_what_differs(
     assert "| 97.4 % | 97.000 [96.752, 97.248] % | 6 | 0.237 | −2.0 SD | replicated |" in markdown(said)
 
 
-def test_a_damaged_table_is_not_held_to_anything(tmp_path: Path) -> None:
-    results = write_results(tmp_path / "r", STUDY, change=accuracy)
-    (tmp_path / "r" / "lanes.parquet").write_bytes(b"nothing")
+def test_a_damaged_table_is_not_held_to_anything(results: Results, tmp_path: Path) -> None:
+    folder = shutil.copytree(results.path, tmp_path / "damaged")
+    (folder / "lanes.parquet").write_bytes(b"nothing")
     with pytest.raises(ResultsError, match="its content has changed"):
-        held(open_results(results.path), tmp_path, f"{PLAIN}values = [1]")
+        held(open_results(folder), tmp_path, f"{PLAIN}values = [1]")
