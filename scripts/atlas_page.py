@@ -45,7 +45,20 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def differences(said: dict[str, Any]) -> str:
-    """The hypotheses that hold at one place and are contradicted at another."""
+    """The claims whose verdict is not the same everywhere; the hypotheses that hold here and are contradicted there."""
+    verdicts: dict[str, dict[str, str]] = {}
+    for place in said["places"]:
+        for claim in place["claims"]:
+            verdicts.setdefault(claim["claim"], {})[place["label"]] = claim["verdict"]
+    lines = [
+        f"- {name}: {'; '.join(f'{verdict} on {place}' for place, verdict in at.items())}"
+        for name, at in sorted(verdicts.items())
+        if len(set(at.values())) > 1
+    ]
+    return "\n\n".join(["\n".join(lines) or "No claim has another verdict at another place.", _contradictions(said)])
+
+
+def _contradictions(said: dict[str, Any]) -> str:
     if not said["differ"]:
         return "No hypothesis holds at one place and is contradicted at another."
     statements = {(record["claim"], record["id"]): record["statement"] for record in said["hypotheses"]}

@@ -83,7 +83,7 @@ def atlas(folders: Iterable[Path]) -> dict[str, Any]:
         "places": places,
         "hypotheses": hypotheses,
         "differ": differing(hypotheses),
-        "again": [found for pair in combinations(studies, 2) if (found := _again(*pair))],
+        "again": _again(studies),
         "left_out": left_out,
         "caveats": [f"{results.path}: {caveat}" for results in studies for caveat in results.caveats],
     }
@@ -176,12 +176,19 @@ def _in_order(place: Place) -> tuple[Any, ...]:
     return place.data, int(first) if first.isdigit() else 2**63, place.network, place.copy
 
 
-def _again(a: Results, b: Results) -> dict[str, Any] | None:
-    """How the lanes that two folders both hold differ; None where there are none."""
-    if a.networks.join(b.networks, on="lane_id", how="semi").is_empty():
-        return None
+def _again(studies: Sequence[Results]) -> list[dict[str, Any]]:
+    """For each two folders that hold the same lanes, how these differ.
+
+    Ids are read without the rest of the table, whose columns may be those of another version.
+    """
+    ids = [set(results.scan("lanes").select("lane_id").collect()["lane_id"]) for results in studies]
+    pairs = combinations(range(len(studies)), 2)
+    return [_compared(studies[i], studies[j]) for i, j in pairs if ids[i] & ids[j]]
+
+
+def _compared(a: Results, b: Results) -> dict[str, Any]:
     found = compare(a, b)
-    assert found is not None
+    assert found is not None, "they hold the same lanes"
     accuracy = found.filter(pl.col("table") == "lanes", pl.col("column") == "final_test_accuracy")
     return {
         "folders": [str(a.path), str(b.path)],
