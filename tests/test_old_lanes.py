@@ -14,22 +14,15 @@ from bn_ablate import data
 from bn_ablate.analysis import write_report
 from bn_ablate.results import finished, provenance, verify
 from bn_ablate.runs.rerun import verify_lanes
+from tests.cli.command_line import TABLE
 from tests.results.made_up import listing
 from tests.synthetic import write_results
 
-TABLE: dict[str, Any] = {
-    "name": "old",
-    "seeds": 2,
-    "data": {"n_train": 60, "n_validation": 100, "n_test": 100},
-    "model": {"depth": 1, "width": 8},
-    "train": {"steps": 12, "batch_size": 16},
-    "measure": {"every": 6},
-}
 OTHER = "ab" * 32
 
 
-def study(*placements: str) -> bn.Study:
-    return bn.build_study(TABLE | {"axes": {"placement": list(placements)}})
+def study(**axes: list[Any]) -> bn.Study:
+    return bn.build_study(TABLE | {"name": "old", "axes": axes, "hypotheses": []})
 
 
 def origins(results: bn.Results) -> list[tuple[int, bool, str]]:
@@ -37,32 +30,33 @@ def origins(results: bn.Results) -> list[tuple[int, bool, str]]:
 
 
 def test_old_lanes_are_refused_then_kept_then_trained_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = bn.run(study("none", "pre"), tmp_path)
+    two, four = study(learning_rate=[0.01, 0.1]), study(learning_rate=[0.01, 0.1, 0.2, 0.3])
+    first = bn.run(two, tmp_path)
     ours = first.manifest["origins"][0]["code"]
     assert origins(first) == [(4, False, ours)]
     assert first.manifest["origins"][0]["data"] == first.manifest["data"]["sha256"]
-    larger, before = study("none", "pre", "post"), listing(first.path)
+    before = listing(first.path)
     monkeypatch.setattr(provenance, "source_hash", lambda: OTHER)
     monkeypatch.setattr(finished, "source_hash", lambda: OTHER)
-    for some in (larger, study("none", "pre")):
+    for some in (four, two):
         told = rf"4 lanes of this study are there already, trained by other code .* {ours[:12]}, now abababababab\."
         with pytest.raises(bn.ResultsError, match=told):
             bn.run(some, tmp_path, on_progress=lambda progress: pytest.fail("it trains"))
     assert listing(first.path) == before
 
-    kept = bn.run(larger, tmp_path, old="keep")
-    assert origins(kept) == [(4, True, ours), (2, False, OTHER)]
-    assert kept.lanes["origin"].to_list() == [0, 0, 0, 0, 1, 1]
+    kept = bn.run(four, tmp_path, old="keep")
+    of_lane = [origins(kept)[i] for i in kept.lanes["origin"]]
+    assert of_lane == [(4, True, ours)] * 4 + [(4, False, OTHER)] * 4
     assert verify(kept.path) == []
-    assert "4 of 6 lanes were kept (--keep-old)" in (write_report(kept.path)[-1]).read_text()
+    assert "4 of 8 lanes were kept (--keep-old)" in (write_report(kept.path)[-1]).read_text()
     again: list[Any] = []
-    assert bn.run(larger, tmp_path, old="keep", on_progress=again.append).lanes.equals(kept.lanes)
+    assert bn.run(four, tmp_path, old="keep", on_progress=again.append).lanes.equals(kept.lanes)
     assert again == []
 
     seen: list[bn.RunProgress] = []
-    anew = bn.run(larger, tmp_path, old="retrain", on_progress=seen.append)
-    assert (seen[0].lanes, seen[-1].lanes) == (2, 6)
-    assert origins(anew) == [(6, False, OTHER)]
+    anew = bn.run(four, tmp_path, old="retrain", on_progress=seen.append)
+    assert (seen[0].lanes, seen[-1].lanes) == (4, 8)
+    assert origins(anew) == [(8, False, OTHER)]
     assert_frame_equal(anew.lanes, kept.lanes.drop("origin"), rel_tol=1e-4)  # the code was the same, after all
     write_report(anew.path)
     assert verify(anew.path) == []
@@ -70,8 +64,8 @@ def test_old_lanes_are_refused_then_kept_then_trained_anew(tmp_path: Path, monke
     loaded = data.load("digits")
     monkeypatch.setattr(data, "load", lambda *_: replace(loaded, sha256="cd" * 32))
     for old in ("refuse", "keep"):
-        with pytest.raises(bn.ResultsError, match=r"6 lanes .* on other data: .*, now cdcdcdcdcdcd.*never mixed"):
-            bn.run(larger, tmp_path, old=old)  # type: ignore[arg-type]
+        with pytest.raises(bn.ResultsError, match=r"8 lanes .* on other data: .*, now cdcdcdcdcdcd.*never mixed"):
+            bn.run(four, tmp_path, old=old)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +79,7 @@ def test_lanes_are_trained_again_in_the_way_they_were_stored(
 
     Where they were stored by other code, that is said.
     """
-    some = study("none", "pre", "post")
+    some = study(placement=["none", "pre", "post"])
     stored = bn.run(some, tmp_path, strategy=strategy, at_once=at_once)
     with monkeypatch.context() as patch:
         patch.setattr(provenance, "source_hash", lambda: OTHER)

@@ -15,7 +15,7 @@ from bn_ablate.config.hypothesis_checks import expand_hypotheses
 from bn_ablate.config.only import SEED, check_only
 from bn_ablate.config.schema import Study
 from bn_ablate.plan.grid import Group, Plan, cells_of, first_look, make_plan
-from bn_ablate.plan.refusals import refusals_of
+from bn_ablate.plan.refusals import refused_hypotheses
 from bn_ablate.plan.sameness import levels_alike
 
 LONGEST_NAME = 64
@@ -119,7 +119,7 @@ def _still_there(short: Study, hypotheses: Iterable[Hypothesis]) -> Iterator[Hyp
             for side, rule in hypothesis.sides.items()
         }
         asking = short.model_copy(update={"hypotheses": (hypothesis.model_copy(update=sides),)})
-        if not expand_hypotheses(asking)[1] and not refusals_of(asking, cells):
+        if not expand_hypotheses(asking)[1] and not refused_hypotheses(asking, cells):
             yield from asking.hypotheses
 
 

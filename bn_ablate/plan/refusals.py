@@ -22,7 +22,13 @@ def refusals_of(study: Study, cells: tuple[Cell, ...]) -> list[Problem]:
     found = {problem.message: problem for cell in cells for problem in cell.stated.problems()}
     if found:
         return list(found.values())
-    found |= {problem.key: problem for problem in (*idle_axes(study, cells), *same_networks(study, cells))}
+    found |= {problem.key: problem for problem in idle_axes(study, cells)}
+    return list((found | refused_hypotheses(study, cells)).values())
+
+
+def refused_hypotheses(study: Study, cells: tuple[Cell, ...]) -> dict[str, Problem]:
+    """What is wrong with the hypotheses of `study` in its cells, by key."""
+    found = {problem.key: problem for problem in same_networks(study, cells)}
     for hypothesis in study.hypotheses:
         sides: dict[str, list[dict[str, Any]]] = {}
         for side, rule in hypothesis.sides.items():
@@ -34,7 +40,7 @@ def refusals_of(study: Study, cells: tuple[Cell, ...]) -> list[Problem]:
                 found |= {problem.key: problem for problem in _gaps(key, members, hypothesis.along)}
         if all(sides.values()):
             found |= {problem.key: problem for problem in check_sides(hypothesis, sides)}
-    return list(found.values())
+    return found
 
 
 def _gaps(key: str, members: list[dict[str, Any]], axis: str) -> Iterator[Problem]:

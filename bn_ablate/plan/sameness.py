@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 def idle_axes(study: Study, cells: Sequence[Cell]) -> Iterator[Problem]:
     """A problem for each axis with levels that are the same network in every cell that has them."""
+    all_differ = _all_differ(cells)
     for axis, levels in study.axes.items():
         key, acts = f"axes.{axis}", FACTORS[axis].acts
-        pairs = levels_alike(axis, cells)
+        pairs = [] if all_differ else _levels_alike(axis, cells)
         if len(levels) > 1 and not any(acts.holds(cell.settings) for cell in cells):
             yield Problem(key, f"makes no difference in any cell: it acts {acts.words}; leave it out")
         elif pairs:
@@ -34,8 +35,15 @@ def idle_axes(study: Study, cells: Sequence[Cell]) -> Iterator[Problem]:
 
 def levels_alike(axis: str, cells: Sequence[Cell]) -> list[tuple[Any, Any]]:
     """The pairs of levels of `axis` that are in the same cells, and in each of them the same network."""
-    if len({cell.settings for cell in cells}) == len(cells):
-        return []
+    return [] if _all_differ(cells) else _levels_alike(axis, cells)
+
+
+def _all_differ(cells: Sequence[Cell]) -> bool:
+    """Whether no two of `cells` are the same network."""
+    return len({cell.settings for cell in cells}) == len(cells)
+
+
+def _levels_alike(axis: str, cells: Sequence[Cell]) -> list[tuple[Any, Any]]:
     alone = Counter(cell.levels[axis] for cell in cells)
     together, same = Counter[tuple[Any, Any]](), Counter[tuple[Any, Any]]()
     for members in _differing_in(axis, cells):
@@ -60,7 +68,7 @@ def same_networks(study: Study, cells: Sequence[Cell]) -> Iterator[Problem]:
 
     A network that is on both sides takes away from their difference, and says nothing of what is compared.
     """
-    if len({cell.settings for cell in cells}) == len(cells):
+    if _all_differ(cells):
         return
     for hypothesis in study.hypotheses:
         sides = {side: [cell for cell in cells if cell.matches(rule)] for side, rule in hypothesis.sides.items()}

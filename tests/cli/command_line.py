@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,6 +43,10 @@ a = { learning_rate = 0.1 }
 b = { learning_rate = 0.01 }
 alternative = "less"
 """
+
+
+TABLE: dict[str, Any] = tomllib.loads(TINY)
+"""The same study as a table: who trains it, at these levels or two others, finds its programs compiled."""
 
 
 class Done(NamedTuple):
