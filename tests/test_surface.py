@@ -25,6 +25,7 @@ from bn_ablate.analysis.pages.verdict_cards import VERDICTS
 from bn_ablate.cli.main import COMMANDS, main
 from bn_ablate.data import load
 from bn_ablate.runs.bar import progress_bar
+from tests.cli.command_line import TABLE
 from tests.synthetic import write_results
 
 
@@ -137,20 +138,12 @@ class Terminal(io.StringIO):
 
 
 def test_a_run_shows_a_bar_in_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    study = bn.build_study(
-        name="tiny",
-        seeds=1,
-        data={"n_train": 40, "n_validation": 40},
-        model={"depth": 1, "width": 4},
-        train={"steps": 4, "batch_size": 8},
-        measure={"every": 2, "probe": 8},
-    )
     seen: list[bn.RunProgress] = []
     monkeypatch.setattr(sys, "stderr", Terminal())
-    bn.run(study, tmp_path, on_progress=seen.append)
+    bn.run(bn.build_study(TABLE), tmp_path, on_progress=seen.append)
     shown = sys.stderr.getvalue()  # type: ignore[attr-defined]
     assert "training" in shown
-    assert "1/1 lanes" in shown
+    assert "4/4 lanes" in shown
     assert seen[0].batch_loss is not None
     assert "loss " in seen[0].state
 

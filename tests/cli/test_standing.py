@@ -86,7 +86,7 @@ def test_what_a_killed_extension_left_is_not_read_as_its_results(
 ) -> None:
     """A killed run has written its manifest, and not its tables: those there are of the smaller study before it."""
     more = ["run", claimed / "tiny.toml", "--results", folder.parent, "--wandb", "disabled"]
-    more += ["--set", "axes.learning_rate=[0.01, 0.1, 0.2]"]
+    more += ["--set", "axes.learning_rate=[0.01, 0.1, 0.2, 0.3]"]
     with monkeypatch.context() as killed:
         killed.setattr(Engine, "run", lambda *args, **more: 1 / 0)
         killed.setattr(Store, "publish", lambda *args: None)
@@ -102,7 +102,7 @@ def test_what_a_killed_extension_left_is_not_read_as_its_results(
     assert bn("verify", folder).status == 1
     assert bn(*more).status == 0
     assert bn("report", folder).status == 0
-    assert open_results(folder).lanes.height == 6
+    assert open_results(folder).lanes.height == 8
 
 
 def test_verdicts_on_other_lanes_are_not_taken_for_those_on_these(bn: Bn, folder: Path, tmp_path: Path) -> None:
