@@ -84,12 +84,13 @@ def show_outlook(console: Console, plan: Plan) -> None:
     if not plan.study.hypotheses:
         return
     from bn_ablate.analysis.judge.outlook import first_looks, outlook
-    from bn_ablate.analysis.judge.words import first_look_lines, outlook_lines
+    from bn_ablate.analysis.judge.words import few_seeds_lines, first_look_lines, outlook_lines
 
     if plan.study.looks:
         decidable, warnings = first_look_lines(first_looks(plan), plan.study.looks)
     else:
         decidable, warnings = outlook_lines(outlook(plan), len(plan.seeds))
+    warnings += few_seeds_lines(plan.study.looks[0] if plan.study.looks else len(plan.seeds))
     for line in decidable:
         console.print(line, soft_wrap=True, markup=False)
     for line in warnings:

@@ -6,18 +6,22 @@ import itertools
 import math
 from typing import Any
 
+import calibration
+import calibration_looks
+import change_of_seeds
 import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binom
 
 from bn_ablate.analysis.judge import signs, spending, stats
 from bn_ablate.analysis.judge.judging import judge
 from bn_ablate.analysis.judge.outlook import first_looks
 from bn_ablate.analysis.judge.shown import stop_text
 from bn_ablate.analysis.judge.stopping import needed, stand
-from bn_ablate.analysis.judge.words import first_look_lines, look_line
+from bn_ablate.analysis.judge.words import few_seeds_lines, first_look_lines, look_line
 from bn_ablate.config import ConfigError, Study, build_study
 from bn_ablate.config.looks import Looks
 from bn_ablate.plan import Part, cells_of, divisions, first_look, make_plan, portion, quick, restrict
@@ -356,3 +360,35 @@ def test_shards_of_a_look_are_its_lanes_once_each_however_it_is_divided() -> Non
         shards = Layout(machine, parts).shards(following, {lane.id for lane in plan.lanes}, DIGITS)
         found = [lane for shard in shards for lane in shard.lane_ids]
         assert sorted(found) == sorted({lane.id for lane in following.lanes} - {lane.id for lane in plan.lanes})
+
+
+def test_designs_whose_intervals_fall_short_are_warned_of() -> None:
+    assert [n for n in range(2, 21) if few_seeds_lines(n)] == [5, 6]
+    assert few_seeds_lines(5)[0].startswith("intervals from 5 seeds cover strongly skewed differences in some 92%")
+
+
+def test_what_became_of_verdicts_is_counted() -> None:
+    verdicts = {"a": "supported", "b": "supported", "c": "equivalent", "d": "inconclusive", "e": "inconclusive"}
+    now = {"e": "inconclusive", "d": "supported", "c": "contradicted", "b": "inconclusive", "a": "supported"}
+    before, after = ([{"id": name, "verdict": said} for name, said in of.items()] for of in (verdicts, now))
+    found = change_of_seeds.change(before, after)
+    assert found == change_of_seeds.Change(stay=1, lost=1, flipped=1, gained=1, open=1)
+    assert found.decided == 3
+    study = study_of()
+    assert change_of_seeds.other_seeds(study, 1).seed_list == tuple(range(17_000, 17_048))
+    assert change_of_seeds.other_seeds(study.at_look(12), 0).seed_list == tuple(range(7000, 7012))
+
+
+def test_no_effect_is_rarely_found_with_looks_either() -> None:
+    """A small version of `scripts/calibration.py 2000 looks`."""
+    studies, wrong, covered = 20, 0, 0
+    for (record,) in calibration.studies_of(
+        ("contrast",), calibration.Truth(), studies, "normal", calibration_looks.LOOKS
+    ):
+        wrong += calibration_looks.wrong(record)
+        covered += calibration.covers(record, 0.0)
+    assert wrong <= binom.isf(0.001, studies, 0.05)
+    assert studies - covered <= binom.isf(0.001, studies, 0.05)
+    large = calibration.Truth(contrast=3.0)
+    (record,) = next(calibration.studies_of(("contrast",), large, 1, "normal", calibration_looks.LOOKS))
+    assert (record["verdict"], record["look"], record["n_seeds"]) == ("supported", 1, 10)

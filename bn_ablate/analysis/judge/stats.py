@@ -29,6 +29,8 @@ RESAMPLES = 9999
 EXACT_SEEDS = 14
 """Up to this many seeds all 2ⁿ sign assignments are counted; beyond it, `RESAMPLES` random ones."""
 FEWEST_SEEDS = 5
+SEEDS_THAT_COVER = 7
+"""From this many seeds on intervals cover within 95 ± 2% of all that `scripts/calibration.py` draws, to its error."""
 SEEDS_FOR_STUDENTS = 10
 """From this many seeds on Student's interval is the least that one may be; below, Hall's."""
 _POWER = 0.8

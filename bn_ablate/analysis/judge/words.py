@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from bn_ablate.analysis.judge.kinds import KINDS
-from bn_ablate.analysis.judge.stats import FEWEST_SEEDS
+from bn_ablate.analysis.judge.stats import FEWEST_SEEDS, SEEDS_THAT_COVER
 from bn_ablate.config.hypotheses import Hypothesis
 from bn_ablate.config.quantity import Quantity, quantity
 from bn_ablate.plan import Cell
@@ -77,6 +77,15 @@ def outlook_lines(found: Sequence[Outlook], seeds: int) -> tuple[list[str], list
             case _:
                 warnings.append(f"No number of seeds can decide {names}. At the most: {one.reason}")
     return good, warnings
+
+
+def few_seeds_lines(seeds: int) -> list[str]:
+    """A warning where intervals of so few seeds cover some differences too seldom or too often."""
+    few = FEWEST_SEEDS <= seeds < SEEDS_THAT_COVER
+    said = (
+        f"intervals from {seeds} seeds cover strongly skewed differences in some 92%, and coarsely rounded ones in 98%"
+    )
+    return [f"{said}; from 10 seeds they are nearer to 95% (docs/statistics.md)"] * few
 
 
 def first_look_lines(first: Mapping[str, int | None], planned: Sequence[int]) -> tuple[list[str], list[str]]:
