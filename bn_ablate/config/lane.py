@@ -13,9 +13,10 @@ from bn_ablate.config.errors import Problem
 from bn_ablate.config.factor import Factor
 from bn_ablate.config.factors import SECTIONS, SETTINGS
 from bn_ablate.config.measures import MEASURES
+from bn_ablate.config.metrics import APART
 from bn_ablate.config.names import coverage_mask
 from bn_ablate.config.network_keys import Dropout, Model, Norm
-from bn_ablate.config.normalizers import NORMALIZERS
+from bn_ablate.config.normalizers import NORMALIZERS, used_by
 from bn_ablate.config.notes import idle, notes
 from bn_ablate.config.precision import bfloat16
 from bn_ablate.config.registry import REGISTRIES
@@ -91,6 +92,11 @@ class LaneSettings(Section):
         return tuple(own.name for own in self.own if own.kind == MEASURES.kind and own.serves(self))
 
     @property
+    def column_measures(self) -> tuple[str, ...]:
+        """The measures on request of which tables have columns only where they are asked for, as a user's own."""
+        return (*(name for name in self.measure.also if name in APART), *self.own_measures)
+
+    @property
     def normed_blocks(self) -> tuple[bool, ...]:
         """Which hidden blocks have BN, or what stands in its place."""
         covered = coverage_mask(self.norm.coverage, self.model.depth)
@@ -101,6 +107,13 @@ class LaneSettings(Section):
         """Which hidden blocks divide by a moving variance in evaluation."""
         kind = NORMALIZERS.get(self.norm.kind)
         moves = kind is None or kind.moves[1]
+        return tuple(normed and moves for normed in self.normed_blocks)
+
+    @property
+    def centred_blocks(self) -> tuple[bool, ...]:
+        """Which hidden blocks subtract a moving mean in evaluation."""
+        kind = NORMALIZERS.get(self.norm.kind)
+        moves = kind is None or kind.moves[0]
         return tuple(normed and moves for normed in self.normed_blocks)
 
     @property
@@ -133,6 +146,11 @@ class LaneSettings(Section):
     def has_bias(self) -> bool:
         """Whether the network has β."""
         return self.normalizes and self.norm.affine in ("bias", "both")
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether the network has the α of a tanh in the place of BN."""
+        return self.normalizes and "alpha_init" in used_by(self.norm.kind)
 
     @property
     def trains_something(self) -> bool:

@@ -27,6 +27,12 @@ DEAD = request("dead", START_AND_END, "a pass over the training set for each BN,
 AFFINE = request("affine", EVERY, "next to nothing")
 LANDSCAPE = request("landscape", EVERY, "7 loss gradients on a training batch")
 PERCENTILES = request("percentiles", EVERY, "sorting one unit of each layer")
+MEAN_SHIFT = request("mean_shift", START_AND_END, "a pass over the training set, the same as that of variance_shift")
+IN_PARTS = request("recalibrated_apart", START_AND_END, "as evaluations, but for that with batch statistics, twice")
+KERNELS = request("kernels", EVERY, "next to nothing")
+TRAIN_MODE = request("train_mode", EVERY, "a pass over the training set")
+SUCCESSIVE = request("gradient_cosine", EVERY, "2 loss gradients on training batches")
+RANKS = request("ranks", EVERY, "for each layer the eigenvalues of a matrix of its units by its units")
 MEASURES: Registry[Any] = Registry("measure", "measure.also", *REQUESTS)
 """What `measure.also` may name: ours, and a user's own."""
 NORMALIZED = Need("without a normalizer", lambda lane: any(lane.normed_blocks), lambda lane: lane.normed_blocks)
@@ -34,6 +40,11 @@ MOVING = Need(
     "without a normalizer that has a moving variance, as BN has",
     lambda lane: any(lane.shifting_blocks),
     lambda lane: lane.shifting_blocks,
+)
+CENTRED = Need(
+    "without a normalizer that has a moving mean, as BN has",
+    lambda lane: any(lane.centred_blocks),
+    lambda lane: lane.centred_blocks,
 )
 DEPTH = Need("with a single layer", lambda lane: lane.model.depth > 1)
 THRESHOLD = Need(
@@ -212,7 +223,6 @@ UNIT = tuple(
     )
     for percent in (15, 50, 85)
 )
-
 declare(
     "history",
     LANE,

@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 
+from bn_ablate.config.apart_measures import BY_PARTS, CENTRE, COSINE, IN_TRAINING, OF_KERNELS, OF_RANKS
 from bn_ablate.config.errors import one_of
 from bn_ablate.config.measures import (
     ALONG,
@@ -53,8 +54,8 @@ WORST_OF_BN = Form("max_end", "{}_max", "{} of the worst layer", "at the end, th
 
 def _difference(name: str, label: str, unit: Unit, of: str, less: str, why: str = "") -> Quantity:
     """The metric `of` minus the metric `less`, which needs what they do."""
-    needs = tuple(dict.fromkeys(FINALS[of].needs + FINALS[less].needs))
-    return Quantity(name, f"`{of}` − `{less}`{why}", label, unit, minus=(of, less), needs=needs)
+    needs, apart = tuple(dict.fromkeys(FINALS[of].needs + FINALS[less].needs)), FINALS[less].apart
+    return Quantity(name, f"`{of}` − `{less}`{why}", label, unit, minus=(of, less), needs=needs, apart=apart)
 
 
 def _paired(name: str, label: str, loss: Quantity) -> Quantity:
@@ -70,7 +71,7 @@ def _paired(name: str, label: str, loss: Quantity) -> Quantity:
     )
 
 
-FINALS = {of.name: of for of in (*map(FINAL, CURVES), *map(AT_END, (*EVALUATED, *AVERAGED)))}
+FINALS = {of.name: of for of in (*map(FINAL, CURVES), *map(AT_END, (*EVALUATED, *AVERAGED, *BY_PARTS)))}
 
 declare(
     "lanes",
@@ -191,7 +192,26 @@ declare(
         SPREAD,
         needs=(PERCENTILES,),
     ),
+    *map(AT_END, BY_PARTS),
+    *(
+        _difference(
+            f"recovered_by_{by}_{part}_loss",
+            f"{part} loss recovered by recalibrated {by}s alone",
+            NATS,
+            f"final_{part}_loss",
+            f"{by}_recalibrated_{part}_loss",
+            f": the loss that recalibrating the {by}s alone recovers",
+        )
+        for by in ("mean", "variance")
+        for part in ("train", "test")
+    ),
+    OF_BN(CENTRE),
+    *(form(measure) for measure in (*OF_KERNELS, *OF_RANKS) for form in OF_LAYERS),
+    *map(AT_END, IN_TRAINING),
+    ON_AVERAGE(COSINE),
 )
+APART = tuple(dict.fromkeys(of.apart for columns in TABLES.values() for of in columns.values() if of.apart))
+"""The requests without which tables lack their columns."""
 
 
 Tables: TypeAlias = dict[str, dict[str, Quantity]]
@@ -202,6 +222,16 @@ def tables_with(own: Iterable[Quantity]) -> Tables:
     layers = {of.name: of for of in own}
     lanes = {metric.name: metric for of in layers.values() for metric in (form(of) for form in OF_LAYERS)}
     return TABLES | {"lanes": TABLES["lanes"] | lanes, "layers": TABLES["layers"] | layers}
+
+
+def columns_with(also: Iterable[str]) -> Tables:
+    """The columns that tables have where the measures `also` are asked for, of which some are a user's own."""
+    asked = tuple(also)
+    every = tables_with(Quantity(name, "") for name in asked if name not in MEASURES.own)
+    return {
+        table: {name: of for name, of in columns.items() if not of.apart or of.apart in asked}
+        for table, columns in every.items()
+    }
 
 
 def metrics(own: Iterable[Quantity] = ()) -> dict[str, Quantity]:

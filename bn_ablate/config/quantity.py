@@ -91,6 +91,7 @@ class Quantity:
         needs: what a lane must have; without it the column is null.
         ends: whether a measure is only taken at the start and the end.
         null: where it is null besides.
+        apart: the request without which tables lack its column; other columns are there in any case, null.
         of, form: the measure that a metric sums up, and how.
         minus: the metrics that it is the difference of.
         paired: the metric that it is the difference of to the same lane at dropout 0.
@@ -107,6 +108,7 @@ class Quantity:
     needs: tuple[Need, ...] = ()
     ends: bool = False
     null: str = ""
+    apart: str = ""
     of: str = ""
     form: str = ""
     minus: tuple[str, str] | None = None
@@ -150,6 +152,7 @@ class Form:
             better=measure.better,
             part=measure.part,
             needs=measure.needs,
+            apart=measure.apart,
             of=measure.name,
             form=self.form,
         )

@@ -14,7 +14,7 @@ from bn_ablate.config.claims import CLAIMS, Claim
 from bn_ablate.config.extensions import Extension
 from bn_ablate.config.kinds import AnyHypothesis
 from bn_ablate.config.looks import MOST_SEEDS, Looks
-from bn_ablate.config.metrics import Tables
+from bn_ablate.config.metrics import APART, Tables, columns_with
 from bn_ablate.config.network_keys import Dropout, Model, Norm
 from bn_ablate.config.own_measures import OwnMeasure, tables_of
 from bn_ablate.config.quantity import Quantity, quantity
@@ -75,9 +75,16 @@ class Study(Section):
         return {name: declared[name] for name in self.measure.also if name in declared}
 
     @property
+    def column_measures(self) -> tuple[str, ...]:
+        """The measures on request of which its tables have columns only where they are asked for."""
+        return (*(name for name in self.measure.also if name in APART), *self.own_measures)
+
+    @property
     def tables(self) -> Tables:
         """The columns of the tables of its results, by table and name."""
-        return tables_of(self.own_measures)
+        asked = columns_with(self.column_measures)
+        every = tables_of(self.own_measures)
+        return {table: {name: columns[name] for name in asked[table]} for table, columns in every.items()}
 
     def quantity(self, metric: str) -> Quantity:
         """The metric `metric` of its lanes."""

@@ -20,10 +20,10 @@ from bn_ablate.nn import Factors
 
 
 class Evaluation(NamedTuple):
-    """Mean cross-entropy in nats, and accuracy, on train, validation and test."""
+    """Mean cross-entropy in nats, and accuracy, on train, validation and test, or the first of them."""
 
-    loss: Float[Array, " 3"]
-    accuracy: Float[Array, " 3"]
+    loss: Float[Array, " parts"]
+    accuracy: Float[Array, " parts"]
 
 
 def evaluate(
@@ -87,15 +87,15 @@ def _in_passes(splits: Sequence[Array], size: int) -> tuple[Array, Array]:
 
 
 def evaluate_by_batch(
-    program: Program, factors: Factors, state: TrainState, examples: Examples, seed: SeedExamples
+    program: Program, factors: Factors, state: TrainState, examples: Examples, seed: SeedExamples, parts: int = 3
 ) -> Evaluation:
-    """Evaluate with batch statistics and no dropout, in batches of `batch_size` examples of one part.
+    """Evaluate the first `parts` with batch statistics and no dropout, in batches of `batch_size` examples of one part.
 
     The number k of batches of a part is the least that holds it; batch i has the examples i, i + k, i + 2k, … of the
     part, so that the order of the data does not matter. Where the part does not fill its batches, they are filled up
     with examples of the same part, which join in the statistics, but are counted only once.
     """
-    splits = (seed.train, seed.validation, seed.test)
+    splits = (seed.train, seed.validation, seed.test)[:parts]
     batches = [-(-split.shape[0] // program.train.batch_size) for split in splits]
 
     def dealt(split: Array, k: int) -> tuple[Array, Array]:

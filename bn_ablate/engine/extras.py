@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 from itertools import repeat, starmap
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,7 @@ from bn_ablate.config.measures import PARTS, START_AND_END
 from bn_ablate.config.quantity import REQUESTS
 from bn_ablate.engine.evaluate import Evaluation, evaluate, evaluate_by_batch
 from bn_ablate.engine.examples import Examples, SeedExamples
+from bn_ablate.engine.optimizers import rate_shape
 from bn_ablate.engine.program import Program
 from bn_ablate.engine.train import Batch, TrainState, loss_fn
 from bn_ablate.engine.whole_splits import recalibrate, zeros_on_training_set
@@ -96,6 +97,19 @@ def by_part(how: str, evaluation: Evaluation) -> dict[str, Float[Array, ""]]:
     }
 
 
+@measured("recalibrated_apart")
+def loss_by_parts(mean_recalibrated: Evaluation, variance_recalibrated: Evaluation) -> dict[str, Float[Array, ""]]:
+    """Loss on each part with recalibrated means alone, and with recalibrated variances alone."""
+    recalibrated = (("mean", mean_recalibrated), ("variance", variance_recalibrated))
+    return {f"{of}_recalibrated_{part}_loss": some.loss[i] for of, some in recalibrated for i, part in enumerate(PARTS)}
+
+
+@measured("train_mode")
+def in_training(train_mode: Evaluation) -> dict[str, Float[Array, ""]]:
+    """Loss and accuracy on the training examples with batch statistics."""
+    return {f"train_mode_{what}": values[0] for what, values in train_mode._asdict().items()}
+
+
 def on_probe(name: str) -> bool:
     """Whether the measure `name` is one by layer on the probe."""
     return set(MEASURES[name].sees) <= set(ON_PROBE)
@@ -122,6 +136,7 @@ class Seen:
         self._blocks = [f"block_{i}" for i in range(program.model.depth)]
         self.params = state.params
         self.learning_rate = factors.learning_rate
+        self.rate = factors.learning_rate * rate_shape(program.train, state.step)
         self.epsilon = factors.bn_epsilon
 
     @property
@@ -152,19 +167,65 @@ class Seen:
     @property
     def loss_and_gradient(self) -> Callable[[Any], tuple[Array, Any]]:
         """Those of parameters, on the first training examples with batch statistics and no dropout."""
+        program, _, _, _, seed = self._given
+        return self._on(seed.train[: program.train.batch_size])
+
+    @property
+    def next_loss_and_gradient(self) -> Callable[[Any], tuple[Array, Any]]:
+        """The same on as many training examples after them; from the first on, where there are no more."""
+        program, _, _, _, seed = self._given
+        size, n = program.train.batch_size, seed.train.shape[0]
+        return self._on(jnp.take(seed.train, (size + jnp.arange(min(size, n))) % n, mode="clip"))
+
+    def _on(self, some: Array) -> Callable[[Any], tuple[Array, Any]]:
         program, factors, state, examples, seed = self._given
-        batch = Batch(*examples.take(seed.train[: program.train.batch_size], seed), None)
+        batch = Batch(*examples.take(some, seed), None)
         return jax.value_and_grad(lambda params: loss_fn(program, factors, params, state.batch_stats, batch)[0])
+
+    @property
+    def kernel(self) -> list[Float[Array, "..."]]:
+        """The kernel of each block."""
+        return [self.params[name]["linear"]["kernel"] for name in self._blocks]
+
+    @property
+    def train_mode(self) -> Evaluation:
+        """The evaluation of the training examples with batch statistics."""
+        return evaluate_by_batch(*self._given, parts=1)
+
+    @property
+    def moving_mean(self) -> list[Float[Array, " units"]]:
+        """The moving mean of each block's BN."""
+        return self._of_norms("mean", self._given[2].batch_stats)
+
+    @property
+    def real_mean(self) -> list[Float[Array, " units"]]:
+        """The mean over the training set of what arrives at each block's BN in evaluation."""
+        return self._of_norms("mean", self._recalibrated[1])
+
+    @property
+    def mean_recalibrated(self) -> Evaluation:
+        """The evaluation with recalibrated means, and the moving variances as they are."""
+        return self._evaluated_with("mean")
+
+    @property
+    def variance_recalibrated(self) -> Evaluation:
+        """The evaluation with recalibrated variances, and the moving means as they are."""
+        return self._evaluated_with("var")
+
+    def _evaluated_with(self, of: Literal["mean", "var"]) -> Evaluation:
+        program, factors, state, examples, seed = self._given
+        stats, _ = recalibrate(*self._given, of=(of,))
+        return evaluate(program, factors, state._replace(batch_stats=stats), examples, seed)
 
     @property
     def moving(self) -> list[Float[Array, " units"]]:
         """The moving variance of each block's BN."""
-        return self._variances(self._given[2].batch_stats)
+        return self._of_norms("var", self._given[2].batch_stats)
 
     @property
     def real(self) -> list[Float[Array, " units"]]:
         """The variance over the training set of what arrives at each block's BN in evaluation."""
-        return self._variances(self._recalibrated[1])
+        return self._of_norms("var", self._recalibrated[1])
 
     @property
     def recalibrated(self) -> Evaluation:
@@ -192,5 +253,5 @@ class Seen:
         program, factors, state, examples, seed = self._given
         return program, factors, state._replace(batch_stats=self._recalibrated[0]), examples, seed
 
-    def _variances(self, batch_stats: Any) -> list[Array]:
-        return [batch_stats[name]["norm"]["var"] for name in self._blocks]
+    def _of_norms(self, name: str, batch_stats: Any) -> list[Array]:
+        return [batch_stats[block]["norm"][name] for block in self._blocks]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -47,6 +47,7 @@ def recalibrate(
     examples: Examples,
     seed: SeedExamples,
     sweeps: int | None = None,
+    of: tuple[Literal["mean", "var"], ...] = ("mean", "var"),
 ) -> tuple[Any, Any]:
     """Put population statistics in the place of the moving ones, from the first BN to the last.
 
@@ -58,6 +59,7 @@ def recalibrate(
 
     Args:
         sweeps: as many as there are BNs, when not given.
+        of: which statistics; the others stay as they are.
 
     Returns:
         the statistics after the last sweep, and those of the first sweep: what arrives in evaluation as it stands.
@@ -71,6 +73,9 @@ def recalibrate(
 
     def sweep(stats: Any, _: None) -> tuple[Any, Any]:
         arriving = population_statistics(program, factors, state._replace(batch_stats=stats), examples, seed)
+        if len(of) == 1:
+            kept = jax.tree.map_with_path(lambda path, new, old: new if path[-1].key in of else old, arriving, stats)
+            return jax.tree.map(lambda new, old: jnp.where(recalibrates, new, old), kept, stats), arriving
         if recalibrates is True:
             return arriving, arriving
         return jax.tree.map(lambda new, old: jnp.where(recalibrates, new, old), arriving, stats), arriving

@@ -45,6 +45,18 @@ def variance_shift(
     return {"variance_shift": jnp.exp(jnp.mean(jnp.abs(ratio))), "variance_ratio": jnp.exp(jnp.mean(ratio))}
 
 
+@measured("mean_shift")
+def mean_shift(
+    real_mean: Float[Array, " units"],
+    moving_mean: Float[Array, " units"],
+    moving: Float[Array, " units"],
+    epsilon: float | Float[Array, ""],
+) -> dict[str, Float[Array, ""]]:
+    """Compare the mean of what arrives at a BN with the moving one, in moving deviations."""
+    off = (real_mean - moving_mean) / jnp.sqrt(moving + epsilon)
+    return {"mean_shift": jnp.sqrt(jnp.mean(jnp.square(off)))}
+
+
 class Zeros(NamedTuple):
     """Zeros of an activation's output (with a leading axis: by pass).
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bn_ablate.config.architectures import Extent
 from bn_ablate.config.measures import SITES
-from bn_ablate.config.quantity import TABLES
+from bn_ablate.config.metrics import columns_with
 from bn_ablate.plan.grid import Plan
 
 NUMBER_BYTES, COUNTS = 8, 102
@@ -25,7 +25,7 @@ def disk_bytes(plan: Plan, shards: int, extent: Extent) -> int:
 
     W&B's offline runs and checkpoints, which go when a shard is done, are not in it.
     """
-    columns = {table: len(of) + KEYS for table, of in TABLES.items()}
+    columns = {table: len(of) + KEYS for table, of in columns_with(()).items()}
     numbers = 0
     for group in plan.groups:
         settings = group.settings

@@ -21,8 +21,8 @@ def compare(first: Results, second: Results) -> pl.DataFrame | None:
     import polars as pl
 
     rows = []
-    own = first.study.own_measures | second.study.own_measures
-    for table, schema in table_schemas(own).items():
+    also = dict.fromkeys((*first.study.column_measures, *second.study.column_measures))
+    for table, schema in table_schemas(also).items():
         one, other = (getattr(results, "networks" if table == "lanes" else table) for results in (first, second))
         keys = [key for key in KEYS if key in schema]
         pairs = one.join(other, on=keys, how="inner", suffix="_again")

@@ -43,7 +43,7 @@ class Record:
         layout: `devices`, `room` and `seed_room`, with which its lanes can be trained in the same shapes once more.
         environment: git, lock, packages, Python, system and device, for people.
         written_by: the version that wrote it.
-        measures: those of a user's own that its tables have columns for.
+        measures: those on request, a user's own among them, that its tables only have columns for where asked.
     """
 
     provenance: Provenance
@@ -56,7 +56,7 @@ class Record:
         """The same of `shard`, which was trained in that `way`."""
         provenance = replace(self.provenance, strategy=way.strategy, at_once=way.at_once)
         layout = {"devices": way.devices, "room": shard.room, "seed_room": shard.seed_room}
-        return replace(self, provenance=provenance, layout=layout, measures=shard.cells[0].settings.own_measures)
+        return replace(self, provenance=provenance, layout=layout, measures=shard.cells[0].settings.column_measures)
 
     def name(self, shard: str) -> str:
         """What to call the folder of the shard with the id `shard`: another where its lanes are of other origin."""

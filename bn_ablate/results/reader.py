@@ -192,7 +192,7 @@ class Results:
         except (OSError, pl.exceptions.PolarsError) as error:
             raise ResultsError(f"{file}: cannot be read ({error}); `bn-ablate run` writes it again") from None
         optional, also = ([ORIGIN], self.axes) if name == "lanes" else ([], {})
-        if wrong := misfit(rows, published_schema(name, self.axes, self.study.own_measures), optional, also):
+        if wrong := misfit(rows, published_schema(name, self.axes, self.study.column_measures), optional, also):
             by = written_by(self.manifest)
             raise ResultsError(f"{file}: {wrong}; written by {by}; `bn-ablate run` writes it again")
         return rows

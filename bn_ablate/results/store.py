@@ -201,7 +201,7 @@ class Store:
         lanes = self._lanes(plan, planned, used)
         tables = {
             table: self._gather(table, schema, planned, used)
-            for table, schema in table_schemas(plan.study.own_measures).items()
+            for table, schema in table_schemas(plan.study.column_measures).items()
             if table != "lanes"
         }
         origins, places = origins_of(used, dict(planned.select("lane_id", "seed").iter_rows()), self.here)
@@ -229,7 +229,7 @@ class Store:
         return self._lanes(plan, _planned(plan), self.usable(plan))
 
     def _lanes(self, plan: Plan, planned: pl.DataFrame, used: Mapping[str, Held]) -> pl.DataFrame:
-        rows = self._gather("lanes", table_schemas(plan.study.own_measures)["lanes"], planned, used).drop("seed")
+        rows = self._gather("lanes", table_schemas(plan.study.column_measures)["lanes"], planned, used).drop("seed")
         lanes = planned.join(rows, on="lane_id", how="inner", maintain_order="left").drop("_row")
         return with_underfitting(lanes, list(plan.study.axes))
 

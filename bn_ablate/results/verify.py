@@ -62,7 +62,7 @@ def _contents(results: Results) -> Iterator[str]:
             )
             return
         used.setdefault(fitting[0].folder, []).append(lane)
-    for table, schema in table_schemas(results.study.own_measures).items():
+    for table, schema in table_schemas(results.study.column_measures).items():
         keys = [key for key in KEYS if key in schema]
         rows = (rows_of(folder, table, records[folder], lanes) for folder, lanes in sorted(used.items()))
         whole = pl.concat([pl.DataFrame(schema=schema), *rows], how="diagonal").sort(keys)

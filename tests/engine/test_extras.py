@@ -136,6 +136,44 @@ def test_recalibrated_statistics_are_those_of_the_whole_training_set(setting: Se
         np.testing.assert_allclose(found.accuracy[i], hits.mean(), rtol=1e-6)
 
 
+def test_a_mean_that_is_off_and_a_variance_that_is_off_are_distinguished(setting: Setting) -> None:
+    """In the second layer, by 1.26 deviations and by four times the variance: its own part alone repairs each."""
+    right, x_y = population(setting, "pre"), {part: setting.part(part) for part in PARTS}
+    last = right["block_1"]["norm"]
+    wrong = {
+        "nothing": last,
+        "mean": last | {"mean": last["mean"] + 1.26 * np.sqrt(last["var"] + 1e-5)},
+        "variance": last | {"var": 4.0 * (last["var"] + 1e-5) - 1e-5},
+    }
+    wrong["both"] = wrong["mean"] | {"var": wrong["variance"]["var"]}
+
+    def losses(stats: Tree) -> list[float]:
+        return [float(scores(forward(setting.state.params, x, "pre", stats)[0], y)[0].mean()) for x, y in x_y.values()]
+
+    for off, norm in wrong.items():
+        stats = jax.tree.map(jnp.float32, right | {"block_1": {"norm": norm}})
+        found = setting.taken("pre", batch_stats=stats)
+        ratio = 4.0 if off in ("variance", "both") else 1.0
+        np.testing.assert_allclose(found.layers["variance_shift"], [1.0, ratio], rtol=1e-3)
+        shift = {"mean": 1.26, "both": 1.26 / 2}.get(off, 0.0)
+        np.testing.assert_allclose(found.layers["mean_shift"], [0.0, shift], rtol=1e-3, atol=1e-4)
+        for part in ("mean", "variance"):
+            key = {"mean": "mean", "variance": "var"}[part]
+            repaired = losses(right | {"block_1": {"norm": dict(norm) | {key: last[key]}}})
+            got = [float(found.history[f"{part}_recalibrated_{where}_loss"]) for where in PARTS]
+            np.testing.assert_allclose(got, repaired, rtol=1e-4)
+    for norm in (wrong["mean"], wrong["variance"]):
+        assert abs(losses(right | {"block_1": {"norm": norm}})[0] - losses(right)[0]) > 0.01
+
+
+def test_the_training_examples_in_train_mode(setting: Setting) -> None:
+    """As among what `evaluations` has, and between the start and the end, too."""
+    found, between = setting.taken("pre"), setting.taken("pre", thorough=False)
+    for what in Evaluation._fields:
+        np.testing.assert_allclose(found.history[f"train_mode_{what}"], found.history[f"batch_train_{what}"], rtol=1e-6)
+        assert found.history[f"train_mode_{what}"] == between.history[f"train_mode_{what}"]
+
+
 @pytest.mark.parametrize("placement", ["pre", "post"])
 def test_batch_statistics_are_those_of_batches_dealt_from_each_part(setting: Setting, placement: str) -> None:
     """23, 6 and 11 examples in batches of 4: every one counts once, and the last batches borrow from their own part."""
@@ -247,7 +285,7 @@ def test_between_the_first_and_the_last_measurement_the_dear_ones_are_not_taken(
         for name, value in measures.items()
         if TABLES[table][name].ends
     ]
-    assert len(dear) == 4 + 12
+    assert len(dear) == 5 + 18
     for leaf in dear:
         assert not leaf.any()
     assert found.history["smoothness"] > 0
@@ -274,7 +312,7 @@ def test_a_lane_that_is_not_finite_measures_nothing(setting: Setting) -> None:
     accuracies = [value for name, value in found.history.items() if name.endswith("accuracy")]
     numbers = (dear, [value for name, value in found.history.items() if not name.endswith("accuracy")])
     assert all(np.isnan(leaf).all() for leaf in jax.tree.leaves(numbers))
-    assert len(accuracies) == 6
+    assert len(accuracies) == 7
     assert not np.any(accuracies)
 
 
@@ -333,8 +371,10 @@ def test_asking_for_more_changes_no_lane_and_fills_the_columns() -> None:
     little, much = tables_of(plain), tables_of(more)
     for part in ("history", "layers"):
         for name, of in TABLES[part].items():
+            if of.apart:
+                assert name not in little[part].columns
             asked = all(need.holds(plain.shard.cells[0].settings) for need in of.needs if need.problem)
-            assert little[part][name].is_not_null().all() == asked, name
+            assert of.apart or little[part][name].is_not_null().all() == asked, name
             for cell in more.shard.cells:
                 taken = [of.possible(cell.settings) and (end or not of.ends) for end in (True, False, True)]
                 assert much[part].filter(lane_id=cell.lane_id(0))[name].is_not_null().to_list() == taken, name

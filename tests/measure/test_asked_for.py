@@ -20,7 +20,10 @@ from bn_ablate.measure import (
     variance_shift,
     zeros,
 )
+from bn_ablate.measure.kernel_steps import gradient_cosine, measure_kernel
 from bn_ablate.measure.landscape import STEP_SIZES
+from bn_ablate.measure.population import mean_shift
+from bn_ablate.measure.ranks import ranks
 
 
 def passes_of(measure, x: np.ndarray, size: int):  # type: ignore[no-untyped-def]
@@ -53,6 +56,52 @@ def test_variance_shift_by_hand() -> None:
     assert float(found["variance_ratio"]) == pytest.approx(1.0)
     halved = variance_shift(0.5 * moving, moving, 0.0)
     assert (float(halved["variance_shift"]), float(halved["variance_ratio"])) == pytest.approx((2.0, 0.5))
+
+
+def test_mean_shift_by_hand() -> None:
+    """Off by 3, −4 and 0 deviations: √(25/3)."""
+    moving_mean, moving = jnp.array([1.0, 2.0, 0.0]), jnp.array([4.0, 1.0, 9.0])
+    found = mean_shift(jnp.array([7.0, -2.0, 0.0]), moving_mean, moving, 0.0)
+    assert float(found["mean_shift"]) == pytest.approx(np.sqrt(25 / 3))
+
+
+@pytest.mark.parametrize("shape", [(3, 2), (3, 3, 1, 2)])
+def test_a_kernel_and_how_far_a_step_turns_it(shape: tuple[int, ...]) -> None:
+    found = measure_kernel(jnp.full(shape, 2.0), 0.3)
+    square = 4.0 * np.prod(shape)
+    assert float(found["kernel_norm"]) == pytest.approx(np.sqrt(square))
+    assert float(found["effective_rate"]) == pytest.approx(0.3 / square)
+
+
+def test_the_cosine_of_successive_gradients_by_hand() -> None:
+    """L = ‖θ‖²/2, then ‖θ − c‖²/2 after a step of .5 along the first: gradients θ and θ/2 − c."""
+    theta, c = np.array([2.0, 0.0]), np.array([0.0, -1.0])
+
+    def of(centre: np.ndarray) -> object:
+        return jax.value_and_grad(lambda params: 0.5 * jnp.sum((params["w"] - centre) ** 2))
+
+    found = gradient_cosine(of(0 * c), of(c), {"w": jnp.asarray(theta)}, 0.5)  # type: ignore[arg-type]
+    assert float(found["gradient_cosine"]) == pytest.approx(np.sqrt(0.5), rel=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(7, 4), (5, 2, 3, 4)])
+def test_stable_rank_and_cosine_between_examples_agree_with_numpy(shape: tuple[int, ...]) -> None:
+    a = np.random.default_rng(0).normal(1.0, 1.0, shape).astype(np.float32)
+    found = jax.jit(ranks)(a)
+    values = np.linalg.svd(a.reshape(-1, 4).astype(float), compute_uv=False)
+    assert float(found["stable_rank"]) == pytest.approx(np.sum(values**2) / values[0] ** 2, rel=1e-4)
+    rows = a.reshape(shape[0], -1) / np.linalg.norm(a.reshape(shape[0], -1), axis=1, keepdims=True)
+    pairs = (rows @ rows.T)[~np.eye(shape[0], dtype=bool)]
+    assert float(found["example_cosine"]) == pytest.approx(pairs.mean(), rel=1e-4)
+
+
+def test_activations_that_are_all_alike_have_rank_1_and_none_have_none() -> None:
+    row = jnp.arange(1.0, 5.0)
+    alike = ranks(jnp.stack([row, 2 * row, 3 * row]))
+    assert (float(alike["stable_rank"]), float(alike["example_cosine"])) == pytest.approx((1.0, 1.0), rel=1e-5)
+    off = ranks(jnp.zeros((3, 4)))
+    assert np.isnan(off["stable_rank"])
+    assert float(off["example_cosine"]) == 0.0
 
 
 def test_a_variance_below_epsilon_is_no_shift() -> None:

@@ -12,7 +12,7 @@ import polars as pl
 
 from bn_ablate.config import build_study
 from bn_ablate.config.measures import SITES
-from bn_ablate.config.quantity import TABLES
+from bn_ablate.config.metrics import columns_with
 from bn_ablate.config.sources import source_hash
 from bn_ablate.data import load
 from bn_ablate.plan import Lane, Plan, make_plan
@@ -62,7 +62,7 @@ def record(**changes: Any) -> Record:
 
 def numbers(table: str, draw: Callable[[], float]) -> dict[str, float]:
     """A number for each column of a shard's `table` that holds one."""
-    return {name: draw() for name, of in TABLES[table].items() if of.kind == "number" and not of.paired}
+    return {name: draw() for name, of in columns_with(())[table].items() if of.kind == "number" and not of.paired}
 
 
 def tables_of(lanes: Iterable[Lane]) -> dict[str, pl.DataFrame]:

@@ -168,7 +168,9 @@ def test_a_lane_diverged_when_it_was_seen_to_or_when_its_last_loss_is_not_finite
 def test_what_was_not_asked_for_is_null(tables: dict[str, pl.DataFrame]) -> None:
     for table in ("layers", "history", "lanes"):
         for name, of in TABLES[table].items():
-            if any(need.problem and not need.holds(LaneSettings()) for need in of.needs) and not of.paired:
+            if of.apart:
+                assert name not in tables[table].columns
+            elif any(need.problem and not need.holds(LaneSettings()) for need in of.needs) and not of.paired:
                 assert tables[table][name].is_null().all(), name
 
 

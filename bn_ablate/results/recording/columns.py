@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from bn_ablate.config.metrics import tables_with
-from bn_ablate.config.quantity import TABLES, Quantity
+from bn_ablate.config.metrics import columns_with
+from bn_ablate.config.quantity import TABLES
 
 if TYPE_CHECKING:
     import polars as pl
@@ -15,17 +15,17 @@ PAIRED = {name: of.paired for name, of in TABLES["lanes"].items() if of.paired}
 """Metrics that need the lane's partner at dropout 0, and are added when lanes meet, with the metric they compare."""
 
 
-def table_schemas(own: Iterable[str] = ()) -> dict[str, dict[str, Any]]:
+def table_schemas(also: Iterable[str] = ()) -> dict[str, dict[str, Any]]:
     """Column types by table, for the tables of a shard: no axis columns and no paired metrics yet.
 
-    `own` names the measures of a user's own that they have columns for.
+    `also` names the measures that they only have columns for where these are asked for, as a user's own.
     """
     import polars as pl
 
     types = {"number": pl.Float64, "count": pl.Int64, "text": pl.String, "counts": pl.List(pl.Int64)}
     return {
         table: {name: types[column.kind] for name, column in columns.items() if not column.paired}
-        for table, columns in tables_with(Quantity(name, "") for name in own).items()
+        for table, columns in columns_with(also).items()
     }
 
 
@@ -36,11 +36,11 @@ ORIGIN = "origin"
 """The column of the published lanes that says which of the manifest's origins a lane is of, where they are several."""
 
 
-def published_schema(table: str, axes: Iterable[str], own: Iterable[str] = ()) -> dict[str, Any]:
+def published_schema(table: str, axes: Iterable[str], also: Iterable[str] = ()) -> dict[str, Any]:
     """Column types of a published table; None for an axis, whose levels may have any type."""
     import polars as pl
 
-    schema = table_schemas(own)[table]
+    schema = table_schemas(also)[table]
     if table != "lanes":
         return schema
     return {"lane_id": schema["lane_id"], **dict.fromkeys(axes), **schema} | dict.fromkeys(PAIRED, pl.Float64)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from bn_ablate.config.measures import PARTS
-from bn_ablate.config.metrics import Tables, tables_with
-from bn_ablate.config.quantity import Need, Quantity
+from bn_ablate.config.metrics import Tables, columns_with
+from bn_ablate.config.quantity import Need
 
 if TYPE_CHECKING:
     from bn_ablate.engine import Outcome
@@ -77,10 +77,10 @@ def _columns(table: str, found: Mapping[str, Any], cells: tuple[Cell, ...]) -> d
 
 
 def columns_of(cells: tuple[Cell, ...]) -> Tables:
-    """The columns of numbers in every table, for lanes of these cells, which have the same measures of a user's own."""
+    """The columns of numbers in every table, for lanes of these cells, which have the same measures."""
     return {
         table: {name: column for name, column in columns.items() if column.kind == "number"}
-        for table, columns in tables_with(Quantity(name, "") for name in cells[0].settings.own_measures).items()
+        for table, columns in columns_with(cells[0].settings.column_measures).items()
     }
 
 
