@@ -81,7 +81,7 @@ def traced(engine: Engine, case: Any) -> tuple[dict[str, float], int]:
     begin, train = programs.begin.result(), programs.train.result()
     segment = wanted.segment._replace(n_steps=jax.numpy.int32(TRACED_STEPS))
     origin = dict(NAMED.findall(str(train.as_text())))
-    states = begin(wanted.seeds.seed, wanted.factors)
+    states = begin(wanted.examples, wanted.seeds, wanted.factors, wanted.first)
     with tempfile.TemporaryDirectory() as folder:
         with jax.profiler.trace(folder, create_perfetto_trace=True):
             jax.block_until_ready(train(wanted.examples, wanted.seeds, wanted.factors, states, segment))

@@ -22,7 +22,11 @@ TABLE: dict[str, Any] = {
 
 
 def trained(folder: Path, *kinds: str) -> bn.Results:
-    study = bn.build_study(TABLE | {"axes": {"norm_kind": list(kinds), "placement": ["none", "pre"]}})
+    return trained_at(folder, norm_kind=list(kinds), placement=["none", "pre"])
+
+
+def trained_at(folder: Path, **axes: list[Any]) -> bn.Results:
+    study = bn.build_study(TABLE | {"axes": axes})
     assert len(bn.make_plan(study).groups) == 1
     return bn.run(study, folder)
 
@@ -32,6 +36,19 @@ def trained(folder: Path, *kinds: str) -> bn.Results:
 def test_a_lane_is_the_same_to_the_bit_beside_other_normalizers(tmp_path: Path) -> None:
     together = trained(tmp_path / "together", "batch", "layer", "mean_only")
     alone = trained(tmp_path / "alone", "layer", "mean_only")
+    assert set(alone.lanes["lane_id"]) < set(together.lanes["lane_id"])
+    for table in ("history", "layers", "histograms"):
+        mine, ours = getattr(alone, table), getattr(together, table)
+        assert_frame_equal(mine, ours.filter(pl.col("lane_id").is_in(mine["lane_id"].implode())))
+
+
+@pytest.mark.slow  # tests/nn/test_dissection.py has what the noise depends on
+@pytest.mark.usefixtures("as_users_compile")
+def test_noise_and_another_batch_are_the_same_to_the_bit_whatever_stands_beside(tmp_path: Path) -> None:
+    few: dict[str, list[Any]] = {"norm_noise": [4], "norm_statistics": ["other_batch"], "norm_kind": ["batch"]}
+    alone = trained_at(tmp_path / "alone", **few)
+    many: dict[str, list[Any]] = {"norm_noise": [0, 4, 10], "norm_statistics": ["own", "moving", "other_batch"]}
+    together = trained_at(tmp_path / "together", **many, norm_kind=["batch", "layer"])
     assert set(alone.lanes["lane_id"]) < set(together.lanes["lane_id"])
     for table in ("history", "layers", "histograms"):
         mine, ours = getattr(alone, table), getattr(together, table)

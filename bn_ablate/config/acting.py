@@ -42,22 +42,38 @@ WITH_BN = When(
 WITH_MOVING = When(
     "where the network has BN, or another norm.kind with moving statistics", _normalizes_with("momentum")
 )
+WITH_MOVING_VARIANCE = When(
+    "where the network has BN, or another norm.kind with a moving variance", _normalizes_with("moving_variance")
+)
+WITH_MOMENTUM_OF_BN = When(
+    "where the network has BN, or another norm.kind with moving statistics, and norm.moving_average is exponential",
+    lambda lane: WITH_MOVING.holds(lane) and lane.norm.moving_average == "exponential",
+)
+WITH_STATISTICS = When(
+    "where the network has BN, or another norm.kind with moving statistics", _normalizes_with("statistics")
+)
 WITH_EPSILON = When("where the network has BN, or another norm.kind that divides", _normalizes_with("epsilon"))
 WITH_GHOSTS = When(
     "where the network has BN, or another norm.kind with statistics of a batch", _normalizes_with("batch_size")
 )
 WITH_CORRECTION = When(
-    "where the network has norm.kind = batch_renorm, and is not BN by r_max = 1 and d_max = 0",
-    lambda lane: _normalizes_with("r_max")(lane) and same_normalizers(lane) == (lane.norm.kind,),
+    "where the network has norm.kind = batch_renorm, and is not BN by r_max = 1 and d_max = 0, or by norm.statistics",
+    lambda lane: _normalizes_with("r_max")(lane) and _corrects(lane) and same_normalizers(lane) == (lane.norm.kind,),
 )
 WITH_GROUPS = When(
     "where the network has norm.kind = group, of other groups than all channels or a single one",
     lambda lane: _normalizes_with("groups")(lane) and same_normalizers(lane) == (lane.norm.kind,),
 )
 WITH_GRADIENT = When(
-    "where a block has BN, or another norm.kind with statistics that depend on x, after something that is trained",
-    lambda lane: _normalizes_with("gradient")(lane) and _trains_before_bn(lane),
+    "where a block has BN, or another norm.kind with statistics that depend on x, after something that is trained, and "
+    "norm.statistics are its own",
+    lambda lane: (
+        _normalizes_with("gradient")(lane)
+        and _trains_before_bn(lane)
+        and (lane.norm.statistics == "own" or not WITH_STATISTICS.holds(lane))
+    ),
 )
+WITH_ALPHA = When("where the network has norm.kind = dyt", _normalizes_with("alpha_init"))
 WITH_PLACEMENT = When("where norm.placement is not none", lambda lane: lane.norm.placement != "none")
 WITH_SCALE = When(
     "where BN has γ (norm.affine = scale or both), and norm.residual_scale_init does not say what it starts from",
@@ -157,10 +173,11 @@ def same_normalizers(lane: LaneSettings) -> tuple[str, ...]:
     dropped = lane.dropout.rate > 0 and lane.dropout.site == "before_norm"
     sums = [lane.normed_blocks[i] for i in lane.model.layout().carried]
     carried = any(normed and not all(sums[i:]) for i, normed in enumerate(sums))
-    reached = dropped or carried or lane.norm.gradient in ("no_mean", "straight")
+    own = lane.norm.statistics == "own"
+    reached = dropped or carried or not own or lane.norm.gradient in ("no_mean", "straight")
     moved = reached and lane.train.trainable != "affine_only"
     biased = moved and lane.norm.placement == "pre" and any(lane.normed_blocks)
-    if lane.norm.kind == "batch_renorm" and (lane.norm.r_max, lane.norm.d_max) == (1.0, 0.0):
+    if lane.norm.kind == "batch_renorm" and (not _corrects(lane) or (lane.norm.r_max, lane.norm.d_max) == (1.0, 0.0)):
         return ("batch_renorm",) if biased else ("batch",)
     if lane.norm.kind != "group":
         return (lane.norm.kind,)
@@ -173,6 +190,12 @@ def same_normalizers(lane: LaneSettings) -> tuple[str, ...]:
     return ("instance",) if alone and not biased else ("group",)
 
 
+def _corrects(lane: LaneSettings) -> bool:
+    """Whether batch renormalization normalizes by its own statistics: what another batch has may depend on it, too."""
+    several = sum(lane.normed_blocks) + lane.input_normed > 1
+    return lane.norm.statistics == "own" or (lane.norm.statistics == "other_batch" and several)
+
+
 def same_gradients(lane: LaneSettings) -> tuple[str, ...]:
     """The gradients that are the same, for want of a mean or of a variance that they could pass through."""
     of_kind = NORMALIZERS.get(lane.norm.kind)
@@ -180,6 +203,12 @@ def same_gradients(lane: LaneSettings) -> tuple[str, ...]:
     passed = {"full": (mean, square), "no_mean": (False, square), "no_variance": (mean, False)}
     mine = passed.get(lane.norm.gradient, (False, False))
     return tuple(name for name in NORM_GRADIENTS if passed.get(name, (False, False)) == mine)
+
+
+def same_freezes(lane: LaneSettings) -> tuple[int, ...]:
+    """The step from which on moving statistics stand still; 0 where it does not come."""
+    step = lane.norm.frozen_from
+    return (0,) if step >= lane.train.steps else (step,)
 
 
 def same_affines(lane: LaneSettings) -> tuple[str, ...]:
@@ -231,7 +260,7 @@ def same_decays(lane: LaneSettings) -> tuple[str, ...]:
     if trainable == "affine_only" and on != "all":
         return ("kernels", "all_but_norm")
     scale, bias = lane.has_scale and trainable != "all_but_scale", lane.has_bias and trainable != "all_but_bias"
-    return (on,) if on == "kernels" or scale or bias else ("all_but_norm", "all")
+    return (on,) if on == "kernels" or scale or bias or lane.has_alpha else ("all_but_norm", "all")
 
 
 def same_schedules(lane: LaneSettings) -> tuple[str, ...]:

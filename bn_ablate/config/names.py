@@ -31,6 +31,7 @@ INITIALIZERS: Registry[Any] = Registry(
     "initializer",
     "model.kernel_init",
     *("lecun_normal", "lecun_uniform", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "orthogonal"),
+    "lsuv",
 )
 OPTIMIZERS: Registry[Any] = Registry("optimizer", "train.optimizer", "sgd", "adam", "adamw", "rmsprop")
 AUGMENTATIONS: Registry[Any] = Registry(
@@ -54,6 +55,11 @@ DropoutKind = Literal["bernoulli", "uniform"]
 DROPOUT_KINDS: tuple[str, ...] = get_args(DropoutKind)
 NormGradient = Literal["full", "no_mean", "no_variance", "straight"]
 NORM_GRADIENTS: tuple[str, ...] = get_args(NormGradient)
+NormStatistics = Literal["own", "other_batch", "moving"]
+NORM_STATISTICS: tuple[str, ...] = get_args(NormStatistics)
+MovingVariance = Literal["biased", "unbiased"]
+MovingAverage = Literal["exponential", "cumulative"]
+EpsilonOn = Literal["variance", "deviation"]
 Trainable = Literal["all", "all_but_scale", "all_but_bias", "affine_only"]
 TRAINABLES: tuple[str, ...] = get_args(Trainable)
 Kept = Literal["final", "best", "measured"]

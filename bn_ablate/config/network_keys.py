@@ -10,6 +10,7 @@ from bn_ablate.config.acting import (
     ON_RESIDUAL_SCALES,
     ON_RESIDUALS,
     WHERE_UNITS_DROP,
+    WITH_ALPHA,
     WITH_BIAS,
     WITH_BN,
     WITH_CORRECTION,
@@ -17,11 +18,15 @@ from bn_ablate.config.acting import (
     WITH_GHOSTS,
     WITH_GRADIENT,
     WITH_GROUPS,
+    WITH_MOMENTUM_OF_BN,
     WITH_MOVING,
+    WITH_MOVING_VARIANCE,
     WITH_PLACEMENT,
     WITH_SCALE,
+    WITH_STATISTICS,
     same_affines,
     same_coverages,
+    same_freezes,
     same_ghost_batches,
     same_gradients,
     same_normalizers,
@@ -37,14 +42,18 @@ from bn_ablate.config.names import (
     Coverage,
     DropoutKind,
     DropoutSite,
+    EpsilonOn,
     InitializerName,
+    MovingAverage,
+    MovingVariance,
     NormGradient,
+    NormStatistics,
     Placement,
     ResidualNorm,
 )
 from bn_ablate.config.normalizers import NormalizerName
 from bn_ablate.config.precision import Bound32, Float32, Rate16, Share32
-from bn_ablate.config.section import Count, NonNegative, Positive, Section
+from bn_ablate.config.section import Count, NonNegative, Positive, Section, Whole
 
 
 class Model(Section):
@@ -61,7 +70,14 @@ class Model(Section):
         "relu", description="the activation of every block"
     )
     kernel_init: Annotated[InitializerName, Factor(traced=False, prefix="")] = Field(
-        "lecun_normal", description="the distribution that kernels start from"
+        "lecun_normal",
+        description="the distribution that kernels start from; lsuv: orthogonal ones, scaled layer by layer so that "
+        "what each gives of the first training batch has variance 1",
+    )
+    weight_standardization: Annotated[bool, Factor(traced=True, prefix="ws-")] = Field(
+        False,
+        description="use kernels of blocks less their mean and divided by their deviation, for each output, as kernels "
+        "of length 1",
     )
     convolution: Literal["auto", "matmul", "native"] = Field(
         "auto",
@@ -94,8 +110,8 @@ class Norm(Section):
     coverage: Annotated[Coverage, Factor(traced=True, prefix="cover-", acts=WITH_PLACEMENT, alike=same_coverages)] = (
         Field("all", description="the blocks that have BN, or the network's input alone")
     )
-    momentum: Annotated[Share32, Factor(axis="bn_momentum", traced=True, prefix="bnm", acts=WITH_MOVING)] = Field(
-        0.9, description="decay of the moving statistics: ra = momentum * ra + (1 - momentum) * batch"
+    momentum: Annotated[Share32, Factor(axis="bn_momentum", traced=True, prefix="bnm", acts=WITH_MOMENTUM_OF_BN)] = (
+        Field(0.9, description="decay of the moving statistics: ra = momentum * ra + (1 - momentum) * batch")
     )
     epsilon: Annotated[Positive, Factor(axis="bn_epsilon", traced=True, prefix="eps", acts=WITH_EPSILON)] = Field(
         1e-5, description="added to the variance"
@@ -125,7 +141,11 @@ class Norm(Section):
         "batch",
         description="the normalizer; BN (batch), or what stands in its place: of each example layer, group, instance "
         "and rms; by the batch's mean alone (mean_only), or its variance (variance_only); by statistics near the "
-        "moving ones (batch_renorm); by those of the first training batch (fixed)",
+        "moving ones (batch_renorm); by those of the first training batch (fixed); or without statistics, by a tanh "
+        "(dyt)",
+    )
+    alpha_init: Annotated[Float32, Factor(traced=True, prefix="alpha", acts=WITH_ALPHA)] = Field(
+        0.5, description="for norm.kind = dyt: what α of tanh(α x) starts from"
     )
     r_max: Annotated[Bound32, Factor(traced=True, prefix="rmax", acts=WITH_CORRECTION)] = Field(
         3.0,
@@ -142,6 +162,33 @@ class Norm(Section):
         "full",
         description="of the statistics in training: full passes the gradient through them; no_mean, no_variance and "
         "straight take the mean, the variance, or both for constants there; what the network gives is the same",
+    )
+    statistics: Annotated[
+        NormStatistics,
+        Factor(axis="norm_statistics", traced=True, prefix="stats-", acts=WITH_STATISTICS),
+    ] = Field(
+        "own",
+        description="by which training normalizes: those of the batch (own); those that the same network has on the "
+        "next batch (other_batch); or the moving ones (moving). No gradient passes through the latter two",
+    )
+    noise: Annotated[Whole, Factor(axis="norm_noise", traced=True, prefix="noise", acts=WITH_BN)] = Field(
+        0,
+        description="put Gaussian noise on the mean and the scale of what a normalizer gives in training, as strong as "
+        "that of ghost batches of so many values; 0 for none",
+    )
+    moving_variance: Annotated[MovingVariance, Factor(traced=True, prefix="moving-", acts=WITH_MOVING_VARIANCE)] = (
+        Field("biased", description="what the moving variance follows: the batch's, or n/(n - 1) times that (unbiased)")
+    )
+    moving_average: Annotated[MovingAverage, Factor(traced=True, prefix="", acts=WITH_MOVING)] = Field(
+        "exponential",
+        description="of the statistics: exponential, by momentum; or the mean over all batches so far (cumulative)",
+    )
+    frozen_from: Annotated[Whole, Factor(traced=True, prefix="frozen", acts=WITH_MOVING, alike=same_freezes)] = Field(
+        0,
+        description="the step from which on training normalizes by the moving statistics, which stand still; 0: never",
+    )
+    epsilon_on: Annotated[EpsilonOn, Factor(traced=True, prefix="eps-on-", acts=WITH_EPSILON)] = Field(
+        "variance", description="what epsilon is added to: the variance, or its root (deviation)"
     )
     groups: Annotated[Count, Factor(axis="norm_groups", traced=False, prefix="g", acts=WITH_GROUPS)] = Field(
         8, description="into how many the channels are divided, for norm.kind = group"

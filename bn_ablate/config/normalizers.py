@@ -18,30 +18,36 @@ from bn_ablate.config.registry import Registry
 T = TypeVar("T", bound=Callable[..., Any])
 Over = Literal["batch", "example", "group", "channel"]
 
-KEYS = frozenset({"momentum", "epsilon", "batch_size", "groups", "gradient"})
+KEYS = frozenset(
+    {"momentum", "moving_average", "frozen_from", "statistics"}
+    | {"epsilon", "epsilon_on", "batch_size", "groups", "gradient"}
+)
 """The keys of `norm` that act in some normalizers only, and are taken to act in those of a user's own."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Normalizer:
-    """y = γ · (x − centre) / √(square + ε) + β, with γ and β for each channel.
+    """y = γ · (x − centre) / √(square + ε) + β, or γ · tanh(α · x) + β, with γ and β for each channel.
 
     Attributes:
         over: the values that share a centre and a square. `batch`: those of a channel, over examples and places. The
             others are of one example: all of it (`example`), a group of its channels (`group`), a channel (`channel`).
+            `value`: none do, for want of statistics.
         centre: what is subtracted: the mean, or nothing.
         square: what a root of divides: the biased variance, the mean square, or nothing.
         running: what is kept of the statistics of batches. `average`: moving averages, by which evaluation normalizes.
             `first`: those of the first training batch, as constants, by which all later ones are normalized, and
             evaluation. `nothing`: evaluation does what training does.
+        squashes: there are no statistics, but a tanh of α · x, and α, one for each place it stands in, is trained.
         corrected: training takes the batch's statistics only as far as they are within bounds of the moving ones.
         statistics: a function of a user's own that gives the centre and the square.
     """
 
-    over: Over
+    over: Over | Literal["value"]
     centre: Literal["mean", "nothing"] = "mean"
     square: Literal["variance", "mean square", "nothing"] = "variance"
     running: Literal["average", "first", "nothing"] = "nothing"
+    squashes: bool = False
     corrected: bool = False
     statistics: Callable[..., Any] | None = None
 
@@ -92,11 +98,13 @@ class Normalizer:
         Of one of a user's own, whose file may not be there, all of `KEYS` are taken to.
         """
         acting = {
-            "momentum": self.running == "average",
-            "epsilon": self.square != "nothing",
+            **dict.fromkeys(("momentum", "moving_average", "frozen_from", "statistics"), self.running == "average"),
+            "moving_variance": self.moves[1],
+            **dict.fromkeys(("epsilon", "epsilon_on"), self.square != "nothing"),
             "batch_size": self.over == "batch",
             "groups": self.over == "group",
             "gradient": any(self.passes),
+            "alpha_init": self.squashes,
             "r_max": self.corrected,
             "d_max": self.corrected,
         }
@@ -120,7 +128,7 @@ class Normalizer:
 NORMALIZERS: Registry[Normalizer] = Registry(
     "normalizer",
     "norm.kind",
-    *("batch", "layer", "group", "instance", "rms", "mean_only", "variance_only", "batch_renorm", "fixed"),
+    *("batch", "layer", "group", "instance", "rms", "mean_only", "variance_only", "batch_renorm", "fixed", "dyt"),
 )
 """By name."""
 
@@ -174,5 +182,6 @@ for _name, _ours in {
     "variance_only": Normalizer(over="batch", centre="nothing", running="average"),
     "batch_renorm": Normalizer(over="batch", running="average", corrected=True),  # Ioffe 2017, arXiv 1702.03275
     "fixed": Normalizer(over="batch", running="first"),  # Krähenbühl et al. 2016, arXiv 1511.06856
+    "dyt": Normalizer(over="value", centre="nothing", square="nothing", squashes=True),  # Zhu et al. 2025, 2503.10622
 }.items():
     NORMALIZERS.add(_name, _ours)

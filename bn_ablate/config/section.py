@@ -13,6 +13,7 @@ Name = Annotated[str, StringConstraints(pattern=f"^{NAME}$")]
 Positive = Annotated[Float32, Field(gt=0.0)]
 NonNegative = Annotated[Float32, Field(ge=0.0)]
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Whole = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
 class Section(BaseModel):

@@ -44,6 +44,14 @@ KEYS = _table(
         "model.width": "units hidden hidden_size hidden_dim hidden_units features num_features n_units neurons "
         "channels filters out_channels out_features",
         "model.activation": "act act_fn act_layer activation_fn activation_function nonlinearity non_linearity",
+        "model.weight_standardization": "ws weight_standardisation standardize_weights std_conv",
+        "norm.statistics": "use_running_average use_running_stats batch_statistics",
+        "norm.noise": "norm_noise batch_noise ghost_noise",
+        "norm.moving_variance": "running_var running_variance bessel unbiased",
+        "norm.moving_average": "cumulative_average cumulative cumulative_moving_average averaging",
+        "norm.frozen_from": "freeze_bn freeze_norm frozen_bn freeze_at freeze_after freeze_from",
+        "norm.epsilon_on": "epsilon_outside eps_outside epsilon_place eps_on",
+        "norm.alpha_init": "alpha init_alpha alpha_init_value",
         "model.kernel_init": "kernel_initializer weight_init weights_init initializer initialization init w_init",
         "norm.placement": "bn batchnorm batch_norm use_bn use_batchnorm bn_placement norm_placement position "
         "bn_position norm_position normalization",
@@ -157,6 +165,7 @@ _VALUES = {
     "glorot_uniform": "xavier xavier_uniform xavier_uniform_ glorot",
     "lecun_normal": "lecun",
     "orthogonal": "orthogonal_ ortho",
+    "lsuv": "lsuv_init layer_sequential_unit_variance",
     "sgd": "momentum nesterov heavy_ball gd gradient_descent stochastic_gradient_descent",
     "adamw": "adam_w adam_decoupled",
     "rmsprop": "rms",
@@ -165,6 +174,7 @@ _VALUES = {
     "group": "group_norm groupnorm gn group_normalization",
     "instance": "instance_norm instancenorm in instance_normalization",
     "rms": "rms_norm rmsnorm",
+    "dyt": "dynamic_tanh",
     "batch_renorm": "brn renorm batch_renormalization",
     "fixed": "frozen data_dependent data_dependent_init first_batch",
     "mean_only": "mean_only_batch_norm mean_only_bn centering",
@@ -247,7 +257,7 @@ delta_orthogonal sparse
 exponential exponential_decay polynomial cyclic plateau inverse_sqrt
 reduce_lr_on_plateau inverse_time noam warm_restarts sgdr
 float16 fp16 f16 half float64 fp64 f64 double float8 fp8 int8
-weight_norm spectral_norm weight_standardization power_norm
+weight_norm spectral_norm power_norm
 spatial channel_dropout drop_connect drop_path alpha_dropout stochastic_depth zoneout
 vit transformer vgg alexnet lenet densenet mobilenet efficientnet rnn lstm gru mixer
 auc f1 precision recall perplexity mse mae r2 top5

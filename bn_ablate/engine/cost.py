@@ -48,7 +48,9 @@ def operations(program: Program, lane: Factors) -> Operations:
     state = jax.eval_shape(partial(init_state, written, 0), lane)
     x = jax.ShapeDtypeStruct((batch, *program.image_shape), jnp.float32)
     noise = [jax.ShapeDtypeStruct(shape, jnp.uint16) for shape in program.noise_shapes] if program.drops else None
-    given = Batch(x, jax.ShapeDtypeStruct((batch,), jnp.int32), noise and tuple(noise))  # type: ignore[arg-type]
+    normals = {name: jax.ShapeDtypeStruct((2, batch, n), jnp.float32) for name, n in program.noisy_channels}
+    labels, other = jax.ShapeDtypeStruct((batch,), jnp.int32), x if program.structure.others else None
+    given = Batch(x, labels, noise and tuple(noise), normals or None, other)  # type: ignore[arg-type]
 
     @at_precision
     def forward(program: Program, params: Any, batch_stats: Any, x: Any, lane: Factors) -> Any:
@@ -79,7 +81,7 @@ class Alone:
         self._begin, self._train = wanted.begin(), wanted.train()
         self._lane = jax.tree.map(lambda leaf: leaf[0], wanted.factors)
         self._seed = jax.tree.map(lambda leaf: leaf[0], wanted.seeds)
-        self._steps = wanted.segment.positions.shape[1]
+        self._steps = wanted.segment.positions.shape[1] - wanted.program.structure.others
         self._calls = self._evaluations = 1
         self.operations = operations(wanted.program, self._lane)
         self.examples = sum(
@@ -120,4 +122,5 @@ class Alone:
         return (time.perf_counter() - begun) / self._evaluations
 
     def _initial(self) -> Any:
-        return jax.block_until_ready(self._begin.result()(self._wanted.seeds.seed, self._wanted.factors))
+        wanted = self._wanted
+        return jax.block_until_ready(self._begin.result()(wanted.examples, wanted.seeds, wanted.factors, wanted.first))

@@ -173,7 +173,7 @@ class Engine:
         wanted, seed_numbers = self._wanted(shard)
         program, layout, seeds, factors = wanted.program, wanted.layout, wanted.seeds, wanted.factors
         steps = measured_steps(program.train.steps, program.measure.every)
-        room = wanted.segment.positions.shape[1]
+        room = wanted.segment.positions.shape[1] - program.structure.others
         whole = (slice(len(shard.seeds)), slice(len(shard.cells)))
 
         def segment(start: int, n_steps: int, measured: bool) -> Segment:
@@ -185,7 +185,8 @@ class Engine:
             )
 
         programs = self._compiled(wanted)
-        at, states, seen = 0, self._ready(programs.begin)(seeds.seed, factors), list[Observation]()
+        states = self._ready(programs.begin)(self._examples, seeds, factors, wanted.first)
+        at, seen = 0, list[Observation]()
         keeping = Keeping(keep, steps[-1])
         key = program_key(program, wanted.strategy, layout, shard, keep)
         if keeper and (saved := keeper.load(key)):
@@ -300,6 +301,7 @@ class Engine:
     def _room(self, program: Program) -> int:
         """How many steps a call may take, at most: what is made ahead for them must stay small."""
         noise = 2 * sum(math.prod(shape) for shape in program.noise_shapes) if program.drops else 0
+        noise += sum(8 * program.train.batch_size * channels for _, channels in program.noisy_channels)
         images = 4 * program.train.batch_size * math.prod(program.image_shape)
         return max(1, min(program.measure.every, program.train.steps, BLOCK_BYTES // (noise + images)))
 
@@ -340,8 +342,9 @@ class Engine:
 
 
 def _positions(program: Program, seeds: list[int], n_train: int, start: int, room: int) -> Any:
-    """(seeds, room, batch): for each seed the batches of `room` steps from `start` on."""
-    return np.stack([batch_indices(n_train, program.train.batch_size, seed, start, room) for seed in seeds])
+    """(seeds, room, batch): for each seed the batches of `room` steps from `start` on, and perhaps one more."""
+    steps, size = room + program.structure.others, program.train.batch_size
+    return np.stack([batch_indices(n_train, size, seed, start, steps) for seed in seeds])
 
 
 def _fill(items: list[Any], n: int) -> list[Any]:

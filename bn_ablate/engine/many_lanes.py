@@ -16,7 +16,7 @@ from bn_ablate.engine.averaging import first_average
 from bn_ablate.engine.examples import Examples, SeedExamples
 from bn_ablate.engine.observe import Observation, observe
 from bn_ablate.engine.program import Program, at_precision
-from bn_ablate.engine.randomness import dropout_bits
+from bn_ablate.engine.randomness import dropout_bits, norm_noise
 from bn_ablate.engine.train import Batch, TrainState, augmented, init_state, train_step
 from bn_ablate.nn import Factors
 from bn_ablate.nn.parameters import with_initial_affine
@@ -29,7 +29,7 @@ class Segment(NamedTuple):
 
     Attributes:
         positions: for each seed and step, the training examples of its batch, as positions in the seed's training
-            split; room for as many steps as a segment may have.
+            split; room for as many steps as a segment may have, and one more where lanes see the batch after.
         start: the step it begins with.
         n_steps: how many of the steps are taken.
         measured: whether the lanes were measured just before, from where on batch losses are added up anew.
@@ -90,7 +90,20 @@ def train_lanes(
                 return tuple(block.at[i].set(bits) for block, bits in zip(noise, drawn, strict=True))
 
             noise = lax.fori_loop(0, segment.n_steps, draw, empty)
-        return each(strategy, partial(one_lane, Batch(x, y, noise)), at_once)(factors, states)  # type: ignore[no-any-return]
+        normals = None
+        if program.noisy_channels:
+            empty_normals = {n: jnp.zeros((len(x), 2, x.shape[1], c)) for n, c in program.noisy_channels}
+
+            def draw_normals(i: Array, normals: dict[str, Array]) -> dict[str, Array]:
+                drawn = norm_noise(seed.seed, segment.start + i, program.noisy_channels, x.shape[1])
+                return {name: normals[name].at[i].set(drawn[name]) for name in normals}
+
+            normals = lax.fori_loop(0, segment.n_steps, draw_normals, empty_normals)
+        others = None
+        if program.structure.others:  # the batch after, of which there is one more
+            x, y, others = x[:-1], y[:-1], x[1:]
+        batches = Batch(x, y, noise, normals, others)
+        return each(strategy, partial(one_lane, batches), at_once)(factors, states)  # type: ignore[no-any-return]
 
     def one_lane(batches: Batch, factors: Factors, state: TrainState) -> TrainState:
         state = state._replace(loss_sum=jnp.where(segment.measured, 0.0, state.loss_sum))
@@ -156,15 +169,21 @@ class Layout(NamedTuple):
         return (divided, whole, divided) if self.axis == "seeds" else (whole, divided, PartitionSpec(None, "lanes"))
 
 
-def initial_on_mesh(program: Program, layout: Layout) -> Callable[[Array, Factors], TrainState]:
+def initial_on_mesh(program: Program, layout: Layout) -> Callable[[Examples, SeedExamples, Factors, Array], TrainState]:
     """The states of all lanes before training, leading axes (seeds, cells), each on the device that is to train it.
 
-    Takes the seeds and the factors.
+    Takes the examples, the seeds, the factors, and for each seed the positions of its first batch.
     """
 
-    def all_lanes(seeds: Array, factors: Factors) -> TrainState:
-        def one_seed(seed: Array) -> TrainState:
-            state = init_state(program, seed)
+    def all_lanes(examples: Examples, seeds: SeedExamples, factors: Factors, first: Array) -> TrainState:
+        def fitted(given: tuple[SeedExamples, Array]) -> TrainState:  # one by one, for the same bits beside any others
+            seed, positions = given
+            x, _ = examples.take(jnp.take(seed.train, positions, mode="clip"), seed)
+            x = augmented(program, seed.seed, jnp.zeros(1, jnp.int32), x[None])[0]
+            return lax.map(lambda lane: init_state(program, seed.seed, lane, x), factors)  # type: ignore[no-any-return]
+
+        def one_seed(seed: SeedExamples) -> TrainState:
+            state = init_state(program, seed.seed)
             starts = partial(with_initial_affine, state.params, residuals=program.residuals)
 
             def start(lane: Factors) -> TrainState:
@@ -173,10 +192,11 @@ def initial_on_mesh(program: Program, layout: Layout) -> Callable[[Array, Factor
 
             return jax.vmap(start)(factors)
 
-        return jax.vmap(one_seed)(seeds)
+        return lax.map(fitted, (seeds, first)) if program.fits else jax.vmap(one_seed)(seeds)
 
     seeds, cells, lanes = layout.specs
-    return jax.shard_map(all_lanes, mesh=layout.mesh, in_specs=(seeds, cells), out_specs=lanes, check_vma=False)
+    given = (PartitionSpec(), seeds, cells, seeds)
+    return jax.shard_map(all_lanes, mesh=layout.mesh, in_specs=given, out_specs=lanes, check_vma=False)
 
 
 def training_on_mesh(

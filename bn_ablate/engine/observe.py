@@ -48,6 +48,7 @@ def observe(
     thorough: Array,
 ) -> Observation:
     """Measure one lane as it stands; `thorough` is the first or the last measurement, which takes more."""
+    factors = factors.at(state.step, program.structure)
     loss, accuracy = evaluate(program, factors, state, examples, seed, thorough)
     x, y = examples.take(seed.train[: program.measure.probe], seed)
     (_, seen), gradients = jax.value_and_grad(

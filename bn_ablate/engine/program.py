@@ -63,6 +63,11 @@ class Program:
         return make_network(self.model, self.image_shape, self.classes, self.structure, self.native, dtype)
 
     @property
+    def fits(self) -> bool:
+        """Whether kernels start from what layers give of the first training batch."""
+        return self.model.kernel_init == "lsuv"
+
+    @property
     def residuals(self) -> tuple[int, ...]:
         """The blocks in which a shortcut is added before or after BN."""
         return self.model.layout(self.image_shape, self.classes).residuals
@@ -73,6 +78,15 @@ class Program:
         layout = self.model.layout(self.image_shape, self.classes)
         shapes = [layer.output for layer in layout.layers] + [layout.entry] * ("ic" in self.structure.drop_sites)
         return tuple((self.train.batch_size, *shape) for shape in shapes)
+
+    @property
+    def noisy_channels(self) -> tuple[tuple[str, int], ...]:
+        """Of each normalizer that may be noisy, the block that it is in, and its channels; none where no lane's is."""
+        if "noise" not in self.structure.choices:
+            return ()
+        layout = self.model.layout(self.image_shape, self.classes)
+        of_input = [("input_norm", layout.entry[-1])] * (self.structure.input_normed != "none")
+        return (*((f"block_{i}", layer.output[-1]) for i, layer in enumerate(layout.layers)), *of_input)
 
     @property
     def matmul_precision(self) -> str:

@@ -40,7 +40,7 @@ class Programs(NamedTuple):
     """What trains and measures some lanes; each is waited for when it is first needed.
 
     Attributes:
-        begin: (seeds, factors) to the states before training.
+        begin: (examples, seeds, factors, positions of each seed's first batch) to the states before training.
         measure: (examples, seeds, factors, states, thorough) to what is observed.
         train: (examples, seeds, factors, states, segment) to the states after it; it takes the place of those given.
     """
@@ -78,11 +78,16 @@ class Wanted:
 
     def begin(self) -> Future[Compiled]:
         """What makes the initial states, by itself."""
-        return self._kept("begin", self.training, hastily(), (), lambda: self._beginning)
+        return self._kept("begin", self.training, hastily(), (self.examples, self.first), lambda: self._beginning)
 
     def train(self) -> Future[Compiled]:
         """What trains, by itself."""
         return self._kept("train", self.training, self._options, (self.examples, self.segment), self._training)
+
+    @property
+    def first(self) -> Any:
+        """(seeds, batch): the positions of each seed's first batch."""
+        return self.segment.positions[:, 0]
 
     @property
     def training(self) -> Program:
@@ -92,7 +97,7 @@ class Wanted:
     @cached_property
     def _beginning(self) -> Lowered:
         begin = jax.jit(initial_on_mesh(self.training, self.layout), compiler_options=hastily())
-        return begin.lower(self.seeds.seed, self.factors)
+        return begin.lower(self.examples, self.seeds, self.factors, self.first)
 
     def _measuring(self) -> Lowered:
         function = measuring_on_mesh(self.program, self.strategy, self.layout)

@@ -9,13 +9,22 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Int, UInt16
+from jaxtyping import Array, Float, Int, UInt16
 
 
 def key_of(seed: Int[Array, ""] | int, name: str, step: Int[Array, ""] | int | None = None) -> Array:
     """The key of `seed` for the purpose `name`, and for one `step` where there is one."""
     key = jax.random.fold_in(jax.random.key(seed), zlib.crc32(name.encode()))
     return key if step is None else jax.random.fold_in(key, step)
+
+
+@partial(jax.jit, static_argnums=(2, 3))
+def norm_noise(
+    seed: Int[Array, ""] | int, step: Int[Array, ""] | int, channels: tuple[tuple[str, int], ...], batch: int
+) -> dict[str, Float[Array, "2 batch channels"]]:
+    """The normal numbers of each normalizer at one step, by its block; the same for all lanes of a seed."""
+    keys = {name: key_of(seed, f"norm_noise/{name}", step) for name, _ in channels}
+    return {name: jax.random.normal(keys[name], (2, batch, n)) for name, n in channels}
 
 
 @partial(jax.jit, static_argnums=2)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax import lax
 from jaxtyping import Array, Float, Int, UInt16
 
 from bn_ablate.data.augmentation import augment
@@ -44,23 +45,43 @@ class TrainState(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What one training step is given: images, labels, and the random bits of its dropout masks."""
+    """What one training step is given.
+
+    Attributes:
+        x, y: images and labels.
+        noise: the random bits of its dropout masks.
+        normals: the normal numbers of noisy normalizers, by their block.
+        other: the images of another batch, where some lane normalizes by its statistics.
+    """
 
     x: Float[Array, "batch ..."]
     y: Int[Array, " batch"]
     noise: tuple[UInt16[Array, "..."], ...] | None
+    normals: dict[str, Float[Array, "2 batch channels"]] | None = None
+    other: Float[Array, "batch ..."] | None = None
 
 
 @at_precision
-def init_state(program: Program, seed: Int[Array, ""] | int, lane: Factors | None = None) -> TrainState:
-    """The state before the first step: it depends on the seed, and in nothing but γ and β on the factors of the lane.
+def init_state(
+    program: Program,
+    seed: Int[Array, ""] | int,
+    lane: Factors | None = None,
+    first: Float[Array, "batch ..."] | None = None,
+) -> TrainState:
+    """The state before the first step: it depends on the seed, and in nothing but γ, β and α on the lane's factors.
 
-    Without a `lane`, γ is 1 and β is 0.
+    Without a `lane`, γ is 1 and β is 0. Kernels that `program.fits` to what layers give depend on the lane, too, and on
+    its `first` training batch; without it they are as they were drawn.
     """
     factors = blank_factors(program.model.depth) if lane is None else lane
     x = jnp.zeros((1, *program.image_shape), jnp.float32)
     variables = program.network.init(key_of(seed, "params"), x, factors, train=False)
     params = variables["params"] if lane is None else with_initial_affine(variables["params"], lane, program.residuals)
+    if program.fits and first is not None:  # what is drawn anew, from the first layer to the last, is fitted
+        given = {"params": _without_kernels(params), "batch_stats": variables["batch_stats"]}
+        rngs = {"params": key_of(seed, "params")}
+        _, made = program.network.apply(given, first, factors, train=True, rngs=rngs, mutable=["params"])
+        params = dict(made)["params"]
     return TrainState(
         params=params,
         batch_stats=variables["batch_stats"],
@@ -70,6 +91,14 @@ def init_state(program: Program, seed: Int[Array, ""] | int, lane: Factors | Non
         diverged_at=jnp.int32(-1),
         average=first_average(program.train, params),
     )
+
+
+def _without_kernels(params: Any) -> Any:
+    return {
+        name: _without_kernels(some) if isinstance(some, dict) else some
+        for name, some in params.items()
+        if name != "kernel"
+    }
 
 
 def augmented(
@@ -84,14 +113,20 @@ def augmented(
 
 @at_precision
 def loss_fn(
-    program: Program, factors: Factors, params: Any, batch_stats: Any, batch: Batch, collect: tuple[str, ...] = ()
+    program: Program,
+    factors: Factors,
+    params: Any,
+    batch_stats: Any,
+    batch: Batch,
+    collect: tuple[str, ...] = (),
+    other: Any = None,
 ) -> tuple[Float[Array, ""], dict[str, Any]]:
     """Mean cross-entropy of a training batch, with batch statistics and dropout; and the collections it changed.
 
-    Labels are smoothed, where the lane says so.
+    Labels are smoothed, where the lane says so. `other` are the statistics of another batch, as of `other_statistics`.
     """
     logits, changed = program.network.apply(
-        {"params": params, "batch_stats": batch_stats},
+        {"params": params, "batch_stats": batch_stats, **besides(batch, other)},
         batch.x,
         factors,
         batch.noise,
@@ -104,11 +139,38 @@ def loss_fn(
     return jnp.mean(losses), dict(changed)
 
 
+def besides(batch: Batch, other: Any = None) -> dict[str, Any]:
+    """What normalizers are given besides, as collections of Flax."""
+    given = {} if other is None else {"other": other}
+    if batch.normals is None:
+        return given
+    drawn = {name: {"drawn": numbers} for name, numbers in batch.normals.items()}
+    return given | {"normals": {name: some if name == "input_norm" else {"norm": some} for name, some in drawn.items()}}
+
+
+@at_precision
+def other_statistics(program: Program, factors: Factors, params: Any, batch_stats: Any, batch: Batch) -> Any:
+    """The statistics that the network has on the other batch, with its own there; None where no lane asks for them."""
+    if batch.other is None:
+        return None
+    x, no = batch.other, jnp.bool_(False)
+    own = factors._replace(bn_momentum=jnp.zeros_like(factors.bn_momentum), by_other=no, unbiased=no)
+
+    def look() -> Any:
+        given = {"params": params, "batch_stats": batch_stats, **besides(batch)}
+        _, changed = program.network.apply(given, x, own, batch.noise, train=True, mutable=["batch_stats"])
+        return dict(changed)["batch_stats"]
+
+    return lax.cond(factors.by_other, look, lambda: batch_stats)
+
+
 @at_precision
 def train_step(program: Program, factors: Factors, state: TrainState, batch: Batch) -> TrainState:
     """One step of the optimizer."""
+    factors = factors.at(state.step, program.structure)
+    other = other_statistics(program, factors, state.params, state.batch_stats, batch)
     (loss, changed), gradients = jax.value_and_grad(
-        lambda params: loss_fn(program, factors, params, state.batch_stats, batch), has_aux=True
+        lambda params: loss_fn(program, factors, params, state.batch_stats, batch, other=other), has_aux=True
     )(state.params)
     if program.clips and program.freezes:  # what is frozen has no part in the norm
         gradients = keep_frozen(factors, jax.tree.map(jnp.zeros_like, gradients), gradients)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt16
@@ -10,6 +13,7 @@ from bn_ablate.nn.activations import activate
 from bn_ablate.nn.channels import by_channel
 from bn_ablate.nn.dropout import drop, rate_at
 from bn_ablate.nn.norm import Normalization
+from bn_ablate.nn.parameters import standardized
 from bn_ablate.nn.structure import Structure
 from bn_ablate.nn.traced import POST, PRE, Factors
 
@@ -62,7 +66,7 @@ class Block(nn.Module):
         if self.structure.normed != "some":
             norm = norm._replace(enabled=self.structure.normed == "all")
         post = factors.placement == POST
-        product: Array = self.linear(x)
+        product: Array = self._product(x, factors)
         bias = self.param("bias", nn.initializers.zeros_init(), product.shape[-1:], jnp.float32)
         absorbed = norm.enabled & factors.absorbs_bias(self.structure)
         (added,) = by_channel(product, jnp.where(absorbed & (factors.placement == PRE), 0.0, bias))
@@ -83,6 +87,18 @@ class Block(nn.Module):
         self.sow("intermediates", "activation_output", jnp.where(post, early, late))
         given = self._drop(late, factors, bits, norm.enabled, before_norm=False)
         return given, carried if self.carries else given
+
+    def _product(self, x: Array, factors: Factors) -> Array:
+        """What the linear map gives, with its kernel standardized where the lane says so."""
+        share = self.structure.standardized
+        index = factors.standardized.astype(jnp.int32) if share == "some" else int(share == "all")
+        if share == "none":
+            return self.linear(x)  # type: ignore[no-any-return]
+        seen: Any = nn.map_variables(
+            lambda linear, x: linear(x), "params", partial(standardized, index=index), init=self.is_initializing()
+        )
+        product: Array = seen(self.linear, x)
+        return product
 
     def _shares(self, shortcut: Array | None, factors: Factors) -> tuple[Array | None, Array | None]:
         """What is added to the linear map's output, and what to BN's; None where no lane adds anything."""

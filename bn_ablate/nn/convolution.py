@@ -16,6 +16,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from bn_ablate.nn.initializers import fitted
+
 CACHED = 2**17
 """Elements of the patches that are made at a time: half a mebibyte, half of a core's cache on small machines."""
 
@@ -40,7 +42,10 @@ class Conv3x3(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "batch h w in"]) -> Float[Array, "batch rows columns out"]:
         """Convolve."""
-        kernel = self.param("kernel", self.kernel_init, (3, 3, x.shape[-1], self.features), jnp.float32)
+        initialize = fitted(self.kernel_init, partial(self._convolve, x))
+        return self._convolve(x, self.param("kernel", initialize, (3, 3, x.shape[-1], self.features), jnp.float32))
+
+    def _convolve(self, x: Array, kernel: Array) -> Array:
         x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
         if self.native:
             return native_conv3x3(x, kernel, self.stride)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -11,6 +12,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from bn_ablate.nn.channels import by_channel
+from bn_ablate.nn.initializers import fitted
 
 
 class Dense(nn.Module):
@@ -33,13 +35,16 @@ class Dense(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "batch in"]) -> Float[Array, "batch out"]:
         """The product."""
-        kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features), jnp.float32)
-        x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
-        y = x @ kernel if self.native else product(x, kernel)
+        initialize = fitted(self.kernel_init, partial(self._product, x))
+        y = self._product(x, self.param("kernel", initialize, (x.shape[-1], self.features), jnp.float32))
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros_init(), (self.features,), jnp.float32)
             y = y + by_channel(y, bias)[0].astype(self.dtype)
         return y
+
+    def _product(self, x: Array, kernel: Array) -> Array:
+        x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
+        return x @ kernel if self.native else product(x, kernel)
 
 
 @jax.custom_vjp

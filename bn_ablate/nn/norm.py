@@ -7,6 +7,7 @@ unbiased one in its moving average.
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import NamedTuple
 
@@ -19,7 +20,8 @@ from jaxtyping import Bool, Float, Int
 from bn_ablate.config.normalizers import NORMALIZERS
 from bn_ablate.nn.channels import by_channel, shifted
 from bn_ablate.nn.choose import choose
-from bn_ablate.nn.normalize import THROUGH, How, Kept, Statistics, Through, normalize
+from bn_ablate.nn.normalize import normalize
+from bn_ablate.nn.statistics import NOTHING, THROUGH, Beside, How, Kept, Statistics, Through, inverse_root
 from bn_ablate.nn.structure import Structure
 
 
@@ -35,6 +37,10 @@ class NormSettings(NamedTuple):
         kind: index into the normalizers that the program can choose from.
         r_max, d_max: how far the batch's statistics may lie off the moving ones, for batch renormalization.
         through: which statistics the gradient passes through, where that is not all.
+        unbiased: the moving variance follows n/(n − 1) times that of n values.
+        outside: epsilon is added to the root, and not to what is under it.
+        by_moving, by_other: normalize by the moving statistics in training, or by those of another batch.
+        noise_size: the ghost batch whose noise is put on mean and scale in training; none where it is 0.
     """
 
     enabled: bool | Bool[Array, ""]
@@ -46,6 +52,11 @@ class NormSettings(NamedTuple):
     r_max: float | Float[Array, ""] = 3.0
     d_max: float | Float[Array, ""] = 5.0
     through: Through | None = None
+    unbiased: bool | Bool[Array, ""] = False
+    outside: bool | Bool[Array, ""] = False
+    by_moving: bool | Bool[Array, ""] = False
+    by_other: bool | Bool[Array, ""] = False
+    noise_size: int | Int[Array, ""] = 0
 
 
 class Normalization(nn.Module):
@@ -55,24 +66,25 @@ class Normalization(nn.Module):
     has moving statistics, they are in `batch_stats`, follow as `ra = momentum · ra + (1 − momentum) · batch`, and
     are used in evaluation. When not enabled, `x` is returned and nothing is updated.
 
-    Sows `input`, its x, as an intermediate.
+    Sows `input`, its x, as an intermediate. What is given to a training pass besides are the collections `other`, the
+    mean and var of another batch, and `normals`, in which `drawn` is (2, batch, channels).
 
     Attributes:
         kinds: the normalizers that this program can choose from, by name.
         groups: into which the channels are divided, where the normalizer is by groups.
         batch_size: examples that are normalized together in training; all of the batch when not given.
-        partial_gradients: whether gradients may pass through some statistics only.
+        choices: what of `CHOICES` some lane has in another way than BN.
     """
 
     kinds: tuple[str, ...] = ("batch",)
     groups: int = 1
     batch_size: int | None = None
-    partial_gradients: bool = False
+    choices: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, structure: Structure, name: str) -> Normalization:
         """The submodule `name` of a network with this structure."""
-        of_all = (structure.norm_kinds, structure.norm_groups, structure.norm_batch_size, structure.partial_gradients)
+        of_all = (structure.norm_kinds, structure.norm_groups, structure.norm_batch_size, structure.choices)
         return cls(*of_all, name=name)
 
     @nn.compact
@@ -88,18 +100,29 @@ class Normalization(nn.Module):
         var = self.variable("batch_stats", "var", jnp.ones, channels, jnp.float32)
         looks_back = any(NORMALIZERS[name].looks_back for name in self.kinds)
         started = self.variable("batch_stats", "started", jnp.zeros, (), jnp.float32) if looks_back else None
+        squashes = any(NORMALIZERS[name].squashes for name in self.kinds)
+        alpha = self.param("alpha", nn.initializers.constant(0.5), (1,), jnp.float32) if squashes else None
         scale = jnp.where(settings.use_scale, scale, 1.0)
         bias = jnp.where(settings.use_bias, bias, 0.0)
         moving = Statistics(mean.value, var.value)
         if not train:
-            return self._evaluated(x, scale, bias, moving, settings)
+            return self._evaluated(x, scale, bias, moving, alpha, settings)
         how, index = self._chosen(settings)
-        kept = Kept(moving, started.value, settings.r_max, settings.d_max) if started else None
-        beside = (settings.epsilon, kept, settings.through if self.partial_gradients else None)
-        y, batch = normalize_groups(how, self.batch_size or x.shape[0], index, x, scale, bias, *beside)
+        kept = self._kept(moving, started.value if started else None, settings)
+        beside = Beside(kept, settings.through if "gradient" in self.choices else None, alpha, self._outside(settings))
+        size = self.batch_size or x.shape[0]
+        y, batch = normalize_groups(how, size, index, x, scale, bias, settings.epsilon, beside)
+        if self.has_variable("normals", "drawn"):
+            noisy = jnp.asarray(settings.enabled & (settings.noise_size > 0), jnp.int32)
+            drawn: Array = self.get_variable("normals", "drawn")
+            y = choose(noisy, [lambda y, *_: y, with_noise], y, scale, bias, drawn, settings.noise_size)
+        followed = batch
+        if "moving_variance" in self.choices:
+            n = min(size, x.shape[0]) * math.prod(x.shape[1:-1])
+            followed = batch._replace(var=batch.var * jnp.where(settings.unbiased, n / max(n - 1, 1), 1.0))
         if self.is_mutable_collection("batch_stats") and not self.is_initializing():
             moves = zip(*(NORMALIZERS[name].moves for name in self.kinds), strict=True)
-            for state, of_batch, kinds in zip((mean, var), batch, moves, strict=True):
+            for state, of_batch, kinds in zip((mean, var), followed, moves, strict=True):
                 if any(kinds):
                     weight = jnp.where(self._is(kinds, settings), 1.0 - settings.momentum, 0.0)
                     state.value = state.value + weight * (of_batch - state.value)
@@ -109,6 +132,23 @@ class Normalization(nn.Module):
                 for state, used in ((mean, batch.mean), (var, batch.var), (started, 1.0)):
                     state.value = jnp.where(here, used, state.value)
         return y
+
+    def _outside(self, settings: NormSettings) -> bool | Array | None:
+        return settings.outside if "epsilon_on" in self.choices else None
+
+    def _kept(self, moving: Statistics, started: Array | None, settings: NormSettings) -> Kept | None:
+        """What a training pass looks at besides the batch, if anything."""
+        instead = None
+        if {"statistics", "frozen_from"} & {*self.choices}:
+            instead = settings.by_moving
+            if self.has_variable("other", "mean"):
+                instead = instead | settings.by_other
+                other: list[Array] = [self.get_variable("other", name) for name in ("mean", "var")]
+                pairs = zip(other, moving, strict=True)
+                moving = Statistics(*(jnp.where(settings.by_other, there, here) for there, here in pairs))
+        if started is None and instead is None:
+            return None
+        return Kept(moving, started, settings.r_max, settings.d_max, instead)
 
     def _is(self, kinds: tuple[bool, ...], settings: NormSettings) -> bool | Bool[Array, ""]:
         """Whether the lane has one of the normalizers of which that is said."""
@@ -123,36 +163,73 @@ class Normalization(nn.Module):
             return How(self.kinds, self.groups), kind
         return How((THROUGH, *self.kinds), self.groups), jnp.asarray(settings.enabled, jnp.int32) * (kind + 1)
 
-    def _evaluated(self, x: Array, scale: Array, bias: Array, moving: Statistics, settings: NormSettings) -> Array:
+    def _evaluated(
+        self, x: Array, scale: Array, bias: Array, moving: Statistics, alpha: Array | None, settings: NormSettings
+    ) -> Array:
         """Normalize as in evaluation: by the moving statistics, or as in training where there are none."""
+        outside = self._outside(settings)
         if all(NORMALIZERS[name].running != "nothing" for name in self.kinds):
             # one product and one sum serve all of them, and what hands its input through
             minus, inverse = choose(
-                settings.kind, [partial(_of_moving, name) for name in self.kinds], moving, settings.epsilon
+                settings.kind, [partial(_of_moving, name) for name in self.kinds], moving, settings.epsilon, outside
             )
             by = jnp.where(settings.enabled, scale * inverse, 1.0)
             minus, plus = jnp.where(settings.enabled, minus, 0.0), jnp.where(settings.enabled, bias, 0.0)
             return shifted(x - by_channel(x, minus)[0], by, plus).astype(x.dtype)
         how, index = self._chosen(settings)
         alone = [partial(_evaluate, How((name,), how.groups)) for name in how.kinds]
-        y: Array = choose(index, alone, x, scale, bias, moving, settings.epsilon)
+        beside = Beside(alpha=alpha, outside=outside)
+        y: Array = choose(index, alone, x, scale, bias, moving, settings.epsilon, beside)
         return y
 
 
-def _of_moving(name: str, moving: Statistics, epsilon: float | Array) -> tuple[Array, Array]:
+def _of_moving(
+    name: str, moving: Statistics, epsilon: float | Array, outside: bool | Array | None
+) -> tuple[Array, Array]:
     """What a normalizer that keeps statistics subtracts in evaluation, and what it multiplies by."""
     has_mean, has_var = NORMALIZERS[name].keeps
     minus = moving.mean if has_mean else jnp.zeros_like(moving.mean)
-    return minus, jax.lax.rsqrt(moving.var + epsilon) if has_var else jnp.ones_like(moving.var)
+    return minus, inverse_root(moving.var, epsilon, outside) if has_var else jnp.ones_like(moving.var)
 
 
-def _evaluate(how: How, x: Array, scale: Array, bias: Array, moving: Statistics, epsilon: float | Array) -> Array:
+def _evaluate(
+    how: How,
+    x: Array,
+    scale: Array,
+    bias: Array,
+    moving: Statistics,
+    epsilon: float | Array,
+    beside: Beside,
+) -> Array:
     """Normalize as the one normalizer of `how` does in evaluation."""
     (name,) = how.kinds
     if name == THROUGH or NORMALIZERS[name].running == "nothing":
-        return normalize(how, 0, x, scale, bias, epsilon)[0]
-    minus, inverse = _of_moving(name, moving, epsilon)
+        return normalize(how, 0, x, scale, bias, epsilon, beside)[0]
+    minus, inverse = _of_moving(name, moving, epsilon, beside.outside)
     return shifted(x - by_channel(x, minus)[0], scale * inverse, bias).astype(x.dtype)
+
+
+def with_noise(
+    y: Float[Array, "batch ... channels"],
+    scale: Float[Array, " channels"],
+    bias: Float[Array, " channels"],
+    drawn: Float[Array, "2 batch channels"],
+    size: int | Int[Array, ""],
+) -> Float[Array, "batch ... channels"]:
+    """γ ((1 + a/√(2n)) x̂ + b/√n) + β for y = γ x̂ + β, with the noise of batches of n = `size` values, and of no batch.
+
+    The mean of n normal values has the deviation 1/√n in units of theirs, and their own deviation 1/√(2n) of itself.
+    a and b are drawn for each channel and every n examples in a row.
+    """
+    n = jnp.asarray(size, jnp.float32)
+    batch = y.shape[0]
+    group = jnp.arange(batch) // size * size
+    places = (batch, *[1] * (y.ndim - 2), y.shape[-1])
+    a, b = (jnp.take(some, group, axis=0).reshape(places) for some in drawn)
+    rows = y.astype(jnp.float32)
+    gamma, beta = by_channel(rows, scale, bias)
+    noisy: Array = rows + (rows - beta) * a / jnp.sqrt(2 * n) + gamma * b / jnp.sqrt(n)
+    return noisy.astype(y.dtype)
 
 
 def normalize_groups(
@@ -163,8 +240,7 @@ def normalize_groups(
     scale: Float[Array, " channels"],
     bias: Float[Array, " channels"],
     epsilon: float | Float[Array, ""],
-    kept: Kept | None = None,
-    through: Through | None = None,
+    beside: Beside = NOTHING,
 ) -> tuple[Float[Array, "batch ... channels"], Statistics]:
     """`normalize`, with every `size` examples in a row normalized by their own statistics, over all their places.
 
@@ -177,12 +253,12 @@ def normalize_groups(
     """
     n = x.shape[0]
     if n <= size:
-        return normalize(how, index, x, scale, bias, epsilon, kept, through)
+        return normalize(how, index, x, scale, bias, epsilon, beside)
     whole = n // size * size
     groups = x[:whole].reshape(n // size, size, *x.shape[1:])
-    y, statistics = jax.vmap(lambda x: normalize(how, index, x, scale, bias, epsilon, kept, through))(groups)
+    y, statistics = jax.vmap(lambda x: normalize(how, index, x, scale, bias, epsilon, beside))(groups)
     y = y.reshape(whole, *x.shape[1:])
     if whole < n:
-        rest, _ = normalize(how, index, x[-size:], scale, bias, epsilon, kept, through)
+        rest, _ = normalize(how, index, x[-size:], scale, bias, epsilon, beside)
         y = jnp.concatenate([y, rest[whole - n :]])
     return y, Statistics(*(jnp.mean(some, 0) for some in statistics))

@@ -7,8 +7,19 @@ from typing import Literal, NamedTuple
 
 from bn_ablate.config.lane import LaneSettings, of_program
 from bn_ablate.config.names import DROPOUT_KINDS, DROPOUT_SITES, PLACEMENTS, RESIDUAL_NORMS
+from bn_ablate.config.network_keys import Norm
 from bn_ablate.config.normalizers import NORMALIZERS
 
+CHOICES = (
+    "gradient",
+    "moving_variance",
+    "moving_average",
+    "epsilon_on",
+    "frozen_from",
+    "statistics",
+    "noise",
+)
+"""Keys of `norm` for which a program has nothing where all lanes are at their default."""
 Share = Literal["all", "none", "some"]
 
 
@@ -28,7 +39,9 @@ class Structure(NamedTuple):
         norm_batch_size: examples that are normalized together in training; all of the batch when None.
         norm_kinds: the normalizers of the lanes that normalize, in the order of `NORMALIZERS`.
         norm_groups: into which a normalizer by groups divides the channels.
-        partial_gradients: whether some lane's gradient does not pass through all statistics.
+        choices: what of `CHOICES` some lane has in another way than BN.
+        others: whether some lane normalizes by the statistics of another batch.
+        standardized: whether kernels of the lanes are standardized: all lanes', no lane's, or some lanes'.
     """
 
     placements: tuple[str, ...]
@@ -41,7 +54,9 @@ class Structure(NamedTuple):
     norm_batch_size: int | None = None
     norm_kinds: tuple[str, ...] = ("batch",)
     norm_groups: int = 1
-    partial_gradients: bool = False
+    choices: tuple[str, ...] = ()
+    others: bool = False
+    standardized: Share = "none"
 
     @property
     def moving(self) -> bool:
@@ -66,8 +81,14 @@ class Structure(NamedTuple):
             norm_batch_size=norm.batch_size,
             norm_kinds=_occurring(NORMALIZERS.names, kinds) or ("batch",),
             norm_groups=norm.groups,
-            partial_gradients=any(s.norm.gradient != "full" for s in settings if s.normalizes),
+            choices=tuple(key for key in CHOICES if any(_chooses(key, s.norm) for s in settings if s.normalizes)),
+            others=any(s.norm.statistics == "other_batch" for s in settings if s.normalizes),
+            standardized=_share([s.model.weight_standardization for s in settings]),
         )
+
+
+def _chooses(key: str, norm: Norm) -> bool:
+    return bool(getattr(norm, key) != Norm.model_fields[key].default)
 
 
 def _occurring(names: tuple[str, ...], there: Collection[str]) -> tuple[str, ...]:

@@ -13,12 +13,21 @@ from jaxtyping import Bool, Float, Int
 
 from bn_ablate.config.lane import LaneSettings
 from bn_ablate.config.names import DROPOUT_KINDS, DROPOUT_SITES, PLACEMENTS, coverage_mask
-from bn_ablate.config.normalizers import NORMALIZERS
+from bn_ablate.config.normalizers import NORMALIZERS, used_by
 from bn_ablate.nn.norm import NormSettings
-from bn_ablate.nn.normalize import Through
+from bn_ablate.nn.statistics import Through
 from bn_ablate.nn.structure import Structure
 
 NONE, PRE, POST = (PLACEMENTS.index(name) for name in ("none", "pre", "post"))
+
+
+NEVER = int(np.iinfo(np.int32).max)
+"""A step that does not come."""
+
+
+def _moving(lane: LaneSettings) -> bool:
+    """Whether the lane's normalizer has moving statistics."""
+    return "statistics" in used_by(lane.norm.kind)
 
 
 class Of(NamedTuple):
@@ -37,6 +46,7 @@ class Factors(NamedTuple):
         placement: 0 none, 1 before the activation, 2 after it.
         after_add: BN of a block that ends a residual stands after the addition.
         activation: index into the activations of the program's structure.
+        standardized: whether kernels of blocks are standardized.
         dropout_rate: probability of dropping a unit.
         dropout_site: index into `DROPOUT_SITES`.
         dropout_kind: index into `DROPOUT_KINDS`.
@@ -55,7 +65,14 @@ class Factors(NamedTuple):
         residual_scale_init: what gamma of BN at the end of a residual starts from.
         trains_scale, trains_bias, trains_rest: whether BN's gamma, BN's beta, and all other parameters are trained.
         norm_kind: index into the normalizers of the program's structure.
+        alpha_init: what every α of a tanh in the place of BN starts from.
         r_max, d_max: how far a batch's statistics may lie off the moving ones, for batch renormalization.
+        unbiased: whether the moving variance is that of PyTorch, n/(n − 1) times the batch's.
+        outside: whether epsilon is added to the root.
+        cumulative: whether moving statistics are means over all batches.
+        frozen_from: the step from which on they stand still, and normalize in training.
+        by_moving, by_other: whether training normalizes by the moving statistics, or by those of another batch.
+        noise_size: the ghost batch whose noise is put on what a normalizer gives; 0 for none.
         through_mean, through_square: whether the gradient passes through what a normalizer subtracts, and divides by.
     """
 
@@ -64,6 +81,7 @@ class Factors(NamedTuple):
     activation: Annotated[
         Int[Array, "..."], Of(np.int32, lambda lane, structure: structure.activations.index(lane.model.activation))
     ]
+    standardized: Annotated[Bool[Array, "..."], Of(np.bool_, lambda lane, _: lane.model.weight_standardization)]
     dropout_rate: Annotated[Float[Array, "..."], Of(np.float32, lambda lane, _: lane.dropout.rate)]
     dropout_site: Annotated[Int[Array, "..."], Of(np.int32, lambda lane, _: DROPOUT_SITES.index(lane.dropout.site))]
     dropout_kind: Annotated[Int[Array, "..."], Of(np.int32, lambda lane, _: DROPOUT_KINDS.index(lane.dropout.kind))]
@@ -96,6 +114,7 @@ class Factors(NamedTuple):
         Int[Array, "..."],
         Of(np.int32, lambda lane, structure: structure.norm_kinds.index(lane.norm.kind) if lane.normalizes else 0),
     ]
+    alpha_init: Annotated[Float[Array, "..."], Of(np.float32, lambda lane, _: lane.norm.alpha_init)]
     r_max: Annotated[Float[Array, "..."], Of(np.float32, lambda lane, _: lane.norm.r_max)]
     d_max: Annotated[Float[Array, "..."], Of(np.float32, lambda lane, _: lane.norm.d_max)]
     through_mean: Annotated[
@@ -104,6 +123,32 @@ class Factors(NamedTuple):
     through_square: Annotated[
         Bool[Array, "..."], Of(np.bool_, lambda lane, _: lane.norm.gradient in ("full", "no_mean"))
     ]
+
+    unbiased: Annotated[Bool[Array, "..."], Of(np.bool_, lambda lane, _: lane.norm.moving_variance == "unbiased")]
+    outside: Annotated[Bool[Array, "..."], Of(np.bool_, lambda lane, _: lane.norm.epsilon_on == "deviation")]
+    cumulative: Annotated[Bool[Array, "..."], Of(np.bool_, lambda lane, _: lane.norm.moving_average == "cumulative")]
+    frozen_from: Annotated[
+        Int[Array, "..."], Of(np.int32, lambda lane, _: (_moving(lane) and lane.norm.frozen_from) or NEVER)
+    ]
+    by_moving: Annotated[
+        Bool[Array, "..."], Of(np.bool_, lambda lane, _: _moving(lane) and lane.norm.statistics == "moving")
+    ]
+    by_other: Annotated[
+        Bool[Array, "..."], Of(np.bool_, lambda lane, _: _moving(lane) and lane.norm.statistics == "other_batch")
+    ]
+    noise_size: Annotated[Int[Array, "..."], Of(np.int32, lambda lane, _: lane.norm.noise)]
+
+    def at(self, step: int | Int[Array, ""], structure: Structure) -> Factors:
+        """These factors as they act in training step `step`, from 0 on, and when that many steps are done."""
+        now, momentum = self, self.bn_momentum
+        if "moving_average" in structure.choices:
+            done = jnp.asarray(step, jnp.float32)
+            momentum = jnp.where(self.cumulative, done / (done + 1.0), momentum)
+        if "frozen_from" in structure.choices:
+            frozen = step >= self.frozen_from
+            momentum = jnp.where(frozen, 1.0, momentum)
+            now = now._replace(by_moving=now.by_moving | frozen, by_other=now.by_other & ~frozen)
+        return now._replace(bn_momentum=momentum)
 
     def norm(self, block: int) -> NormSettings:
         """The BN settings of one block of one lane."""
@@ -124,6 +169,11 @@ class Factors(NamedTuple):
             r_max=self.r_max,
             d_max=self.d_max,
             through=Through(self.through_mean, self.through_square),
+            unbiased=self.unbiased,
+            outside=self.outside,
+            by_moving=self.by_moving,
+            by_other=self.by_other,
+            noise_size=self.noise_size,
         )
 
     def recalibrates(self, structure: Structure) -> bool | Array:

@@ -11,7 +11,7 @@ lane.examples("test").images, lane.tables["lanes"]["final_test_loss"]
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
@@ -151,6 +151,18 @@ class TrainedLane(LaneOnData):
 
         return tuple(np.asarray(bits) for bits in dropout_bits(self.seed, step, self.program.noise_shapes))
 
+    def norm_noise(self, step: int) -> dict[str, np.ndarray]:
+        """(2, batch, channels): the normal numbers of the noise of one step, by block, where `norm.noise` asks for it.
+
+        The first are those on the scale, the second those on the mean; docs/conventions.md has the formula.
+        """
+        import numpy as np
+
+        from bn_ablate.engine.randomness import norm_noise
+
+        channels, batch = self.program.noisy_channels, self.program.train.batch_size
+        return {name: np.asarray(drawn) for name, drawn in norm_noise(self.seed, step, channels, batch).items()}
+
 
 def train_lane(
     study: Study,
@@ -190,15 +202,17 @@ def train_lane(
     engine, shard = Engine(dataset, strategy), Shard((cell,), (cell,), (seed,), 1)
     ensure_checked(engine)
     outcome = engine.run(shard, keep_states=True)
+    assert outcome.states is not None
+    state: TrainState = jax.tree.map(lambda leaf: leaf[0, 0], outcome.states)
     program = engine.program(shard)
     factors = lane_factors(cell.settings, program.structure)
     split = draw_split(dataset, plan.study.data, seed)
     mean, std = moments(dataset, plan.study.data, split)
-    return TrainedLane(
+    lane = TrainedLane(
         cell=cell,
         seed=seed,
-        state=jax.tree.map(lambda leaf: leaf[0, 0], outcome.states),
-        initial=jax.jit(init_state, static_argnums=0)(program, seed, factors),
+        state=state,
+        initial=state,
         dataset=dataset,
         split=split,
         labels=with_random_labels(dataset, plan.study.data, split, seed),
@@ -208,3 +222,5 @@ def train_lane(
         tables=tables_of(outcome),
         program=program,
     )
+    first = lane.batch(0).images if program.fits else None
+    return replace(lane, initial=jax.jit(init_state, static_argnums=0)(program, seed, factors, first))

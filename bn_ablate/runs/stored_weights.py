@@ -163,7 +163,7 @@ def load_lane(
         step=found.step,
         network=program.network,
         variables=jax.tree.map(jax.numpy.asarray, found.weights.variables),
-        factors=lane_factors(cell.settings, program.structure),
+        factors=lane_factors(cell.settings, program.structure).at(found.step, program.structure),
         weights=found.weights,
         replayed=found.replayed,
     )

@@ -11,6 +11,7 @@ from bn_ablate.config.names import (
     DROPOUT_KINDS,
     DROPOUT_SITES,
     NORM_GRADIENTS,
+    NORM_STATISTICS,
     RESIDUAL_NORMS,
     TRAINABLES,
 )
@@ -35,8 +36,16 @@ LEVELS: dict[str, tuple[Any, ...]] = {
     "label_smoothing": (0.0, 0.1),
     "clip_norm": (0.0, 0.5),
     "trainable": TRAINABLES,
-    "norm_kind": ("batch", "layer", "group", "rms", "mean_only", "variance_only", "batch_renorm", "fixed"),
+    "norm_kind": ("batch", "layer", "group", "rms", "mean_only", "variance_only", "batch_renorm", "fixed", "dyt"),
+    "alpha_init": (0.5, 1.0),
+    "weight_standardization": (False, True),
     "norm_gradient": NORM_GRADIENTS,
+    "norm_statistics": NORM_STATISTICS,
+    "norm_noise": (0, 2, 4),
+    "moving_variance": ("biased", "unbiased"),
+    "moving_average": ("exponential", "cumulative"),
+    "frozen_from": (0, 1, 3),
+    "epsilon_on": ("variance", "deviation"),
     "r_max": (1.5, 3.0),
     "d_max": (0.5, 5.0),
     "architecture": ("mlp", "cnn", "resnet", "resnet_preact"),
@@ -78,6 +87,7 @@ ACTING_WITH: dict[str, dict[str, Any]] = {
     "milestones": {"train": {"schedule": "step"}},
     "r_max": {"norm": {"kind": "batch_renorm"}},
     "d_max": {"norm": {"kind": "batch_renorm"}},
+    "alpha_init": {"norm": {"kind": "dyt"}},
 }
 """Factor -> sections in which it acts, where BN has no use for it."""
 

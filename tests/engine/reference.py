@@ -45,69 +45,146 @@ def absorbs_bias(settings: LaneSettings) -> bool:
     return settings.norm.kind in ("batch", "mean_only", "instance")
 
 
-class Norm:
-    """Normalization of one layer, forward in training and backward, group by group."""
+def standardized(kernel: Array) -> Array:
+    """A kernel less its mean, for each output, and of length 1."""
+    centred = kernel - kernel.mean(0)
+    return centred / np.sqrt((centred**2).sum(0) + len(kernel) * 1e-10)
 
-    def __init__(self, p: dict[str, Array], stats: dict[str, Array], settings: LaneSettings) -> None:
-        self.stats, self.settings = stats, settings.norm
+
+def standardized_gradient(kernel: Array, g: Array) -> Array:
+    """The gradient for the kernel, of that for the standardized one."""
+    length, seen = np.sqrt(((kernel - kernel.mean(0)) ** 2).sum(0) + len(kernel) * 1e-10), standardized(kernel)
+    return (g - g.mean(0) - seen * (g * seen).sum(0)) / length
+
+
+class Norm:
+    """Normalization of one layer, forward in training and backward, group by group.
+
+    At a `step`, by the statistics of an `other` batch where the lane says so, with the noise of what is `drawn`.
+    """
+
+    def __init__(
+        self,
+        p: dict[str, Array],
+        stats: dict[str, Array],
+        settings: LaneSettings,
+        step: int = 0,
+        other: dict[str, Array] | None = None,
+        drawn: Array | None = None,
+    ) -> None:
+        self.stats, self.settings, self.step, self.other = stats, settings.norm, step, other
+        self.drawn = drawn if settings.norm.noise else None
         self.scale = p["scale"] if settings.norm.affine in ("scale", "both") else np.ones_like(p["scale"])
         self.bias = p["bias"] if settings.norm.affine in ("bias", "both") else np.zeros_like(p["bias"])
+        self.alpha = p.get("alpha", np.zeros(1))
 
     def forward(self, x: Array) -> Array:
         """Normalize by the statistics of the batch, or of each group or example, and update the moving ones."""
+        if self.settings.kind == "dyt":
+            self.x, self.xhat = x, np.tanh(self.alpha * x)
+            return self.affine(x.shape)
         v, self.axes = parted(x, self.settings)
         kind, mean = self.settings.kind, v.mean(self.axes, keepdims=True)
         around = 0 * mean if kind == "rms" else mean
         square = ((v - around) ** 2).mean(self.axes, keepdims=True)
+        own = mean, square
+        moving, self.by_own = self.stats, True
+        if kind in BATCH and (instead := self.instead) is not None:
+            moving, self.by_own = instead, False
+            mean, square = (np.broadcast_to(instead[name], mean.shape) for name in ("mean", "var"))
+            around = mean
         self.centred = kind not in ("rms", "variance_only")
         self.divided = kind != "mean_only"
-        self.deviation = np.sqrt(square + self.settings.epsilon) if self.divided else np.ones_like(mean)
+        self.deviation = self.root(square) if self.divided else np.ones_like(mean)
         if kind == "fixed":
             if not self.stats.get("started"):
                 of_batch = (some.reshape(-1, x.shape[-1]) for some in (mean, square))
                 self.stats.update(zip(("mean", "var"), (some.mean(0) for some in of_batch), strict=True), started=1.0)
             else:
                 mean = around = np.broadcast_to(self.stats["mean"], mean.shape)
-                self.deviation = np.sqrt(np.broadcast_to(self.stats["var"], mean.shape) + self.settings.epsilon)
+                self.deviation = self.root(np.broadcast_to(self.stats["var"], mean.shape))
         self.plain = self.xhat = (v - mean * self.centred) / self.deviation
         self.spread = (v - around) / self.deviation
         self.r = 1.0
         if kind == "batch_renorm":
-            r_max, d_max, moving = self.settings.r_max, self.settings.d_max, self.stats
-            of_moving = np.sqrt(moving["var"] + self.settings.epsilon)
+            r_max, d_max = self.settings.r_max, self.settings.d_max
+            of_moving = self.root(moving["var"])
             self.r = np.clip(self.deviation / of_moving, 1 / r_max, r_max)
             self.xhat = self.plain * self.r + np.clip((mean - moving["mean"]) / of_moving, -d_max, d_max)
-        momentum = self.settings.momentum
-        for name, of_groups, moves in (("mean", mean, self.centred), ("var", square, self.divided)):
-            if kind in BATCH and moves:
-                of_batch = of_groups.reshape(-1, x.shape[-1]).mean(0)
-                self.stats[name] = momentum * self.stats[name] + (1 - momentum) * of_batch
-        return self.scale * self.xhat.reshape(x.shape) + self.bias
+        momentum = (
+            self.step / (self.step + 1) if self.settings.moving_average == "cumulative" else self.settings.momentum
+        )
+        n = v.size // mean.size
+        bessel = n / max(n - 1, 1) if self.settings.moving_variance == "unbiased" else 1.0
+        for name, of_groups, moves in (
+            ("mean", own[0], self.centred),
+            ("var", bessel * own[1], self.divided),
+        ):
+            if kind in BATCH and moves and not self.frozen:
+                of_all = of_groups.reshape(-1, x.shape[-1]).mean(0)
+                self.stats[name] = momentum * self.stats[name] + (1 - momentum) * of_all
+        return self.affine(x.shape)
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the moving statistics stand still."""
+        return 0 < self.settings.frozen_from <= self.step
+
+    @property
+    def instead(self) -> dict[str, Array] | None:
+        """The statistics that are taken in the place of the batch's."""
+        if self.frozen or self.settings.statistics == "moving":
+            return dict(self.stats)
+        return self.other if self.settings.statistics == "other_batch" else None
+
+    def root(self, square: Array) -> Array:
+        """What is divided by."""
+        epsilon = self.settings.epsilon
+        return np.sqrt(square) + epsilon if self.settings.epsilon_on == "deviation" else np.sqrt(square + epsilon)
+
+    def affine(self, shape: tuple[int, ...]) -> Array:
+        """γ x̂ + β, with the noise of a batch of another size on x̂."""
+        self.noise = (1.0, 0.0)
+        if self.drawn is not None:
+            n = self.settings.noise
+            rows = np.arange(shape[0]) // n * n
+            a, b = self.drawn[:, rows].reshape(2, shape[0], *[1] * (len(shape) - 2), shape[-1])
+            self.noise = (1 + a / np.sqrt(2 * n), b / np.sqrt(n))
+        times, plus = self.noise
+        return self.scale * (self.xhat.reshape(shape) * times + plus) + self.bias
 
     def backward(self, g: Array) -> tuple[Array, dict[str, Array]]:
         """The gradient for the input, and those for scale and bias."""
-        v, rows = parted(g * self.scale, self.settings)[0], tuple(range(g.ndim - 1))
-        through_mean = self.centred and self.settings.gradient in ("full", "no_variance")
-        through_square = self.settings.gradient in ("full", "no_mean")
+        rows, affine, (times, plus) = tuple(range(g.ndim - 1)), self.settings.affine, self.noise
+        d_scale, d_bias = (g * (self.xhat.reshape(g.shape) * times + plus)).sum(rows), g.sum(rows)
+        of_affine = {
+            "scale": d_scale if affine in ("scale", "both") else 0 * d_scale,
+            "bias": d_bias if affine in ("bias", "both") else 0 * d_bias,
+            "alpha": np.zeros(1),
+        }
+        if self.settings.kind == "dyt":
+            inner = g * times * self.scale * (1 - self.xhat**2)
+            return self.alpha * inner, of_affine | {"alpha": np.sum(inner * self.x, keepdims=True).reshape(1)}
+        v = parted(g * times * self.scale, self.settings)[0]
+        through_mean = self.centred and self.by_own and self.settings.gradient in ("full", "no_variance")
+        through_square = self.by_own and self.settings.gradient in ("full", "no_mean")
+        outside = self.settings.epsilon_on == "deviation"
+        root = np.maximum(self.deviation - self.settings.epsilon, 1e-30)  # where it is 0, x̂ is
+        steeper = self.deviation / root if outside and through_square else 1.0
         dx = v - through_mean * v.mean(self.axes, keepdims=True)
         if self.divided:
-            of_square = self.spread * (v * self.plain).mean(self.axes, keepdims=True)
+            of_square = steeper * self.spread * (v * self.plain).mean(self.axes, keepdims=True)
             dx = self.r * (dx - through_square * of_square) / self.deviation
         if self.settings.kind == "fixed":  # its statistics are constants
             dx = v / self.deviation
-        d_scale, d_bias = (g * self.xhat.reshape(g.shape)).sum(rows), g.sum(rows)
-        affine = self.settings.affine
-        return dx.reshape(g.shape), {
-            "scale": d_scale if affine in ("scale", "both") else 0 * d_scale,
-            "bias": d_bias if affine in ("bias", "both") else 0 * d_bias,
-        }
+        return dx.reshape(g.shape), of_affine
 
 
 class Without:
-    """No normalization: nothing is changed, and scale and bias have no gradient."""
+    """No normalization: nothing is changed, and scale, bias and alpha have no gradient."""
 
     def __init__(self, p: dict[str, Array]) -> None:
-        self.nothing = {name: np.zeros_like(p[name]) for name in ("scale", "bias")}
+        self.nothing = {name: np.zeros_like(leaf) for name, leaf in ({"alpha": np.zeros(1)} | p).items()}
 
     def forward(self, x: Array) -> Array:
         """x."""
@@ -159,39 +236,33 @@ def factors_of_block(settings: LaneSettings, i: int, bits: Array) -> tuple[Array
 
 
 def train(
-    settings: LaneSettings, params: dict[str, Any], batches: list[tuple[Array, Array]], bits: list[Any]
+    settings: LaneSettings,
+    params: dict[str, Any],
+    batches: list[tuple[Array, Array]],
+    bits: list[Any],
+    normals: list[dict[str, Array]] | None = None,
 ) -> tuple[dict[str, Any], dict[str, Any], list[float]]:
     """Momentum SGD with coupled weight decay on kernels; returns parameters, moving statistics and batch losses.
 
-    The bits of a step are those of its blocks, then those of the input for dropout site `ic`.
+    The bits of a step are those of its blocks, then those of the input for dropout site `ic`. Of the batches there may
+    be one more than steps, whose statistics the last step sees.
     """
-    f, df = FUNCTIONS[settings.model.activation]
+    _, df = FUNCTIONS[settings.model.activation]
     depth, placement, normed = settings.model.depth, settings.norm.placement, normed_blocks(settings)
-    width = settings.model.width
-    stats = {i: {"mean": np.zeros(width), "var": np.ones(width), "started": 0.0} for i in range(depth)}
-    features = batches[0][0].shape[1]
-    input_stats = {"mean": np.zeros(features), "var": np.ones(features), "started": 0.0}
+    sizes = {f"block_{i}": settings.model.width for i in range(depth)} | {"input_norm": batches[0][0].shape[1]}
+    stats = {name: {"mean": np.zeros(n), "var": np.ones(n), "started": 0.0} for name, n in sizes.items()}
     velocity: dict[tuple[str, ...], Array] = {}
     losses = []
-    for (x, y), step_bits in zip(batches, bits, strict=True):
-        kept = []
-        entrance: Any = Norm(params["input_norm"], input_stats, settings) if input_normed(settings) else None
-        h = entrance.forward(x) if entrance else x
-        on_input = factor(settings, step_bits[-1]) if settings.dropout.site == "ic" and settings.dropout.rate else 1.0
-        h = h * on_input
-        for i in range(depth):
-            block = params[f"block_{i}"]
-            norm = Norm(block["norm"], stats[i], settings) if i in normed else Without(block["norm"])
-            early, late = factors_of_block(settings, i, step_bits[i])
-            pre = placement == "pre" and i in normed and absorbs_bias(settings)
-            z = h @ block["linear"]["kernel"] + (0 if pre else block["bias"])
-            if placement == "post":
-                kept.append((h, z, norm, early, late))
-                h = norm.forward(f(z) * early) * late
-            else:
-                n = norm.forward(z * early)
-                kept.append((h, n, norm, early, late))
-                h = f(n) * late
+    for step, step_bits in enumerate(bits):
+        x, y = batches[step]
+        drawn = normals[step] if normals else {}
+        others: dict[str, Any] = {}
+        if settings.norm.statistics == "other_batch":
+            own = settings.at({"norm_statistics": "own", "frozen_from": 0, "moving_average": "exponential"})
+            own = own.at({"bn_momentum": 0.0, "moving_variance": "biased"})
+            others = {name: dict(some) for name, some in stats.items()}
+            forward(own, params, others, batches[step + 1][0], step_bits, step, {}, drawn)
+        h, kept, entrance, on_input = forward(settings, params, stats, x, step_bits, step, others, drawn)
         logits = h @ params["head"]["kernel"] + params["head"]["bias"]
         shifted = logits - logits.max(1, keepdims=True)
         p = np.exp(shifted) / np.exp(shifted).sum(1, keepdims=True)
@@ -215,12 +286,14 @@ def train(
                 g = g * early
             if not (placement == "pre" and i in normed and absorbs_bias(settings)):
                 gradients[name, "bias"] = g.sum(0)
-            gradients[name, "norm", "scale"], gradients[name, "norm", "bias"] = d_norm["scale"], d_norm["bias"]
-            gradients[name, "linear", "kernel"] = inputs.T @ g
-            g = g @ params[name]["linear"]["kernel"].T
+            gradients |= {(name, "norm", of): d_norm[of] for of in params[name]["norm"]}
+            kernel, d_kernel = params[name]["linear"]["kernel"], inputs.T @ g
+            ws = settings.model.weight_standardization
+            gradients[name, "linear", "kernel"] = standardized_gradient(kernel, d_kernel) if ws else d_kernel
+            g = g @ (standardized(kernel) if ws else kernel).T
         if entrance:
             _, d_norm = entrance.backward(g * on_input)
-            gradients["input_norm", "scale"], gradients["input_norm", "bias"] = d_norm["scale"], d_norm["bias"]
+            gradients |= {("input_norm", of): d_norm[of] for of in params["input_norm"]}
         norm_of_all = np.sqrt(sum((g**2).sum() for path, g in gradients.items() if trained(settings, path)))
         clipped = min(1.0, (settings.train.clip_norm or np.inf) / norm_of_all) if norm_of_all else 1.0
         for path, gradient in gradients.items():
@@ -232,8 +305,47 @@ def train(
             velocity[path] = settings.train.momentum * velocity.get(path, 0.0) + clipped * gradient + decay
             if trained(settings, path):
                 place[last] = place[last] - settings.train.learning_rate * velocity[path]
-    blocks = {f"block_{i}": {"norm": stats[i]} for i in range(depth)}
-    return params, blocks | ({"input_norm": input_stats} if "input_norm" in params else {}), losses
+    blocks = {f"block_{i}": {"norm": stats[f"block_{i}"]} for i in range(depth)}
+    return params, blocks | ({"input_norm": stats["input_norm"]} if "input_norm" in params else {}), losses
+
+
+def forward(
+    settings: LaneSettings,
+    params: dict[str, Any],
+    stats: dict[str, dict[str, Array]],
+    x: Array,
+    step_bits: Any,
+    step: int,
+    others: dict[str, Any],
+    drawn: dict[str, Array],
+) -> tuple[Array, list[Any], Any, Any]:
+    """A training pass over x, which updates `stats`: what the last layer gets, and what a backward pass needs."""
+    f, placement, normed = FUNCTIONS[settings.model.activation][0], settings.norm.placement, normed_blocks(settings)
+    kept: list[Any] = []
+
+    def normalizer(name: str, p: dict[str, Array]) -> Norm:
+        return Norm(p, stats[name], settings, step, others.get(name), drawn.get(name))
+
+    entrance: Any = normalizer("input_norm", params["input_norm"]) if input_normed(settings) else None
+    h = entrance.forward(x) if entrance else x
+    on_input = factor(settings, step_bits[-1]) if settings.dropout.site == "ic" and settings.dropout.rate else 1.0
+    h = h * on_input
+    for i in range(settings.model.depth):
+        block = params[f"block_{i}"]
+        norm: Any = normalizer(f"block_{i}", block["norm"]) if i in normed else Without(block["norm"])
+        early, late = factors_of_block(settings, i, step_bits[i])
+        pre = placement == "pre" and i in normed and absorbs_bias(settings)
+        kernel = block["linear"]["kernel"]
+        seen = standardized(kernel) if settings.model.weight_standardization else kernel
+        z = h @ seen + (0 if pre else block["bias"])
+        if placement == "post":
+            kept.append((h, z, norm, early, late))
+            h = norm.forward(f(z) * early) * late
+        else:
+            n = norm.forward(z * early)
+            kept.append((h, n, norm, early, late))
+            h = f(n) * late
+    return h, kept, entrance, on_input
 
 
 def decays(settings: LaneSettings, path: tuple[str, ...]) -> bool:
@@ -248,7 +360,7 @@ def decays(settings: LaneSettings, path: tuple[str, ...]) -> bool:
 
 def trained(settings: LaneSettings, path: tuple[str, ...]) -> bool:
     """Whether the lane trains this parameter."""
-    affine = path[-1] if any("norm" in name for name in path) else ""
+    affine = path[-1] if any("norm" in name for name in path) and path[-1] != "alpha" else ""
     match settings.train.trainable:
         case "all_but_scale":
             return affine != "scale"

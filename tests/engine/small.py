@@ -52,13 +52,17 @@ def random_lanes(n: int, base: dict[str, Any], **levels: tuple[Any, ...]) -> lis
 
 def batches(program: Program, n: int) -> list[Batch]:
     """`n` batches of random images, labels and bits, the bits alike in every program that has them."""
-    made = []
-    for step in range(n):
+    made: list[Batch] = []
+    for step in reversed(range(n + 1)):
         draw = np.random.default_rng(step)
         x, y = draw.normal(size=(BATCH, *IMAGE)).astype(np.float32), draw.integers(CLASSES, size=BATCH)
         bits = tuple(jnp.asarray(draw.integers(0, 65536, shape), jnp.uint16) for shape in program.noise_shapes)
-        made.append(Batch(jnp.asarray(x), jnp.asarray(y, jnp.int32), bits if program.drops else None))
-    return made
+        normals = {name: draw.normal(size=(2, BATCH, c)).astype(np.float32) for name, c in program.noisy_channels}
+        other = made[-1].x if made and program.structure.others else None
+        made.append(
+            Batch(jnp.asarray(x), jnp.asarray(y, jnp.int32), bits if program.drops else None, normals or None, other)
+        )
+    return made[:0:-1]
 
 
 def silence(program: Program) -> tuple[np.ndarray, ...]:

@@ -383,7 +383,7 @@ def test_initializers_have_the_variances_and_the_ends_of_the_page(name: str) -> 
     initialize = jax.jit(INITIALIZERS[name](), static_argnums=(1, 2))
     for shape, fan_in, fan_out in (((100, 400), 100, 400), ((3, 3, 16, 128), 144, 1152)):
         kernel = np.asarray(initialize(jax.random.key(0), shape, jnp.float32))
-        if name == "orthogonal":
+        if name in ("orthogonal", "lsuv"):  # as lsuv draws it
             matrix = kernel.reshape(-1, shape[-1])
             identity = matrix @ matrix.T if matrix.shape[0] < matrix.shape[1] else matrix.T @ matrix
             np.testing.assert_allclose(identity, np.eye(len(identity)), atol=1e-5)

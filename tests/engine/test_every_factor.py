@@ -23,13 +23,14 @@ def hold_to_numpy(lanes: list[LaneSettings], strategy: Strategy = "vmap") -> Pro
     program = program_of(lanes, small.IMAGE, small.CLASSES)
     factors = stack_factors(lanes, program.structure)
     start, end = small.train(program, factors, 4, strategy)
-    batches = small.batches(program, 4)
-    given = [(np.asarray(batch.x, float).reshape(small.BATCH, -1), np.asarray(batch.y)) for batch in batches]
+    batches, after = small.batches(program, 4), small.batches(program, 5)[-1:]
+    given = [(np.asarray(batch.x, float).reshape(small.BATCH, -1), np.asarray(batch.y)) for batch in batches + after]
     noise = [batch.noise or small.silence(program) for batch in batches]
+    normals = [batch.normals or {} for batch in batches]
     for i, settings in enumerate(lanes):
         message = str(settings.model_dump(exclude_defaults=True))
         params = jax.tree.map(lambda leaf, i=i: np.asarray(leaf[i], float), start.params)
-        want, stats, losses = reference.train(settings, params, given, jax.tree.map(np.asarray, noise))
+        want, stats, losses = reference.train(settings, params, given, *jax.tree.map(np.asarray, (noise, normals)))
         assert float(end.loss_sum[i]) == pytest.approx(sum(losses), rel=1e-4), message
         for name, leaf in small.lane(end.params, i).items():
             np.testing.assert_allclose(leaf, small.leaves(want)[name], rtol=1e-2, atol=2e-4, err_msg=message + name)
@@ -38,7 +39,7 @@ def hold_to_numpy(lanes: list[LaneSettings], strategy: Strategy = "vmap") -> Pro
     return program
 
 
-KINDS = ("batch", "layer", "group", "rms", "mean_only", "variance_only", "batch_renorm", "fixed")
+KINDS = ("batch", "layer", "group", "rms", "mean_only", "variance_only", "batch_renorm", "fixed", "dyt")
 
 
 @pytest.mark.parametrize(

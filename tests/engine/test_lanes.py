@@ -18,7 +18,7 @@ from bn_ablate.data import load
 from bn_ablate.engine import Engine, Outcome, executables, many_lanes, programs, shards_of
 from bn_ablate.engine.shards import Shard
 from bn_ablate.engine.train import init_state, loss_fn
-from bn_ablate.nn import Factors, stack_factors
+from bn_ablate.nn import Factors
 from bn_ablate.plan import make_plan
 from tests.engine import small
 
@@ -113,9 +113,9 @@ def test_some_lanes_at_a_time_give_what_one_by_one_does(mapped: Outcome) -> None
 def test_all_cells_of_a_seed_begin_alike_and_seeds_differ(mapped: Outcome) -> None:
     shard = mapped.shard
     engine = Engine(load("digits"))
-    factors = stack_factors([cell.settings for cell in shard.cells], engine.program(shard).structure)
-    make = many_lanes.initial_on_mesh(engine.program(shard), engine._layout(engine.way, 2, len(shard.cells)))
-    states = jax.jit(make)(jnp.arange(2), factors)
+    wanted, _ = engine._wanted(shard)
+    make = many_lanes.initial_on_mesh(wanted.program, wanted.layout)
+    states = jax.jit(make)(wanted.examples, wanted.seeds, wanted.factors, wanted.first)
     for leaf in jax.tree.leaves(states.params):
         np.testing.assert_array_equal(leaf, np.broadcast_to(np.asarray(leaf)[:, :1], leaf.shape))
     kernel = np.asarray(states.params["block_0"]["linear"]["kernel"])

@@ -104,7 +104,7 @@ def lowered(
     factors = stack_factors([cell.settings for cell in shard.cells], program.structure)
     seeds = engine._seed_examples(shard, [0])
     begin = jax.jit(many_lanes.initial_on_mesh(program, layout))
-    states = jax.eval_shape(begin, seeds.seed, factors)
+    states = jax.eval_shape(begin, engine._examples, seeds, factors, np.zeros((1, program.train.batch_size), np.int32))
     scalars = np.int32(0), np.int32(1), np.bool_(True)
     segment = Segment(np.zeros((1, 2, program.train.batch_size), np.int32), *scalars)  # type: ignore[arg-type]
     measure = many_lanes.measuring_on_mesh(program, strategy, layout)

@@ -15,13 +15,14 @@ from bn_ablate.engine.program import program_of
 from bn_ablate.nn import stack_factors
 from tests.engine import small
 
+# without standardized kernels, which take away what is added to all units alike: test_every_factor.py has them
 LEVELS: dict[str, tuple[Any, ...]] = {
     "placement": ("none", "pre", "post"),
     "residual_norm": ("before_add", "after_add"),
     "affine": ("none", "scale", "bias", "both"),
     "coverage": ("all", "none", "first", "only_0", "without_0", "last", "every_other", "input"),
     "bn_momentum": (0.5, 0.9),
-    "bn_epsilon": (1e-5, 0.1),
+    "bn_epsilon": (0.01, 0.1),
     "scale_init": (0.5, 1.0),
     "residual_scale_init": (None, 0.25, 0.5),
     "bias_init": (-1.0, 0.0),
@@ -34,8 +35,15 @@ LEVELS: dict[str, tuple[Any, ...]] = {
     "label_smoothing": (0.0, 0.2),
     "clip_norm": (0.0, 0.01),
     "trainable": ("all", "all_but_scale", "all_but_bias", "affine_only"),
-    "norm_kind": ("batch", "layer", "rms", "mean_only", "variance_only", "batch_renorm", "fixed"),
+    "norm_kind": ("batch", "layer", "rms", "mean_only", "variance_only", "batch_renorm", "fixed", "dyt"),
+    "alpha_init": (0.5, 0.8),
     "norm_gradient": ("full", "no_mean", "no_variance", "straight"),
+    "norm_statistics": ("own", "other_batch", "moving"),
+    "norm_noise": (0, 2, 4),
+    "moving_variance": ("biased", "unbiased"),
+    "moving_average": ("exponential", "cumulative"),
+    "frozen_from": (0, 1, 2),
+    "epsilon_on": ("variance", "deviation"),
     "r_max": (1.0, 1.2),
     "d_max": (0.0, 0.2),
 }

@@ -19,7 +19,7 @@ from bn_ablate.config.names import NORM_GRADIENTS
 from bn_ablate.config.normalizers import NORMALIZERS
 from bn_ablate.engine.program import program_of
 from bn_ablate.nn import How, Normalization, NormSettings, Structure, normalize
-from bn_ablate.nn.normalize import THROUGH, Kept, Statistics, Through
+from bn_ablate.nn.statistics import THROUGH, Beside, Kept, Statistics, Through
 from tests.engine import small
 
 KINDS = NORMALIZERS.own
@@ -126,10 +126,10 @@ def test_gradients_against_finite_differences(shape: tuple[int, ...]) -> None:
     kept = Kept(Statistics(jnp.full(CHANNELS, -9.0), jnp.full(CHANNELS, 50.0)), jnp.float32(1), 1.5, 0.5)
 
     @jax.jit
-    def loss(index: jax.Array, x: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
-        return jnp.sum(weights * jnp.sin(normalize(how, index, x, scale, bias, 0.1, kept)[0]))
+    def loss(index: jax.Array, x: jax.Array, scale: jax.Array, bias: jax.Array, alpha: jax.Array) -> jax.Array:
+        return jnp.sum(weights * jnp.sin(normalize(how, index, x, scale, bias, 0.1, Beside(kept, None, alpha))[0]))
 
-    args = drawn(shape), jnp.linspace(0.5, 2.0, CHANNELS), jnp.linspace(-1.0, 1.0, CHANNELS)
+    args = drawn(shape), jnp.linspace(0.5, 2.0, CHANNELS), jnp.linspace(-1.0, 1.0, CHANNELS), jnp.full(1, 0.3)
     for kind in [kind for kind, its in SHAPED if its == shape]:
         of_kind = partial(loss, jnp.int32(how.kinds.index(kind)))
         check_grads(of_kind, args, order=1, modes=["rev"], atol=3e-2, rtol=3e-2)
@@ -164,7 +164,7 @@ def test_a_gradient_that_takes_statistics_for_constants_is_that_of_constants() -
     @jax.jit
     def pulled(index: jax.Array, through: Any) -> Any:
         def normalized(x: jax.Array) -> jax.Array:
-            return normalize(how, index, x, *map(jnp.float32, (scale, bias)), EPSILON, None, through)[0]
+            return normalize(how, index, x, *map(jnp.float32, (scale, bias)), EPSILON, Beside(through=through))[0]
 
         y, pull_back = jax.vjp(normalized, jnp.float32(x))
         return y, *pull_back(jnp.float32(g))
@@ -237,13 +237,28 @@ def test_batch_renormalization_lies_between_the_batch_and_evaluation(variables: 
     np.testing.assert_allclose(renormed(1.5, 0.5)[0], want, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("shape", [VECTORS, IMAGES])
+def test_a_tanh_in_the_place_of_a_normalizer_by_hand(shape: tuple[int, ...], variables: Any) -> None:
+    """In training and evaluation; nothing is kept, and no example depends on another."""
+    x, alpha = drawn(shape), 0.7
+    variables = variables | {"params": variables["params"] | {"alpha": jnp.full(1, alpha)}}
+    scale, bias = (np.asarray(variables["params"][name], float) for name in ("scale", "bias"))
+    want = scale * np.tanh(alpha * np.asarray(x, float)) + bias
+    for train in (True, False):
+        y, changed = run(("dyt",), 0, variables, x, train=train)
+        np.testing.assert_allclose(y, want, rtol=1e-4, atol=1e-5)
+        jax.tree.map(np.testing.assert_array_equal, changed["batch_stats"], variables["batch_stats"])
+    alone, _ = run(("dyt",), 0, variables, x[2:3], train=True)
+    np.testing.assert_allclose(alone, want[2:3], rtol=1e-4, atol=1e-5)
+
+
 def test_a_grid_over_all_of_them_is_one_program() -> None:
     """Also where some of them have a use for a static factor, and others have none."""
     kinds = [kind for kind in KINDS if kind != "instance"]
     axes = {"norm_kind": kinds, "placement": ["none", "pre", "post"]}
     plan = bn.make_plan(bn.build_study({"name": "x", "norm": {"batch_size": 16, "groups": 4}, "axes": axes}))
     (group,) = plan.groups
-    assert (len(group.cells), group.settings.norm.batch_size, group.settings.norm.groups) == (17, 16, 4)
+    assert (len(group.cells), group.settings.norm.batch_size, group.settings.norm.groups) == (19, 16, 4)
     structure = program_of([cell.settings for cell in group.cells], small.IMAGE, small.CLASSES).structure
     assert (structure.norm_batch_size, structure.norm_groups) == (16, 4)
     assert structure.norm_kinds == tuple(kinds)

@@ -16,11 +16,19 @@ from scipy.special import erf
 
 from bn_ablate.config import LaneSettings
 from bn_ablate.engine.program import program_of
-from bn_ablate.engine.train import init_state
+from bn_ablate.engine.train import besides, init_state
 from bn_ablate.nn import stack_factors
 from bn_ablate.nn.parameters import role
 from tests.engine import small
-from tests.engine.reference import Norm, absorbs_bias, factor, factors_of_block, input_normed, normed_blocks
+from tests.engine.reference import (
+    Norm,
+    absorbs_bias,
+    factor,
+    factors_of_block,
+    input_normed,
+    normed_blocks,
+    standardized,
+)
 
 FUNCTIONS = {
     "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
@@ -38,8 +46,9 @@ def run(lanes: list[LaneSettings]) -> tuple[Any, Any, Any, Any]:
     (batch,) = small.batches(program, 1)
 
     def one(lane: Any) -> Any:
+        lane = lane.at(0, program.structure)
         state = init_state(program, 0, lane)
-        given = {"params": state.params, "batch_stats": state.batch_stats}
+        given = {"params": state.params, "batch_stats": state.batch_stats, **besides(batch)}
         kept = ["batch_stats", "intermediates"]
         logits, changed = program.network.apply(
             given, jax.numpy.asarray(batch.x), lane, batch.noise, train=True, mutable=kept, capture_intermediates=True
@@ -53,8 +62,9 @@ def run(lanes: list[LaneSettings]) -> tuple[Any, Any, Any, Any]:
 class Replay:
     """One lane, block by block, from what its linear maps gave."""
 
-    def __init__(self, settings: LaneSettings, noise: Any, params: Any, changed: Any) -> None:
-        self.settings, self.noise, self.params = settings, noise, params
+    def __init__(self, settings: LaneSettings, batch: Any, params: Any, changed: Any) -> None:
+        self.settings, self.noise, self.params = settings, batch.noise, params
+        self.normals = batch.normals or {}
         self.seen, self.stats = changed["intermediates"], changed["batch_stats"]
         self.f = FUNCTIONS[settings.model.activation]
         self.carried: dict[int, Array] = {}
@@ -62,7 +72,7 @@ class Replay:
     def normalize(self, x: Array, module: str, p: Any, stats: Any) -> Array:
         """The normalizer as it is in NumPy; the moving statistics are held to what the lane has."""
         moved = {"mean": np.zeros(x.shape[-1]), "var": np.ones(x.shape[-1])}
-        y = Norm(p, moved, self.settings).forward(np.asarray(x))
+        y = Norm(p, moved, self.settings, drawn=self.normals.get(module)).forward(np.asarray(x))
         for name, want in moved.items():
             near(stats[name], want, f"{module} {name}")
         return y
@@ -70,7 +80,7 @@ class Replay:
     def entrance(self, x: Array) -> Array:
         """The network's input as the first linear map gets it."""
         if input_normed(self.settings):
-            x = self.normalize(x, "input", self.params["input_norm"], self.stats["input_norm"])
+            x = self.normalize(x, "input_norm", self.params["input_norm"], self.stats["input_norm"])
         elif "input_norm" in self.stats:
             np.testing.assert_array_equal(self.stats["input_norm"]["mean"], 0.0)
         dropout = self.settings.dropout
@@ -114,6 +124,8 @@ class Replay:
     def linear(self, i: int, x: Array, stride: int = 1) -> None:
         """Hold the linear map of block i to that of x."""
         kernel = np.asarray(self.params[f"block_{i}"]["linear"]["kernel"], float)
+        if self.settings.model.weight_standardization:
+            kernel = standardized(kernel.reshape(-1, kernel.shape[-1])).reshape(kernel.shape)
         if kernel.ndim == 2:
             want = x.reshape(len(x), -1) @ kernel
         else:
@@ -171,7 +183,7 @@ def resnet_preact(replay: Replay, x: Array) -> Array:
     return replay.block(4, np.concatenate([smaller, np.zeros_like(smaller)], -1)).mean((1, 2))
 
 
-OF_ONE_CHANNEL = ("batch", "layer", "rms", "mean_only", "variance_only", "batch_renorm", "fixed")
+OF_ONE_CHANNEL = ("batch", "layer", "rms", "mean_only", "variance_only", "batch_renorm", "fixed", "dyt")
 """Normalizers that can stand at the input of these networks too, an image of one channel."""
 
 CASES: dict[str, tuple[Any, int, dict[str, Any]]] = {
@@ -201,7 +213,7 @@ def test_every_block_is_what_the_factors_say(network: Any, depth: int, levels: d
     for i, settings in enumerate(lanes):
         of_lane = [jax.tree.map(lambda leaf, i=i: leaf[i], tree) for tree in (params, changed)]
         try:
-            h = network(Replay(settings, batch.noise, *of_lane), np.asarray(batch.x, float))
+            h = network(Replay(settings, batch, *of_lane), np.asarray(batch.x, float))
         except AssertionError as error:
             raise AssertionError(f"{settings.model_dump(exclude_defaults=True)}: {error}") from None
         head = of_lane[0]["head"]
