@@ -4,6 +4,7 @@
     .venv/bin/python scripts/results_page.py results/c[1-8]_*
     make why
     .venv/bin/python scripts/results_page.py results/w[1-8]_* --page docs/why.md
+    .venv/bin/python scripts/results_page.py results/w1_* --page docs/why.md --keep-board   # one study alone
 
 Every number in the page comes from here. A study's block stands between `<!-- NAME:begin -->` and `<!-- NAME:end -->`,
 the board of all claims between those of `board`.
@@ -35,9 +36,10 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="results of the studies of the claims")
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "results.md")
+    parser.add_argument("--keep-board", action="store_true", help="leave the board, which takes the results of all")
     arguments = parser.parse_args(argv)
     studies = [open_results(folder) for folder in arguments.folders]
-    blocks = {"board": board(combine_claims(arguments.folders), studies)}
+    blocks = {} if arguments.keep_board else {"board": board(combine_claims(arguments.folders), studies)}
     for results in studies:
         blocks[results.name] = "\n\n".join([picture(results, arguments.page.parent), study_block(results)])
     text = arguments.page.read_text(encoding="utf-8")
