@@ -53,6 +53,9 @@ def test_a_report_shows_the_verdicts_of_its_claims(tmp_path: Path) -> None:
     assert found == [(claim["id"], claim["verdict"]) for claim in claims]
     assert "<title>sorted</title>" in shown
     assert 'aria-sort="ascending"' in shown
+    narrow = scripted(page, "document.title = `${document.documentElement.scrollWidth} of ${innerWidth}`;")
+    (width, window) = re.findall(r"<title>(\d+) of (\d+)</title>", opened(narrow, tmp_path / "profile", NARROW))[0]
+    assert int(width) <= int(window) <= 500  # nothing but figures and tables is wider, which scroll by themselves
 
 
 def test_the_board_shows_the_verdicts_of_all_claims(tmp_path: Path) -> None:
@@ -64,6 +67,7 @@ def test_the_board_shows_the_verdicts_of_all_claims(tmp_path: Path) -> None:
     assert found == [(claim["claim"], claim["verdict"]) for claim in said["claims"]]
 
 
+NARROW = "--window-size=400,900"
 EXPLORE = """{
 const root = document.getElementById("explorer"), at = name => document.getElementById(`explorer-${name}`);
 const said = text => {

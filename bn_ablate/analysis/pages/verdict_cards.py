@@ -6,6 +6,7 @@ from typing import Any
 
 from bn_ablate.analysis.judge.kinds import kind_of
 from bn_ablate.analysis.judge.shown import p_text, stop_text, texts
+from bn_ablate.config.quantity import UNITLESS
 
 ANSWERS = {
     "supported": "Yes.",
@@ -32,7 +33,7 @@ def shown_verdict(claim: dict[str, Any]) -> dict[str, Any]:
         ("Look", stop_text(claim)),
         ("Interval", claim["interval_method"]),
         ("Test", claim["test"] and f"{claim['test']}; p {p_text(claim['p'])}"),
-        ("Standardized effect", None if claim["effect_size"] is None else f"{claim['effect_size']:.2f}"),
+        ("Standardized effect", "" if (effect := claim["effect_size"]) is None else UNITLESS.value(effect, digits=2)),
         (
             "Seeds needed to decide",
             claim["seeds_needed"]
