@@ -173,7 +173,11 @@ WORDS = {
     *REQUESTS,
     *KINDS,
     *BUILT_IN,
-    *("linear", "log10", "rank", "mean", "spread"),
+    *(
+        word
+        for described in (hypotheses.Alternative, hypotheses.Scale, hypotheses.Summary)
+        for word in get_args(get_args(described)[0])
+    ),
 }
 
 
