@@ -129,7 +129,7 @@ def show_verdicts(console: Console, claims: list[dict[str, Any]]) -> None:
                 escape(interval_text(shown)),
                 p_text(record["p_adjusted"]),
                 f"[{VERDICT_STYLES[record['verdict']]}]{record['verdict']}[/]",
-                *[f"{record['look']}, {record['looks'][record['look'] - 1]:,}"] * looked,
+                *([f"{record['look']}, {record['looks'][record['look'] - 1]:,}"] if looked else []),
             )
     console.print(table)
     for record in claims:
