@@ -57,7 +57,8 @@ def _studies() -> str:
     rows = []
     for path in sorted((ROOT / "configs").rglob("*.toml"), key=lambda path: (len(path.parts), path)):
         study, name = tomllib.loads(path.read_text(encoding="utf-8")), path.relative_to(ROOT).as_posix()
-        rows.append(f"| [`{path.stem}`]({name}) | {study.get('claim', '')} | {study.get('title', '')} |")
+        if "name" in study:  # others are tables of what was published
+            rows.append(f"| [`{path.stem}`]({name}) | {study.get('claim', '')} | {study.get('title', '')} |")
     said = "`bn-ablate run NAME` trains one by its name, and `bn-ablate plan NAME` says what it takes."
     head = f"# Studies\n\nThese come with the package: {said}\n"
     return "\n".join([head, "| study | claim | what it asks |", "|---|---|---|", *rows, ""])

@@ -22,6 +22,7 @@ from bn_ablate.config.hints import factor_hint, key_hint
 from bn_ablate.config.hypothesis_checks import check_rule, expand_hypotheses
 from bn_ablate.config.kinds import KINDS
 from bn_ablate.config.lane import base_settings
+from bn_ablate.config.lines import with_lines
 from bn_ablate.config.precision import used_as
 from bn_ablate.config.schema import Study
 from bn_ablate.config.shipped import found
@@ -45,8 +46,13 @@ def load_study(path: str | Path, overrides: Sequence[str] = (), extensions: Sequ
         ExtensionError: an extension fails.
     """
     path = found(place(path))
-    table = with_included(read_table(path), path.parent, str(path), (path.resolve(),))
-    return build_study(table, overrides, str(path), extensions=extensions, folder=path.parent)
+    said = read_table(path)
+    try:
+        table = with_included(said, path.parent, str(path), (path.resolve(),))
+        return build_study(table, overrides, str(path), extensions=extensions, folder=path.parent)
+    except ConfigError as error:
+        overrides = [overrides] if isinstance(overrides, str) else overrides
+        raise with_lines(error, path.read_text(encoding="utf-8"), overrides) from None
 
 
 def build_study(

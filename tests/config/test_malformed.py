@@ -388,7 +388,9 @@ def test_a_name_is_needed(tmp_path: Path) -> None:
 
 def test_two_hypotheses_of_one_id(tmp_path: Path) -> None:
     second = contrast().removeprefix(AXES)
-    assert problems_of(tmp_path, f"{contrast()}\n{second}") == (("hypotheses", "'h' is the id of two of them"),)
+    assert problems_of(tmp_path, f"{contrast()}\n{second}") == (
+        ("hypotheses", "'h' is the id of two of them (line 6)"),
+    )
 
 
 def test_all_mistakes_are_reported_at_once(tmp_path: Path) -> None:
