@@ -17,6 +17,7 @@ import bn_ablate as bn
 from bn_ablate.analysis import combine_claims, write_board, write_claims, write_paper, write_report
 from bn_ablate.analysis.figures.claims import claim_figure
 from bn_ablate.analysis.figures.style import LOOKS
+from bn_ablate.analysis.pages import report
 from bn_ablate.cli import main as cli
 from bn_ablate.cli.console import make_console
 from bn_ablate.cli.results_shown import show_claims
@@ -49,7 +50,10 @@ def better(levels: dict[str, Any], seed: int, row: dict[str, Any]) -> dict[str, 
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("own") / "own_claim"
     write_results(root, table(cites=["yang2019mean", "me2026rates"], bibtex=ENTRY), change=better)
-    write_report(root)
+    with pytest.MonkeyPatch.context() as patch:
+        few_figures(patch)
+        patch.setattr(report, "charts", lambda results: filter(None, [claim_figure(results)]))
+        write_report(root)
     forget_extensions()
     return root
 
@@ -89,6 +93,7 @@ def test_its_words_are_on_the_report_and_the_board_and_in_the_terminal(
     assert "RATES" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("draw_little")
 def test_a_paper_cites_what_it_cites(folder: Path, tmp_path: Path) -> None:
     write_paper([folder], tmp_path / "paper")
     claims, references = ((tmp_path / "paper" / name).read_text() for name in ("claims.tex", "results.bib"))

@@ -21,6 +21,7 @@ from bn_ablate.engine import Engine, shards_of
 from bn_ablate.engine.examples import Examples, SeedExamples
 from bn_ablate.plan import make_plan
 from bn_ablate.runs.one_lane import TrainedLane
+from tests.cli.command_line import TABLE as TINY
 from tests.engine import reference
 
 TABLE: dict[str, Any] = {
@@ -135,14 +136,14 @@ def test_every_lane_rebuilt_in_numpy_ends_where_ours_does() -> None:
 
 
 def test_run_gives_data_frames_and_runs_nothing_twice(tmp_path: Path) -> None:
-    study = bn.build_study(TABLE | {"axes": {"placement": ["none", "pre"], "dropout_rate": [0.0, 0.5]}})
+    study = bn.build_study(TINY)
     seen = []
     first = bn.run(study, tmp_path, on_progress=seen.append)
-    assert first.lanes.height == 12
-    assert first.history.height == 12 * 4
-    assert first.layers.height == 12 * 4 * 2
-    assert seen[-1].lanes == 12
-    assert seen[-1].lane_steps == seen[-1].lane_steps_planned == 12 * 30
+    assert first.lanes.height == 4
+    assert first.history.height == 4 * 3
+    assert first.layers.height == 4 * 3 * 1
+    assert seen[-1].lanes == 4
+    assert seen[-1].lane_steps == seen[-1].lane_steps_planned == 4 * 4
     again: list[Any] = []
     second = bn.run(study, tmp_path, on_progress=again.append)
     assert not again

@@ -165,7 +165,7 @@ def test_everything_is_written_and_sealed(folder: Path, written: list[Path]) -> 
     assert all(file.read_bytes().startswith(starts[file.suffix]) for file in (folder / "figures").iterdir())
 
 
-@pytest.mark.parametrize("most", [3, pytest.param(None, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("most", [1, pytest.param(None, marks=pytest.mark.slow)])
 def test_the_same_results_give_the_same_bytes(
     folder: Path, written: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int | None
 ) -> None:
