@@ -8,7 +8,7 @@ import measurements_page
 import pytest
 
 from bn_ablate.config import ConfigError, build_study
-from bn_ablate.config.metrics import metrics
+from bn_ablate.config.metrics import APART, metrics
 from bn_ablate.config.quantity import REQUESTS, TABLES, Quantity, declare, quantity
 from bn_ablate.results.recording.columns import PAIRED, table_schemas
 
@@ -25,7 +25,7 @@ def test_the_page_defines_the_columns_that_there_are_and_no_others(table: str) -
     (section,) = re.findall(rf"^## `{table}\.parquet`$(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
     cells = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
     names = [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
-    assert sorted(names) == sorted([*table_schemas(REQUESTS)[table], *(PAIRED if table == "lanes" else ())])
+    assert sorted(names) == sorted([*table_schemas(APART)[table], *(PAIRED if table == "lanes" else ())])
 
 
 def test_hypotheses_may_be_about_every_number_of_a_lane() -> None:

@@ -12,7 +12,7 @@ from bn_ablate.config.architectures import NETWORKS, Layout
 from bn_ablate.config.errors import Problem
 from bn_ablate.config.factor import Factor
 from bn_ablate.config.factors import SECTIONS, SETTINGS
-from bn_ablate.config.measures import MEASURES
+from bn_ablate.config.measures import AVERAGING, MEASURES
 from bn_ablate.config.metrics import APART
 from bn_ablate.config.names import coverage_mask
 from bn_ablate.config.network_keys import Dropout, Model, Norm
@@ -93,8 +93,9 @@ class LaneSettings(Section):
 
     @property
     def column_measures(self) -> tuple[str, ...]:
-        """The measures on request of which tables have columns only where they are asked for, as a user's own."""
-        return (*(name for name in self.measure.also if name in APART), *self.own_measures)
+        """What tables have columns for only where it is asked for: measures, averaged weights, a user's own."""
+        averaging = (AVERAGING,) if self.train.average != "none" else ()
+        return (*(name for name in self.measure.also if name in APART), *averaging, *self.own_measures)
 
     @property
     def normed_blocks(self) -> tuple[bool, ...]:

@@ -102,6 +102,9 @@ EVALUATED = tuple(
     for how, words in (("recalibrated", "recalibrated"), ("batch", "batch statistics"))
     for of in CURVES
 )
+AVERAGING = "average"
+"""Not a request, but that weights are averaged: tables have columns for them only then."""
+
 AVERAGED = tuple(
     replace(
         of,
@@ -110,6 +113,7 @@ AVERAGED = tuple(
         definition="the same with averaged weights, and statistics recalibrated for them",
         needs=(AVERAGE, *of.needs),
         ends=True,
+        apart=AVERAGING,
     )
     for of in CURVES
 )

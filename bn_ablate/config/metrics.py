@@ -54,7 +54,8 @@ WORST_OF_BN = Form("max_end", "{}_max", "{} of the worst layer", "at the end, th
 
 def _difference(name: str, label: str, unit: Unit, of: str, less: str, why: str = "") -> Quantity:
     """The metric `of` minus the metric `less`, which needs what they do."""
-    needs, apart = tuple(dict.fromkeys(FINALS[of].needs + FINALS[less].needs)), FINALS[less].apart
+    needs = tuple(dict.fromkeys(FINALS[of].needs + FINALS[less].needs))
+    apart = FINALS[of].apart or FINALS[less].apart
     return Quantity(name, f"`{of}` − `{less}`{why}", label, unit, minus=(of, less), needs=needs, apart=apart)
 
 
@@ -227,7 +228,7 @@ def tables_with(own: Iterable[Quantity]) -> Tables:
 def columns_with(also: Iterable[str]) -> Tables:
     """The columns that tables have where the measures `also` are asked for, of which some are a user's own."""
     asked = tuple(also)
-    every = tables_with(Quantity(name, "") for name in asked if name not in MEASURES.own)
+    every = tables_with(Quantity(name, "") for name in asked if name not in MEASURES.own and name not in APART)
     return {
         table: {name: of for name, of in columns.items() if not of.apart or of.apart in asked}
         for table, columns in every.items()

@@ -91,7 +91,7 @@ class Quantity:
         needs: what a lane must have; without it the column is null.
         ends: whether a measure is only taken at the start and the end.
         null: where it is null besides.
-        apart: the request without which tables lack its column; other columns are there in any case, null.
+        apart: the request or setting without which tables lack its column; other columns are there in any case, null.
         of, form: the measure that a metric sums up, and how.
         minus: the metrics that it is the difference of.
         paired: the metric that it is the difference of to the same lane at dropout 0.

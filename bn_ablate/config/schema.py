@@ -14,6 +14,7 @@ from bn_ablate.config.claims import CLAIMS, Claim
 from bn_ablate.config.extensions import Extension
 from bn_ablate.config.kinds import AnyHypothesis
 from bn_ablate.config.looks import MOST_SEEDS, Looks
+from bn_ablate.config.measures import AVERAGING
 from bn_ablate.config.metrics import APART, Tables, columns_with
 from bn_ablate.config.network_keys import Dropout, Model, Norm
 from bn_ablate.config.own_measures import OwnMeasure, tables_of
@@ -76,8 +77,10 @@ class Study(Section):
 
     @property
     def column_measures(self) -> tuple[str, ...]:
-        """The measures on request of which its tables have columns only where they are asked for."""
-        return (*(name for name in self.measure.also if name in APART), *self.own_measures)
+        """What its tables have columns for only where it is asked for: measures, averaged weights, its own."""
+        averages = any(level != "none" for level in self.axes.get("average", (self.train.average,)))
+        averaging = (AVERAGING,) if averages else ()
+        return (*(name for name in self.measure.also if name in APART), *averaging, *self.own_measures)
 
     @property
     def tables(self) -> Tables:

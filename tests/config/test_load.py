@@ -16,10 +16,13 @@ from bn_ablate.config.names import coverage_mask
 from bn_ablate.plan import make_plan
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+STUDIES = sorted(
+    file for file in CONFIGS.rglob("*.toml") if file.parent.name != "published"
+)  # those hold others' numbers
 TABLE: dict[str, Any] = {"name": "x", "train": {"steps": 100}, "axes": {"placement": ["none", "pre"]}}
 
 
-@pytest.mark.parametrize("file", sorted(CONFIGS.rglob("*.toml")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", STUDIES, ids=lambda file: file.stem)
 def test_every_study_of_the_project_can_be_planned(file: Path) -> None:
     study = load_study(file)
     assert study.name == file.stem
