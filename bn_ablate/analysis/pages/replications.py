@@ -17,10 +17,11 @@ def lines(said: dict[str, Any]) -> list[list[str]]:
 
 
 def markdown(said: dict[str, Any], heading: str = "") -> str:
-    """The table, and the differences of protocol one by one."""
+    """The table, the reason of each verdict, and the differences of protocol one by one."""
     table = [HEADS, ["---"] * len(HEADS), *lines(said)]
     parts = [heading or f"# {said['study']} and what was published", f"Published: {said['source']}."]
     parts.append("\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in table))
+    parts.append("\n".join(f"- {row['id']}: {row['verdict']}, {row['reason']}" for row in said["rows"]))
     differences = [f"- {of}" for of in said["differences"]]
     differences += [f"- {row['id']}: {of}" for row in said["rows"] for of in row["differences"]]
     if differences:
@@ -66,7 +67,7 @@ def _published(row: dict[str, Any], unit: Unit, shown: str) -> str:
 
 
 def _deviation(row: dict[str, Any]) -> str:
-    if row["deviation"] is None:
+    if row["deviation"] is None or row["verdict"] == "not comparable":
         return "–"
     whose = {"published": "", "published runs": "", "our seeds": " (of our seeds)"}[row["sd_of"]]
     return f"{row['deviation']:+.1f} SD{whose}".replace("-", MINUS)
