@@ -43,7 +43,7 @@ def test_a_lane_is_the_same_to_the_bit_beside_other_normalizers(tmp_path: Path) 
 
 
 @pytest.mark.slow  # tests/nn/test_dissection.py has what the noise depends on
-@pytest.mark.usefixtures("as_users_compile")
+@pytest.mark.usefixtures("as_users_begin")
 def test_noise_and_another_batch_are_the_same_to_the_bit_whatever_stands_beside(tmp_path: Path) -> None:
     few: dict[str, list[Any]] = {"norm_noise": [4], "norm_statistics": ["other_batch"], "norm_kind": ["batch"]}
     alone = trained_at(tmp_path / "alone", **few)

@@ -172,7 +172,7 @@ def test_the_source_is_in_the_ids_of_lanes_that_ask_for_it_and_of_no_others(file
 def test_studies_know_its_names() -> None:
     with pytest.raises(bn.ConfigError, match=r"'of' is none of .*, off, middle, unasked; did you mean 'off'"):
         bn.build_study(TABLE | {"measure": {"also": ["of"]}})
-    with pytest.raises(bn.ConfigError, match=r"'first_of' is none of the 107 metrics.*; did you mean 'first_off'"):
+    with pytest.raises(bn.ConfigError, match=r"'first_of' is none of the \d+ metrics.*; did you mean 'first_off'"):
         bn.build_study(TABLE | {"hypotheses": [TABLE["hypotheses"][0] | {"metric": "first_of"}]})
     with pytest.raises(bn.ConfigError, match=r"'unasked_start' is only measured where measure.also lists 'unasked'"):
         bn.build_study(TABLE | {"hypotheses": [TABLE["hypotheses"][0] | {"metric": "unasked_start"}]})
