@@ -381,7 +381,7 @@ def test_a_residual_is_the_identity_at_first_where_its_last_gamma_is_0_and_that_
 def test_initializers_have_the_variances_and_the_ends_of_the_page(name: str) -> None:
     """A Dense kernel and a convolution's; truncated normals end at 2/.87962566 standard deviations."""
     draws = INITIALIZERS[name]()
-    initialize = jax.jit(lambda *given: draws(*given), static_argnums=(1, 2))
+    initialize = jax.jit(partial(draws), static_argnums=(1, 2))
     for shape, fan_in, fan_out in (((100, 400), 100, 400), ((3, 3, 16, 128), 144, 1152)):
         kernel = np.asarray(initialize(jax.random.key(0), shape, jnp.float32))
         if name in ("orthogonal", "lsuv"):  # as lsuv draws it

@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 
 import bn_ablate as bn
-from bn_ablate.config.measures import PARTS
+from bn_ablate.config.measures import AVERAGING, PARTS
 from bn_ablate.config.names import PLACEMENTS
-from bn_ablate.config.measures import AVERAGING
 from bn_ablate.config.quantity import REQUESTS, TABLES
 from bn_ablate.data import load
 from bn_ablate.data.permutation import permutation
