@@ -69,9 +69,10 @@ const explore = data => {
     }
     return [...groups].sort(([a], [b]) => a - b).map(([level, of]) => ({name: column.levels[level], color: colorOf(column, level), lanes: of}));
   };
-  const mean = numbers => {
-    const known = numbers.filter(number => number !== null);
-    return known.length ? known.reduce((sum, number) => sum + number, 0) / known.length : null;
+  const median = numbers => { // one network that diverged must not be all that is seen
+    const there = numbers.filter(Number.isFinite).sort((a, b) => a - b);
+    const middle = there.length >> 1;
+    return there.length ? (there[middle] + there[(there.length - 1) >> 1]) / 2 : null;
   };
 
   /** Where a lane stands along a column: lanes of one level beside each other, always in the same order. */
@@ -80,9 +81,9 @@ const explore = data => {
     const x = columns.get(choices.x.value), y = columns.get(choices.y.value), log = choices.log.checked;
     const points = lanes => lanes.map(lane => [place(x, lane), place(y, lane), lane]);
     const inside = new Set(kept), [[xLow, xHigh], [yLow, yHigh]] = [x, y].map(({name}) => filters.get(name) ?? []);
-    const means = ({name, color, lanes}) => ({
+    const medians = ({name, color, lanes}) => ({
       type: "line", name, color, symbol: "none", silent: true, z: 4, lineStyle: {width: 2},
-      data: x.levels.map((_, level) => [level, mean(lanes.filter(lane => x.values[lane] === level).map(lane => y.values[lane]))])
+      data: x.levels.map((_, level) => [level, median(lanes.filter(lane => x.values[lane] === level).map(lane => y.values[lane]))])
         .filter(([, value]) => value !== null),
     });
     const size = Math.max(3, Math.min(8, 400 / Math.sqrt(all.length)));
@@ -101,11 +102,11 @@ const explore = data => {
           markArea: {silent: true, itemStyle: {color: style("accent"), opacity: 0.08},
             data: filters.has(x.name) || filters.has(y.name) ? [[{xAxis: xLow, yAxis: yLow}, {xAxis: xHigh, yAxis: yHigh}]] : []}},
         ...groups.map(({name, color, lanes}) => ({type: "scatter", name, color, symbolSize: size, z: 3, itemStyle: {opacity: 0.7}, data: points(lanes)})),
-        ...(x.levels && !y.levels && x.name !== choices.color.value ? groups.map(means) : []),
+        ...(x.levels && !y.levels && x.name !== choices.color.value ? groups.map(medians) : []),
       ],
     }, {notMerge: true});
     charts.scatter.dispatchAction({type: "takeGlobalCursor", key: "brush", brushOption: {brushType: "rect", brushMode: "single"}});
-    const lines = x.levels && !y.levels && x.name !== choices.color.value ? " Lines join the means of what is kept." : "";
+    const lines = x.levels && !y.levels && x.name !== choices.color.value ? " Lines join the medians of what is kept." : "";
     note("scatter", `${y.label} against ${x.label}: a point for each lane, those of one level side by side.${lines}`);
   };
   const drawCurves = groups => {
@@ -122,10 +123,10 @@ const explore = data => {
       series: [
         ...(kept.length <= MOST_CURVES ? groups.flatMap(({color, lanes}) => lanes.map(lane =>
           line(cell(lane), color, 1, data.steps.map((_, step) => at(lane, step))))) : []),
-        ...groups.map(({name, color, lanes}) => line(`${name}, mean`, color, 2, data.steps.map((_, step) => mean(lanes.map(lane => at(lane, step)))))),
+        ...groups.map(({name, color, lanes}) => line(`${name}, median`, color, 2, data.steps.map((_, step) => median(lanes.map(lane => at(lane, step)))))),
       ],
     }, {notMerge: true});
-    note("curves", `${curve.label} along training: means of the lanes kept, by colour${kept.length <= MOST_CURVES ? ", and each lane" : `; at most ${MOST_CURVES} lanes are drawn one by one`}.`);
+    note("curves", `${curve.label} along training: medians of the lanes kept, by colour${kept.length <= MOST_CURVES ? ", and each lane" : `; at most ${MOST_CURVES} lanes are drawn one by one`}.`);
   };
   const sideBySide = () => [...new Set([...varied.map(({name}) => name), choices.x.value, "final_train_loss", "final_test_loss", "gap", choices.y.value])]
     .filter(name => columns.has(name)).map(name => columns.get(name));
