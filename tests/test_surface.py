@@ -21,7 +21,7 @@ import bn_ablate as bn
 from bn_ablate.analysis import figures
 from bn_ablate.analysis.figures.against import against
 from bn_ablate.analysis.figures.forest import forest
-from bn_ablate.analysis.pages.verdict_cards import VERDICTS
+from bn_ablate.analysis.judge.shown import SIGNS_OF_VERDICTS
 from bn_ablate.cli.main import COMMANDS, main
 from bn_ablate.data import load
 from bn_ablate.runs.bar import progress_bar
@@ -123,7 +123,7 @@ def test_a_notebook_shows_results_as_their_verdicts(results: bn.JudgedResults, t
     (claim,) = results.claims
     html = results._repr_html_()
     assert "BN &lt;before&gt; is better." in html
-    assert f"{VERDICTS[claim['verdict']]} {claim['verdict']}</span>" in html
+    assert f"{SIGNS_OF_VERDICTS[claim['verdict']]} {claim['verdict']}</span>" in html
     assert html.count("<tr") == 2
     hurt = shutil.copytree(results.path, tmp_path / "hurt")
     (hurt / "lanes.parquet").unlink()

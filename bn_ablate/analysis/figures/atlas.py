@@ -10,11 +10,10 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bn_ablate.analysis.figures.forest import ICONS
 from bn_ablate.analysis.figures.style import GRID, MUTED, VERDICT_COLORS, Chart, styled
 from bn_ablate.analysis.judge.groups import groups
 from bn_ablate.analysis.judge.kinds import kind_of
-from bn_ablate.analysis.judge.shown import interval_text, scale_of, texts
+from bn_ablate.analysis.judge.shown import SIGNS_OF_VERDICTS, interval_text, scale_of, texts
 
 NAMES, PLACE = 2.6, 2.0
 """Widths in inches of the names of hypotheses, and of a column."""
@@ -53,7 +52,7 @@ def atlas_chart(said: dict[str, Any]) -> Chart:
     caption = (
         "Every primary hypothesis of the claims at every place: estimate with its 95% interval, the rows of a group on "
         "one scale at all places; a full line is zero, a grey band or a dashed line the stated margin or level. "
-        + " ".join(f"{icon} {verdict}." for verdict, icon in ICONS.items())
+        + " ".join(f"{icon} {verdict}." for verdict, icon in SIGNS_OF_VERDICTS.items())
         + " p adjusted over the hypotheses of a place."
     )
     alt = f"Estimates of {len(firsts)} hypotheses at {len(places)} places, with verdicts; the table has the numbers."
@@ -97,6 +96,6 @@ def _panel(ax: Axes, records: Sequence[dict[str, Any] | None], reach: tuple[floa
             ax.hlines(y, *(end * scale for end in record["interval"]), color=color, linewidth=1.4)
         if record["estimate"] is not None:
             ax.plot(record["estimate"] * scale, y, "o", color=color, markersize=3)
-        text = f"{ICONS[record['verdict']]} {shown.estimate} {interval_text(shown)}"
+        text = f"{SIGNS_OF_VERDICTS[record['verdict']]} {shown.estimate} {interval_text(shown)}"
         ax.annotate(text, (1, y), (3, 0), xycoords=("axes fraction", "data"), textcoords="offset points", va="center",
                     color=color, annotation_clip=False, fontsize=5.5)  # fmt: skip

@@ -13,11 +13,10 @@ from bn_ablate.analysis.figures.claims.drawing import plain
 from bn_ablate.analysis.figures.style import GRID, INK, MUTED, PAGE, VERDICT_COLORS, Chart, styled
 from bn_ablate.analysis.judge.groups import Group, groups
 from bn_ablate.analysis.judge.kinds import kind_of
-from bn_ablate.analysis.judge.shown import interval_text, scale_of, texts
+from bn_ablate.analysis.judge.shown import SIGNS_OF_VERDICTS, interval_text, scale_of, texts
 from bn_ablate.config.quantity import Unit
 from bn_ablate.results import Results
 
-ICONS = {"supported": "✓", "contradicted": "✕", "equivalent": "≈", "inconclusive": "?"}
 MOST_ROWS = 60
 """More hypotheses than these do not fit one figure; the primary ones are drawn, then."""
 LINE = 0.17
@@ -125,6 +124,6 @@ def _row(ax: Axes, record: dict[str, Any], unit: Unit, y: float) -> None:
     low, high = (end * unit.scale for end in record["interval"])
     ax.hlines(y, low, high, color=color, linewidth=1.6)
     ax.plot(record["estimate"] * unit.scale, y, "s", color=color, markersize=4)
-    said = f"{ICONS[record['verdict']]} {shown.estimate} {interval_text(shown)}"
+    said = f"{SIGNS_OF_VERDICTS[record['verdict']]} {shown.estimate} {interval_text(shown)}"
     ax.annotate(said, (1, y), (6, 0), xycoords=("axes fraction", "data"), textcoords="offset points", va="center",
                 color=color, annotation_clip=False, fontsize=6.5)  # fmt: skip

@@ -8,8 +8,8 @@ from typing import Any
 import polars as pl
 
 from bn_ablate.analysis.judge import stats
+from bn_ablate.analysis.judge.hypothesis_records import record_of
 from bn_ablate.analysis.judge.kinds import KINDS
-from bn_ablate.analysis.judge.records import record_of
 from bn_ablate.analysis.judge.scores import Scores
 from bn_ablate.analysis.judge.stopping import stand
 from bn_ablate.config.schema import Study

@@ -15,8 +15,8 @@ import numpy as np
 
 from bn_ablate.analysis.judge import stats
 from bn_ablate.analysis.judge.estimands import Estimated, Imagining, networks
+from bn_ablate.analysis.judge.hypothesis_records import record_of
 from bn_ablate.analysis.judge.kinds import KINDS
-from bn_ablate.analysis.judge.records import record_of
 from bn_ablate.analysis.judge.scores import Scores
 from bn_ablate.analysis.judge.spending import at_once, terms_of
 from bn_ablate.analysis.judge.stats import Vector

@@ -10,6 +10,9 @@ from bn_ablate.analysis.judge.kinds import kind_of
 from bn_ablate.analysis.judge.stats import ALPHA
 from bn_ablate.config.quantity import Unit
 
+SIGNS_OF_VERDICTS = {"supported": "✓", "contradicted": "✕", "equivalent": "≈", "inconclusive": "?"}
+"""What stands for each verdict in figures and pages."""
+
 _MOST_DIGITS = 8
 
 

@@ -15,8 +15,8 @@ import polars as pl
 
 from bn_ablate.analysis.judge import stats
 from bn_ablate.analysis.judge.estimands import Estimated
+from bn_ablate.analysis.judge.hypothesis_records import Look, record_of
 from bn_ablate.analysis.judge.kinds import KINDS
-from bn_ablate.analysis.judge.records import Look, record_of
 from bn_ablate.analysis.judge.scores import Scores
 from bn_ablate.analysis.judge.spending import at_once, shares, terms_of
 from bn_ablate.config.hypotheses import Hypothesis

@@ -10,16 +10,16 @@ from typing import Any
 from bn_ablate.analysis.figures import image
 from bn_ablate.analysis.figures.claims import claim_figure
 from bn_ablate.analysis.judge.groups import Group, groups
-from bn_ablate.analysis.judge.shown import interval_text, scale_of, texts
+from bn_ablate.analysis.judge.shown import SIGNS_OF_VERDICTS, interval_text, scale_of, texts
 from bn_ablate.analysis.judge.verdicts import floor_notes
 from bn_ablate.analysis.pages.report import coded, inline, render
 from bn_ablate.analysis.pages.study_text import run_command
-from bn_ablate.analysis.pages.verdict_cards import VERDICTS, shown_verdict
+from bn_ablate.analysis.pages.verdict_cards import shown_verdict
 from bn_ablate.config.given import place
 from bn_ablate.results import Results, open_results, refuse_inside
 from bn_ablate.results.files import write_text
 
-ICONS = VERDICTS | {"mixed": "±"}
+ICONS = SIGNS_OF_VERDICTS | {"mixed": "±"}
 
 
 def write_board(folders: Iterable[Path], said: dict[str, Any], file: Path) -> None:
@@ -59,7 +59,9 @@ def _group(group: Group) -> dict[str, Any]:
     for record, name in zip(group.records, group.names, strict=True):
         shown = texts(record)
         text = f"{shown.estimate} {interval_text(shown)}"
-        rows.append({"verdict": record["verdict"], "icon": VERDICTS[record["verdict"]], "name": name, "text": text})
+        rows.append(
+            {"verdict": record["verdict"], "icon": SIGNS_OF_VERDICTS[record["verdict"]], "name": name, "text": text}
+        )
     return {"statement": group.statement, "unit": scale_of(group.records[0]).shown, "rows": rows}
 
 

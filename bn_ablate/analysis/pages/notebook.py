@@ -6,9 +6,8 @@ from typing import Any
 
 from bn_ablate.analysis.figures.style import VERDICT_COLORS
 from bn_ablate.analysis.judge.groups import groups
-from bn_ablate.analysis.judge.shown import interval_text, p_text, scale_of, texts
+from bn_ablate.analysis.judge.shown import SIGNS_OF_VERDICTS, interval_text, p_text, scale_of, texts
 from bn_ablate.analysis.pages.report import render
-from bn_ablate.analysis.pages.verdict_cards import VERDICTS
 from bn_ablate.results import Results, ResultsError
 
 
@@ -38,7 +37,7 @@ def _rows(claims: list[dict[str, Any]]) -> list[dict[str, Any]]:
                     "interval": interval_text(shown),
                     "p": p_text(record["p_adjusted"]),
                     "verdict": record["verdict"],
-                    "icon": VERDICTS[record["verdict"]],
+                    "icon": SIGNS_OF_VERDICTS[record["verdict"]],
                     "reason": record["reason"],
                 }
             )

@@ -17,12 +17,13 @@ from bn_ablate.analysis.figures.style import LOOKS, THEME
 from bn_ablate.analysis.judge.cells import cell_table
 from bn_ablate.analysis.judge.judging import analyze, claims_text
 from bn_ablate.analysis.judge.selection import PLACEMENT_LABELS, axes_in_order, axis_label, level_label
+from bn_ablate.analysis.judge.shown import SIGNS_OF_VERDICTS
 from bn_ablate.analysis.judge.verdicts import floor_notes
 from bn_ablate.analysis.pages.earlier import EARLIER, earlier_reports, keep_last
 from bn_ablate.analysis.pages.explorer import explorer
 from bn_ablate.analysis.pages.study_text import run_command, study_toml
 from bn_ablate.analysis.pages.tables import tables
-from bn_ablate.analysis.pages.verdict_cards import VERDICTS, shown_verdict
+from bn_ablate.analysis.pages.verdict_cards import shown_verdict
 from bn_ablate.config.architectures import title_of
 from bn_ablate.config.measures import PARTS
 from bn_ablate.config.notes import notes_of
@@ -93,7 +94,7 @@ def html_page(results: Results, claims: list[dict[str, Any]], drawn: list[Chart]
         quick=QUICK if results.manifest.get("quick") else None,
         verdicts=[shown_verdict(claim) for claim in claims],
         floors=floor_notes(claims),
-        counts=[(name, counts[name], VERDICTS[name]) for name in VERDICTS if counts[name]],
+        counts=[(name, counts[name], SIGNS_OF_VERDICTS[name]) for name in SIGNS_OF_VERDICTS if counts[name]],
         design=_design(results),
         notes=[str(note) for note in notes_of((cell.levels, cell.stated) for cell in cells_of(results.study))],
         run=_run(results.manifest),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bn_ablate.analysis.judge.kinds import kind_of
-from bn_ablate.analysis.judge.shown import p_text, stop_text, texts
+from bn_ablate.analysis.judge.shown import SIGNS_OF_VERDICTS, p_text, stop_text, texts
 from bn_ablate.config.quantity import UNITLESS
 
 ANSWERS = {
@@ -14,7 +14,6 @@ ANSWERS = {
     "equivalent": "No difference beyond the margin.",
     "inconclusive": "Undecided.",
 }
-VERDICTS = {"supported": "✓", "contradicted": "✕", "equivalent": "≈", "inconclusive": "?"}
 
 
 def shown_verdict(claim: dict[str, Any]) -> dict[str, Any]:
@@ -41,7 +40,7 @@ def shown_verdict(claim: dict[str, Any]) -> dict[str, Any]:
         ),
     ]
     return claim | {
-        "icon": VERDICTS[claim["verdict"]],
+        "icon": SIGNS_OF_VERDICTS[claim["verdict"]],
         "answer": ANSWERS[claim["verdict"]],
         "estimate_text": f"{shown.estimate} {shown.unit}".strip(),
         "interval_text": f"{shown.low} to {shown.high}" if claim["interval"] else "–",
