@@ -123,10 +123,11 @@ def run(
                 on_progress(now)
 
         store.keep_extensions(sources(plan.study))
-        crew.train(mine, store, manifest | looks_of(mine), like, report, "complete" if final else BETWEEN)
-        while not final:
-            mine, final = looked(mine, store, on_look)
+        while True:
             crew.train(mine, store, manifest | looks_of(mine), like, report, "complete" if final else BETWEEN)
+            if final:
+                break
+            mine, final = looked(mine, store, on_look)
     return judged(open_results(store.path))
 
 
