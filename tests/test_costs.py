@@ -20,24 +20,13 @@ from bn_ablate.engine.program import program_of
 from bn_ablate.nn import lane_factors
 from bn_ablate.plan import Cell
 from bn_ablate.runs.costs import costs_of, parameters, table_of
+from tests.cli.command_line import SMALL
 
 IMAGE, CLASSES = (4, 4, 2), 3
-STUDY = """
+STUDY = f"""
 name = "costs"
 seeds = 2
-[data]
-n_train = 60
-n_validation = 100
-n_test = 100
-[model]
-depth = 1
-width = 8
-[train]
-steps = 4
-batch_size = 16
-[measure]
-every = 2
-[norm]
+{SMALL}[norm]
 placement = "none"
 [axes]
 learning_rate = [0.01, 0.1]

@@ -12,27 +12,12 @@ from bn_ablate.analysis import cell_table
 from bn_ablate.cli.main import main
 from bn_ablate.results import verify
 from bn_ablate.runs.looking import LookTaken
+from tests.cli.command_line import SMALL
 
-STUDY = """
+STUDY = f"""
 name = "looks"
-seeds = { first = 6, most = 12, until = "decided" }
-
-[data]
-n_train = 60
-n_validation = 100
-n_test = 100
-
-[model]
-depth = 1
-width = 8
-
-[train]
-steps = 4
-batch_size = 16
-
-[measure]
-every = 2
-
+seeds = {{ first = 6, most = 12, until = "decided" }}
+{SMALL}
 [axes]
 learning_rate = [0.001, 0.1]
 
@@ -42,8 +27,8 @@ kind = "contrast"
 statement = "A hundred times the rate trains faster"
 metric = "final_train_loss"
 alternative = "less"
-a = { learning_rate = 0.1 }
-b = { learning_rate = 0.001 }
+a = {{ learning_rate = 0.1 }}
+b = {{ learning_rate = 0.001 }}
 
 [[hypotheses]]
 id = "undecided"
@@ -52,8 +37,8 @@ statement = "It ends lower by more than .6 nats, which is about what it is lower
 metric = "final_train_loss"
 alternative = "less"
 margin = 0.6
-a = { learning_rate = 0.1 }
-b = { learning_rate = 0.001 }
+a = {{ learning_rate = 0.1 }}
+b = {{ learning_rate = 0.001 }}
 """
 TABLES = ("lanes", "history", "layers", "histograms")
 

@@ -10,11 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
-TINY = """
-name = "tiny"
-title = "A [bold]tiny[/] study"
-seeds = 2
-
+SMALL = """
 [data]
 n_train = 60
 n_validation = 100
@@ -30,7 +26,14 @@ batch_size = 16
 
 [measure]
 every = 2
+"""
+"""The sections of a study whose networks are trained in an instant."""
 
+TINY = f"""
+name = "tiny"
+title = "A [bold]tiny[/] study"
+seeds = 2
+{SMALL}
 [axes]
 learning_rate = [0.01, 0.1]
 
@@ -39,8 +42,8 @@ id = "faster"
 kind = "contrast"
 statement = "A higher rate trains faster [/]"
 metric = "final_train_loss"
-a = { learning_rate = 0.1 }
-b = { learning_rate = 0.01 }
+a = {{ learning_rate = 0.1 }}
+b = {{ learning_rate = 0.01 }}
 alternative = "less"
 """
 
