@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any, Literal, TypeVar
 
 from bn_ablate.config.architectures import Shape
@@ -91,7 +92,7 @@ class Normalizer:
         """Whether these are moving averages."""
         return self.keeps if self.running == "average" else (False, False)
 
-    @property
+    @cached_property
     def uses(self) -> frozenset[str]:
         """Which keys of `norm` act that do not in all normalizers.
 

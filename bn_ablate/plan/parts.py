@@ -94,10 +94,12 @@ def quick(study: Study) -> Study:
             "hypotheses": (),
         }
     )
+    left = cells_of(short)
     for axis in tuple(axes):
-        twice = {other for _, other in levels_alike(axis, cells_of(short))}
-        axes[axis] = tuple(level for level in axes[axis] if level not in twice)
-        short = short.model_copy(update={"axes": dict(axes), "exclude": _narrowed(short.exclude, axes)})
+        if twice := {other for _, other in levels_alike(axis, left)}:
+            axes[axis] = tuple(level for level in axes[axis] if level not in twice)
+            short = short.model_copy(update={"axes": dict(axes), "exclude": _narrowed(short.exclude, axes)})
+            left = cells_of(short)
     return short.model_copy(update={"hypotheses": tuple(_still_there(short, study.hypotheses))})
 
 

@@ -54,14 +54,14 @@ def misfit(
     Columns in `optional` may be missing, or there beside those of the schema. No two rows may have the same in all of
     `KEYS` and the columns `also`.
     """
-    optional = frozenset(optional)
-    missing = [name for name in schema if name not in table.columns and name not in optional]
-    strange = [name for name in table.columns if name not in schema and name not in optional]
+    optional, there = frozenset(optional), dict(table.schema)
+    missing = [name for name in schema if name not in there and name not in optional]
+    strange = [name for name in there if name not in schema and name not in optional]
     found = [f"has no column {name!r}" for name in missing] + [f"has a column {name!r}" for name in strange]
     found += [
-        f"has {table.schema[name]} in column {name!r}, where {kind} should be"
+        f"has {there[name]} in column {name!r}, where {kind} should be"
         for name, kind in schema.items()
-        if kind is not None and name in table.columns and table.schema[name] != kind
+        if kind is not None and name in there and there[name] != kind
     ]
     if not found:
         keys = [name for name in KEYS if name in schema]
