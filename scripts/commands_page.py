@@ -18,6 +18,10 @@ HEAD = """# Commands
 In the order in which one comes to need them; `bn-ablate COMMAND --help` lists the arguments of each. After `make` the
 program is `.venv/bin/bn-ablate`. A bad study or command ends with exit status 2, what goes wrong with 1. This page is
 made by `scripts/commands_page.py`.
+
+To complete commands in a shell, bash or with `zsh` and its place:
+
+    bn-ablate --tyro-write-completion bash ~/.local/share/bash-completion/completions/bn-ablate
 """
 
 

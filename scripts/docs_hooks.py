@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import json
+import posixpath
 import re
 import tomllib
 from pathlib import Path
@@ -26,7 +27,7 @@ def on_files(files: Files, config: Any) -> Files:
     """Add to the files of docs/ what lies beside it."""
     made = {name: (ROOT / name).read_text(encoding="utf-8") for name in PAGES}
     made["index.md"] = made.pop("README.md")
-    made |= {"studies.md": _studies(), "tour.md": _tour(), "api.md": _api()}
+    made |= {"studies.md": _studies(), "tour.md": _tour()}
     for name, content in made.items():
         files.append(File.generated(config, name, content=content))
     for pattern in BESIDE:
@@ -38,18 +39,21 @@ def on_files(files: Files, config: Any) -> Files:
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
     """Let links lead where their targets lie on the site, which has docs/ and what is beside it in one folder."""
-    inside = page.file.abs_src_path and Path(page.file.abs_src_path).is_relative_to(ROOT / "docs")
+    source = page.file.abs_src_path and Path(page.file.abs_src_path)
+    folder = source.parent if source and source.is_relative_to(ROOT / "docs") else ROOT
 
     def moved(match: re.Match[str]) -> str:
         before, link, after = match.groups()
         place, sharp, anchor = link.partition("#")
-        target = (ROOT / ("docs" if inside else "") / place).resolve().relative_to(ROOT).as_posix() if place else ""
+        if not place:
+            return match[0]
+        target = (folder / place).resolve().relative_to(ROOT).as_posix()
         if (ROOT / target).is_dir() and target.startswith("configs"):
             target = "studies.md"
         target = {"README.md": "index.md", TOUR: "tour.md"}.get(target, target.removeprefix("docs/"))
-        return f"{before}{target}{sharp}{anchor}{after}"
+        return f"{before}{posixpath.relpath(target, posixpath.dirname(page.file.src_uri))}{sharp}{anchor}{after}"
 
-    return LINK.sub(moved, markdown)
+    return LINK.sub(moved, markdown) + (_reference() if page.file.src_uri == "python.md" else "")
 
 
 def _studies() -> str:
@@ -82,7 +86,7 @@ def _tour() -> str:
     return "\n\n".join([parts[1], parts[0], *parts[2:]]) + "\n"
 
 
-def _api() -> str:
+def _reference() -> str:
     """The public names, each as it is described where it is defined."""
     module = ast.parse((ROOT / "bn_ablate" / "__init__.py").read_text(encoding="utf-8"))
     homes = {
@@ -91,9 +95,8 @@ def _api() -> str:
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("bn_ablate.")
         for alias in node.names
     }
-    said = "each name is loaded when it is first asked for. [Own parts](extensions.md) are registered by decorators."
-    head = f"# Python\n\n`import bn_ablate as bn`; {said}\n"
-    return "\n".join([head, *(f"::: {_defined(home, name)}.{name}\n" for name, home in sorted(homes.items()))])
+    parts = (f"::: {_defined(home, name)}.{name}\n" for name, home in sorted(homes.items()))
+    return "\n".join(["\n## Reference\n\nEach name is loaded when it is first asked for.\n", *parts])
 
 
 def _defined(module: str, name: str) -> str:

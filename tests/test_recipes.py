@@ -149,7 +149,7 @@ def test_recipes_are_what_was_published(name: str) -> None:
 
 
 def test_a_study_in_configs_includes_a_recipe(tmp_path: Path) -> None:
-    """As the README says it."""
+    """As docs/tutorials/own_study.md says it."""
     path = written(
         tmp_path,
         s=f'name = "placement"\ninclude = "{RECIPES / "garbin_mlp.toml"}"\n'
