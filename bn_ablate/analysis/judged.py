@@ -17,6 +17,13 @@ class JudgedResults(Results):
     """`Results` with their verdicts and figures, made when first asked for; nothing is written.
 
     A notebook shows them as a table of verdicts.
+
+    Examples:
+        >>> results = bn.open_results("results/ablate")
+        >>> results.lanes.select("placement", "seed", "final_test_accuracy").shape
+        (12, 3)
+        >>> results.claims[0]["id"], results.claims[0]["verdict"]
+        ('pre-wins', 'supported')
     """
 
     @cached_property

@@ -193,12 +193,17 @@ def network(name: str, title: str = "") -> Callable[[T], T]:
     of `model.width`, to a `NetworkSpec`, and raises a ValueError where the depth does not fit; or a Linen module of the
     class `bn_ablate.nn.Network`.
 
-        @bn.network("funnel")
-        def funnel(image, depth, width):
-            return bn.NetworkSpec(tuple(bn.BlockSpec("dense", width >> i) for i in range(depth)), flat=True)
-
     Raises:
         ValueError: the name is taken.
+
+    Examples:
+        >>> @bn.network("funnel")
+        ... def funnel(image, depth, width):
+        ...     return bn.NetworkSpec(tuple(bn.BlockSpec("dense", width >> i) for i in range(depth)), flat=True)
+        >>> [block.features for block in funnel((8, 8, 1), depth=3, width=64).blocks]
+        [64, 32, 16]
+        >>> bn.make_plan(bn.build_study(name="mine", axes={"architecture": ["mlp", "funnel"]})).n_lanes
+        20
     """
 
     def register(given: T) -> T:

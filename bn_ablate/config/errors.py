@@ -33,7 +33,14 @@ class BnAblateError(Exception):
 
 
 class ConfigError(BnAblateError, ValueError):
-    """A configuration that cannot be used; `problems` holds everything that is wrong with it, not just the first."""
+    """A configuration that cannot be used; `problems` holds everything that is wrong with it, not just the first.
+
+    Examples:
+        >>> bn.build_study(name="mine", norm={"placement": "before"})
+        Traceback (most recent call last):
+        bn_ablate.config.errors.ConfigError: study: 1 problem
+          norm.placement: 'before' is none of none, pre, post; did you mean 'pre'?
+    """
 
     status = 2
 

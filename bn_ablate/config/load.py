@@ -44,6 +44,11 @@ def load_study(path: str | Path, overrides: Sequence[str] = (), extensions: Sequ
     Raises:
         ConfigError: the file cannot be read or says something that cannot be used; it lists every problem.
         ExtensionError: an extension fails.
+
+    Examples:
+        >>> study = bn.load_study("smoke", ["seeds=2", "train.steps=100"])
+        >>> study.axes["placement"]
+        ('none', 'pre', 'post')
     """
     path = found(place(path))
     said = read_table(path)
@@ -67,8 +72,7 @@ def build_study(
 ) -> Study:
     """The study that `table` describes, with `keys` added and `overrides` applied; `source` names it in messages.
 
-    As with `dict`, what a TOML file would say is given as a mapping or as keywords:
-    `build_study(name="mine", seeds=5, model={"depth": 4}, axes={"placement": ["none", "pre"]})`.
+    As with `dict`, what a TOML file would say is given as a mapping or as keywords.
 
     Extension files that it names are run, from paths relative to `folder`, and then those of `extensions`, from paths
     relative to the working directory; one that it holds as a table, as a manifest does, is not. None is run
@@ -79,6 +83,11 @@ def build_study(
     Raises:
         ConfigError: something cannot be used; it lists every problem.
         ExtensionError: an extension fails.
+
+    Examples:
+        >>> study = bn.build_study(name="mine", seeds=5, model={"depth": 4}, axes={"placement": ["none", "pre"]})
+        >>> study.seed_list, study.model.depth
+        ((0, 1, 2, 3, 4), 4)
     """
     problems: list[Problem] = []
     said: dict[str, Any] = {}

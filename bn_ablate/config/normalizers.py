@@ -151,11 +151,6 @@ def normalizer(name: str, *, over: Over) -> Callable[[T], T]:
     `over` a batch have moving averages, by which evaluation normalizes; the others do in evaluation what they do in
     training.
 
-        @bn.normalizer("absolute", over="batch")
-        def absolute(x, axes):
-            centre = x.mean(axes, keepdims=True)
-            return centre, abs(x - centre).mean(axes, keepdims=True) ** 2
-
     Args:
         name: how studies call it.
         over: the values that share statistics: those of a channel over the `batch` and its places, of an `example`, of
@@ -163,6 +158,14 @@ def normalizer(name: str, *, over: Over) -> Callable[[T], T]:
 
     Raises:
         ValueError: the name is taken.
+
+    Examples:
+        >>> @bn.normalizer("absolute", over="batch")
+        ... def absolute(x, axes):
+        ...     centre = x.mean(axes, keepdims=True)
+        ...     return centre, abs(x - centre).mean(axes, keepdims=True) ** 2
+        >>> bn.build_study(name="mine", axes={"norm_kind": ["batch", "absolute"]}).axes["norm_kind"]
+        ('batch', 'absolute')
     """
 
     def register(statistics: T) -> T:

@@ -32,12 +32,16 @@ def augmentation(name: str) -> Callable[[Function], Function]:
     gives images of that shape. The key is that of the seed and the step: all cells of a seed see the same images. Those
     of `config.names.SIZED` take the size in pixels too.
 
-        @bn.augmentation("noise")
-        def noise(images, key):
-            return images + 0.1 * jax.random.normal(key, images.shape)
-
     Raises:
         ValueError: the name is taken.
+
+    Examples:
+        >>> import jax
+        >>> @bn.augmentation("noise")
+        ... def noise(images, key):
+        ...     return images + 0.1 * jax.random.normal(key, images.shape)
+        >>> bn.build_study(name="mine", axes={"augment": ["none", "noise"]}).axes["augment"]
+        ('none', 'noise')
     """
 
     def register(function: Function) -> Function:

@@ -79,6 +79,12 @@ class Dataset:
 
         Raises:
             DataError: the arrays are not that: another shape or type, values that are not finite, no two classes.
+
+        Examples:
+            >>> import numpy as np
+            >>> x = np.random.default_rng(0).normal(size=(300, 8))
+            >>> bn.Dataset.from_arrays(x, (x[:, 0] > 0).astype(int), name="signs")
+            Dataset(signs arrays: 300 of 1 × 1 × 8, 2 classes)
         """
         if not re.fullmatch(NAME, name):
             raise DataError(f"name = {name!r} is none for a data set: letters, digits, '.', '_' and '-'")

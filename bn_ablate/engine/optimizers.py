@@ -46,12 +46,16 @@ def optimizer(name: str) -> Callable[[Rule], Rule]:
     (`train.weight_decay`, on `train.decay_on`), and that of the momentum (`train.momentum`, `train.nesterov`). The
     learning rate and its schedule are applied to what comes out.
 
-        @bn.optimizer("lion")
-        def lion(decay, momentum):
-            return optax.chain(optax.scale_by_lion(), decay)
-
     Raises:
         ValueError: the name is taken.
+
+    Examples:
+        >>> import optax
+        >>> @bn.optimizer("lion")
+        ... def lion(decay, momentum):
+        ...     return optax.chain(optax.scale_by_lion(), decay)
+        >>> bn.build_study(name="mine", train={"optimizer": "lion", "learning_rate": 1e-3}).train.optimizer
+        'lion'
     """
     return lambda rule: OPTIMIZERS.add(name, rule)
 

@@ -57,10 +57,6 @@ def measured(
     - `a`: the activation's output, of the same shape, before dropout;
     - `slope`: |f'(z)| / max |f'|, of the same shape.
 
-        @bn.measured("kurtosis", label="kurtosis of z", definition="E[(z − mean)⁴] / var² over units and samples")
-        def kurtosis(z):
-            return jnp.mean((z - z.mean()) ** 4) / z.var() ** 2
-
     Args:
         name: how studies call it, and its column of `layers.parquet`; `config.metrics.OF_LAYERS` has what lanes come
             to by it.
@@ -73,6 +69,13 @@ def measured(
     Raises:
         ValueError: the name is taken, or would give a column that is there; there is no definition; or an argument is
             none of those.
+
+    Examples:
+        >>> @bn.measured("fourth", label="fourth moment of z", definition="E[(z − mean)⁴] / var²", unit="ratio")
+        ... def fourth(z):
+        ...     return ((z - z.mean()) ** 4).mean() / z.var() ** 2
+        >>> bn.build_study(name="mine", measure={"also": ["fourth"]}).measure.also
+        ('fourth',)
     """
 
     def register(formula: Formula) -> Formula:

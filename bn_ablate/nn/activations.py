@@ -88,6 +88,14 @@ def activation(
 
     Raises:
         ValueError: the name is taken.
+
+    Examples:
+        >>> import jax
+        >>> @bn.activation("swish2", max_slope=1.2)
+        ... def swish2(z):
+        ...     return z * jax.nn.sigmoid(2 * z)
+        >>> bn.build_study(name="mine", axes={"activation": ["relu", "swish2"]}).axes["activation"]
+        ('relu', 'swish2')
     """
 
     def register(function: Elementwise) -> Elementwise:

@@ -29,6 +29,14 @@ def initializer(name: str) -> Callable[[Maker], Maker]:
 
     Raises:
         ValueError: the name is taken.
+
+    Examples:
+        >>> import jax
+        >>> @bn.initializer("small")
+        ... def small():
+        ...     return jax.nn.initializers.normal(0.01)
+        >>> bn.build_study(name="mine", model={"kernel_init": "small"}).model.kernel_init
+        'small'
     """
     return lambda make: INITIALIZERS.add(name, make)
 

@@ -162,6 +162,13 @@ def make_plan(study: Study) -> Plan:
 
     Raises:
         ConfigError: a combination of settings cannot be, a hypothesis has lost its cells, or no cell is left.
+
+    Examples:
+        >>> plan = bn.make_plan(bn.load_study("smoke"))
+        >>> plan
+        Plan(smoke: 12 cells, 4 seeds, 48 lanes, 1 programs)
+        >>> plan.cells[0]
+        Cell(levels={'placement': 'none', 'activation': 'sigmoid', 'dropout_rate': 0.0})
     """
     cells = cells_of(study)
     if problems := refusals_of(study, cells):

@@ -27,6 +27,10 @@ def verify(path: str | Path, data_dir: Path | None = None) -> list[str]:
 
     Raises:
         ResultsError: there is no readable manifest.
+
+    Examples:
+        >>> bn.verify("results/ablate")
+        []
     """
     path = place(path)
     manifest = read_manifest(path)

@@ -87,6 +87,11 @@ def run(
         ResultsError: the results folder cannot be written to, is at work for another process, lies within another, a
             finished shard is damaged, or there are lanes of other data, code or versions.
         DeviceError: memory does not suffice for a single lane, or the device does not compute what the CPU computes.
+
+    Examples:
+        >>> results = bn.run(bn.load_study("my.toml"), "results")
+        >>> results.lanes.select("learning_rate", "seed", "status").rows()
+        [(0.01, 0, 'ok'), (0.01, 1, 'ok'), (0.1, 0, 'ok'), (0.1, 1, 'ok')]
     """
     from bn_ablate.analysis.judged import judged
     from bn_ablate.results import Store, open_results, refuse_inside
