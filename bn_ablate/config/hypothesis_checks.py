@@ -43,7 +43,8 @@ def expand_hypotheses(study: Study) -> tuple[Study, list[Problem]]:
     for hypothesis in study.hypotheses:
         found = list(_check(study, hypothesis))
         problems += found
-        rows += _rows(study, hypothesis) if hypothesis.each and not found else [hypothesis]
+        expanded = hypothesis.each and not found
+        rows += [row for _, row in rows_of(study, hypothesis, hypothesis.each)] if expanded else [hypothesis]
     for row in rows:
         if len(row.id) > 64:
             problems.append(Problem(f"hypotheses.{row.id}", "has an id of more than 64 characters, with its levels"))
@@ -115,10 +116,23 @@ def _check_select(study: Study, hypothesis: Hypothesis, where: str) -> Iterator[
         yield Problem(key, f"is {axis!r}, but every side has one level of it: there is nothing to choose")
 
 
-def _rows(study: Study, hypothesis: Hypothesis) -> list[Hypothesis]:
+def pooled_axes(study: Study, hypothesis: Hypothesis) -> list[str]:
+    """The axes over which every side is averaged: no side names one level, and all have several in common."""
+    about = {hypothesis.along, hypothesis.select.axis if hypothesis.select else ""}
+    return [
+        axis
+        for axis in study.axes
+        if axis not in about
+        and len(_varying(hypothesis, axis)) == len(hypothesis.sides)
+        and len(_common_levels(study, hypothesis, axis)) > 1
+    ]
+
+
+def rows_of(study: Study, hypothesis: Hypothesis, each: tuple[str, ...]) -> list[tuple[dict[str, Any], Hypothesis]]:
+    """The hypothesis at every combination of the levels of the axes `each`, which its sides have in common."""
     rows = []
-    for levels in itertools.product(*(_common_levels(study, hypothesis, axis) for axis in hypothesis.each)):
-        at = dict(zip(hypothesis.each, levels, strict=True))
+    for levels in itertools.product(*(_common_levels(study, hypothesis, axis) for axis in each)):
+        at = dict(zip(each, levels, strict=True))
         names = ["all" if level is None else str(level) for level in levels]
         said = ", ".join(f"{axis.replace('_', ' ')} {name}" for axis, name in zip(at, names, strict=True))
         sides = {
@@ -130,7 +144,7 @@ def _rows(study: Study, hypothesis: Hypothesis) -> list[Hypothesis]:
             "statement": f"{hypothesis.statement.rstrip('.')} ({said})",
             "each": (),
         }
-        rows.append(hypothesis.model_copy(update=named | sides))
+        rows.append((at, hypothesis.model_copy(update=named | sides)))
     return rows
 
 

@@ -16,6 +16,7 @@ from bn_ablate.analysis.figures.claims import not_drawn
 from bn_ablate.analysis.figures.style import LOOKS, THEME
 from bn_ablate.analysis.judge.cells import cell_table
 from bn_ablate.analysis.judge.judging import analyze, claims_text
+from bn_ablate.analysis.judge.pooled import parts
 from bn_ablate.analysis.judge.selection import PLACEMENT_LABELS, axes_in_order, axis_label, level_label
 from bn_ablate.analysis.judge.shown import SIGNS_OF_VERDICTS
 from bn_ablate.analysis.judge.verdicts import floor_notes
@@ -86,13 +87,14 @@ def write_report(path: str | Path) -> list[Path]:
 def html_page(results: Results, claims: list[dict[str, Any]], drawn: list[Chart], svgs: list[str]) -> str:
     """The report as one self-contained page."""
     counts = Counter(claim["verdict"] for claim in claims)
+    pooled = parts(results.study, results.lanes, claims)
     return render(
         "report.html.j2",
         study=results.study,
         manifest=results.manifest,
         folder=results.path.name,
         quick=QUICK if results.manifest.get("quick") else None,
-        verdicts=[shown_verdict(claim) for claim in claims],
+        verdicts=[shown_verdict(claim, pooled.get(claim["id"], {})) for claim in claims],
         floors=floor_notes(claims),
         counts=[(name, counts[name], SIGNS_OF_VERDICTS[name]) for name in SIGNS_OF_VERDICTS if counts[name]],
         design=_design(results),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from bn_ablate.analysis.judge.kinds import kind_of
-from bn_ablate.analysis.judge.shown import SIGNS_OF_VERDICTS, p_text, stop_text, texts
+from bn_ablate.analysis.judge.pooled import Part
+from bn_ablate.analysis.judge.selection import axis_label, level_label
+from bn_ablate.analysis.judge.shown import SIGNS_OF_VERDICTS, interval_text, p_text, stop_text, texts
 from bn_ablate.config.quantity import UNITLESS
 
 ANSWERS = {
@@ -16,8 +19,8 @@ ANSWERS = {
 }
 
 
-def shown_verdict(claim: dict[str, Any]) -> dict[str, Any]:
-    """A record of `claims.json`, with its numbers as text and its interval as a drawing."""
+def shown_verdict(claim: dict[str, Any], pooled: Mapping[str, list[Part]] | None = None) -> dict[str, Any]:
+    """A record of `claims.json`, with its numbers as text, its interval as a drawing, and what it is averaged over."""
     shown = texts(claim)
     details = [
         ("Why", claim["reason"]),
@@ -47,7 +50,14 @@ def shown_verdict(claim: dict[str, Any]) -> dict[str, Any]:
         "p_text": p_text(claim["p_adjusted"]),
         "details": [(name, text) for name, text in details if text],
         "drawing": _drawing(claim),
+        "pooled": [(axis_label(axis), [_part(part) for part in of]) for axis, of in (pooled or {}).items()],
     }
+
+
+def _part(part: Part) -> tuple[str, str, bool]:
+    """A level, its estimate and interval as text, and whether that lies on the other side of zero."""
+    shown = texts(part.record)
+    return level_label(part.level), f"{shown.estimate} {interval_text(shown)}", part.opposite
 
 
 def _by_side(diverged: dict[str, int]) -> str:
