@@ -76,7 +76,12 @@ def test_a_tutorial_runs_as_it_stands(page: Path, tmp_path: Path) -> None:
     (here / ".venv" / "bin" / "activate").touch()
     path = os.pathsep.join([str(place), os.environ["PATH"]])
     python = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
-    quiet = os.environ | {"PATH": path, "PYTHONPATH": python, "WANDB_MODE": "", "XLA_FLAGS": ""}
+    quiet = os.environ | {
+        "PATH": path,
+        "PYTHONPATH": python,
+        "WANDB_MODE": "disabled",
+        "XLA_FLAGS": "",
+    }  # where --wandb says nothing
     for language, name, text in blocks(page):
         if name:
             (here / name).write_text(text, encoding="utf-8")
