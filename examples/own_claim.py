@@ -9,7 +9,8 @@ METRIC = "final_test_accuracy"
 def rates(results: bn.Results) -> bn.Chart | None:
     """A line for each placement over the learning rates: mean over seeds, and its interval."""
     from bn_ablate.analysis.figures.claims.drawing import INTERVALS, dots, means
-    from bn_ablate.analysis.figures.style import label_ends, small_multiples
+    from bn_ablate.analysis.figures.end_names import label_ends
+    from bn_ablate.analysis.figures.style import small_multiples
 
     levels = sorted(results.axes["learning_rate"])
     figure, (ax,) = small_multiples(["digits"])

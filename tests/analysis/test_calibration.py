@@ -18,9 +18,13 @@ LARGE = {
     "optimum_shift": 0.3,
     "equivalent_level": 0.6,
 }
+QUICKLY = ("contrast", "equivalence", "optimum_shift")
+"""A difference, an equivalence, and an effect along an axis; the others are sums of these, and slow."""
 
 
-@pytest.mark.parametrize("kind", LARGE)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=() if kind in QUICKLY else pytest.mark.slow) for kind in LARGE]
+)
 def test_verdicts_are_calibrated(kind: str) -> None:
     assert set(LARGE) == set(calibration.KINDS) == set(calibration.EFFECTS)
     most_wrong = stats.binom.isf(0.001, STUDIES, 0.05)
@@ -34,7 +38,9 @@ def test_verdicts_are_calibrated(kind: str) -> None:
     assert large.studies - large.covered <= stats.binom.isf(0.001, STUDIES // 4, 0.05)
 
 
-@pytest.mark.parametrize("shape", ["normal", "exponential", "two accuracies on 300 examples"])
+@pytest.mark.parametrize(
+    "shape", [pytest.param("normal", marks=pytest.mark.slow), "exponential", "two accuracies on 300 examples"]
+)
 def test_intervals_of_a_mean_cover(shape: str) -> None:
     plain, _, used = calibration.coverage(shape, 10, 100)
     assert used >= stats.binom.ppf(0.001, 100, 0.93) / 100

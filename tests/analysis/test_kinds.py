@@ -403,7 +403,7 @@ except ConfigError as error:
 
 def test_a_new_kind_is_two_files(tmp_path: Path) -> None:
     """One that says what it states and one that says what is different in its words; nothing else is edited."""
-    shutil.copytree(PACKAGE, tmp_path / "bn_ablate", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(PACKAGE, tmp_path / "bn_ablate")  # with its compiled modules
     for name, text in OF_ONE_SIDE.items():
         (tmp_path / "bn_ablate" / name).write_text(text)
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}

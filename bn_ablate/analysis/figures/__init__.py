@@ -21,32 +21,32 @@ FORMATS = ("pdf", "svg", "png")
 
 
 def charts(results: Results) -> Iterator[Chart]:
-    """Every figure that the study has the axes and the numbers for, the main one first."""
-    axes = _numbers(results)
-    found = [
-        claim_figure(results),
-        forest(results),
-        *(against(results, axis, "accuracy") for axis in axes),
-        overview(results),
-        aggregates(results),
-        learning_curves(results),
-        against(results, "dropout_rate", "gap"),
-        against(results, "dropout_rate", "underfitting"),
-        steep_region(results),
-        layers(results),
-        *(layers(results, measure) for measure in results.study.own_measures),
-    ]
-    yield from (chart for chart in found if chart is not None)
+    """Every figure that the study has the axes and the numbers for, the main one first; drawn one by one."""
+    yield from (chart for chart in _drawn(results) if chart is not None)
+
+
+def _drawn(results: Results) -> Iterator[Chart | None]:
+    yield claim_figure(results)
+    yield forest(results)
+    yield from (against(results, axis, "accuracy") for axis in _numbers(results))
+    yield overview(results)
+    yield aggregates(results)
+    yield learning_curves(results)
+    yield from (against(results, "dropout_rate", what) for what in ("gap", "underfitting"))
+    yield steep_region(results)
+    yield layers(results)
+    yield from (layers(results, measure) for measure in results.study.own_measures)
 
 
 def panelled(results: Results, by: str) -> Iterator[Chart]:
     """The figures that have a panel for each activation, with one for each level of the axis `by` instead."""
-    found = [
-        *(against(results, axis, "accuracy", by) for axis in _numbers(results)),
-        learning_curves(results, by),
-        *(against(results, "dropout_rate", what, by) for what in ("gap", "underfitting")),
-    ]
-    yield from (chart for chart in found if chart is not None)
+    yield from (chart for chart in _panelled(results, by) if chart is not None)
+
+
+def _panelled(results: Results, by: str) -> Iterator[Chart | None]:
+    yield from (against(results, axis, "accuracy", by) for axis in _numbers(results))
+    yield learning_curves(results, by)
+    yield from (against(results, "dropout_rate", what, by) for what in ("gap", "underfitting"))
 
 
 def _numbers(results: Results) -> list[str]:
@@ -62,6 +62,8 @@ def images(drawn: list[Chart]) -> dict[str, bytes]:
 @styled
 def laid_out(chart: Chart) -> Chart:
     """The chart with everything in its place, which stays the same whatever settings it is drawn with later."""
-    chart.figure.draw_without_rendering()
+    engine = chart.figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(chart.figure)
     chart.figure.set_layout_engine("none")
     return chart

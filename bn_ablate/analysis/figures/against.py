@@ -11,12 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.scale import SymmetricalLogTransform
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
+from bn_ablate.analysis.figures.end_names import label_ends
 from bn_ablate.analysis.figures.style import (
     LOOKS,
     PAPER,
     Chart,
     axis_text,
-    label_ends,
     panel_titles,
     short,
     small_multiples,

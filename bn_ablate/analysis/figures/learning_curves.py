@@ -5,12 +5,12 @@ from __future__ import annotations
 import polars as pl
 from matplotlib.axes import Axes
 
+from bn_ablate.analysis.figures.end_names import label_ends
 from bn_ablate.analysis.figures.style import (
     FIRST,
     LOOKS,
     SECOND,
     Chart,
-    label_ends,
     log_axis,
     panel_titles,
     small_multiples,

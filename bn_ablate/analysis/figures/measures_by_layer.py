@@ -6,13 +6,13 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from bn_ablate.analysis.figures.end_names import label_ends
 from bn_ablate.analysis.figures.style import (
     FIRST,
     LOOKS,
     SECOND,
     Chart,
     axis_text,
-    label_ends,
     log_axis,
     small_multiples,
     styled,

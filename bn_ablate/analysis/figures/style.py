@@ -19,9 +19,9 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import get_registered_canvas_class
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
-from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from bn_ablate.analysis.judge.selection import PLACEMENT_LABELS, axis_label, level_label
@@ -173,8 +173,13 @@ def styled(function: Callable[P, R]) -> Callable[P, R]:
 def image(chart: Chart, form: str) -> bytes:
     """The figure as the content of a file of the format `form`; the same figure gives the same bytes."""
     dates = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {"Software": None}}
-    content = BytesIO()
-    chart.figure.savefig(content, format=form, metadata=dates[form])
+    content, figure = BytesIO(), chart.figure
+    canvas, dpi = figure.canvas, figure.dpi
+    try:  # by its canvas: `savefig` draws everything once more before, to see how it lies
+        getattr(get_registered_canvas_class(form)(figure), f"print_{form}")(content, metadata=dates[form])
+    finally:
+        figure.dpi = dpi
+        figure.set_canvas(canvas)
     return content.getvalue()
 
 
@@ -207,71 +212,6 @@ def small_multiples(
         if i + across >= n:
             ax.tick_params(labelbottom=True)
     return figure, panels[:n]
-
-
-def row_ends(panels: Sequence[Axes]) -> list[Axes]:
-    """The last panel of every row."""
-    last: dict[int, Axes] = {}
-    for ax in panels:
-        spec = ax.get_subplotspec()
-        last[spec.rowspan.start if spec else 0] = ax
-    return list(last.values())
-
-
-def label_ends(
-    figure: Figure,
-    panels: Sequence[Axes],
-    ends: dict[Axes, dict[str, float]],
-    lines: Sequence[tuple[str, dict[str, Any]]] = (),
-) -> None:
-    """Name the lines of each row beside its last panel, where they end, moved apart where the names would touch.
-
-    `ends` holds, for a panel, the y value at which the line of each placement ends; `lines` names line styles below.
-    """
-    figure.draw_without_rendering()
-    for ax in row_ends(panels):
-        names = ends.get(ax, {})
-        if not names:
-            continue
-        to_axes = ax.transData + ax.transAxes.inverted()
-        wanted = {name: float(to_axes.transform((1.0, y))[1]) for name, y in names.items()}
-        line = 9.5 / (ax.get_window_extent().height * 72 / figure.dpi)
-        if lines:
-            handles = [Line2D([], [], color=INK, **style) for _, style in lines]
-            ax.legend(
-                handles,
-                [name for name, _ in lines],
-                loc="lower left",
-                bbox_to_anchor=(1, 0),
-                bbox_transform=ax.transAxes,
-            )
-        for name, y in spread(wanted, line, (len(lines) + 1.3) * line if lines else 0.0).items():
-            look = LOOKS[name]
-            ax.annotate(
-                f"{look.glyph} {look.label}",
-                (1, y),
-                (5, 0),
-                xycoords="axes fraction",
-                textcoords="offset points",
-                va="center",
-                color=look.color,
-                annotation_clip=False,
-            )
-
-
-def spread(wanted: dict[str, float], gap: float, lowest: float = 0.0) -> dict[str, float]:
-    """Heights near to the wanted ones, in the same order, at least `gap` apart, between `lowest` and 1."""
-    names = sorted(wanted, key=lambda name: wanted[name])
-    placed = [min(max(wanted[name], lowest), 1.0) for name in names]
-    for _ in range(50):
-        for i in range(len(placed) - 1):
-            short = gap - (placed[i + 1] - placed[i])
-            if short > 1e-9:
-                placed[i] -= short / 2
-                placed[i + 1] += short / 2
-        over, under = max(placed[-1] - 1, 0), max(lowest - placed[0], 0)
-        placed = [y - over + under for y in placed]
-    return dict(zip(names, placed, strict=True))
 
 
 def log_axis(ax: Axes) -> None:

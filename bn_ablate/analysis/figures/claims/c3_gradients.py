@@ -6,7 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from bn_ablate.analysis.figures.claims.drawing import INTERVALS, curve, means, plain
-from bn_ablate.analysis.figures.style import Chart, label_ends, log_axis, small_multiples
+from bn_ablate.analysis.figures.end_names import label_ends
+from bn_ablate.analysis.figures.style import Chart, log_axis, small_multiples
 from bn_ablate.analysis.judge.selection import hold, level_label, levels_of, summarize, tuned
 from bn_ablate.config.claims import figure
 from bn_ablate.config.measures import DECADES, NORM

@@ -6,7 +6,8 @@ import polars as pl
 from matplotlib.axes import Axes
 
 from bn_ablate.analysis.figures.claims.drawing import INTERVALS, band, curve, means, plain
-from bn_ablate.analysis.figures.style import Chart, axis_text, label_ends, short, small_multiples
+from bn_ablate.analysis.figures.end_names import label_ends
+from bn_ablate.analysis.figures.style import Chart, axis_text, short, small_multiples
 from bn_ablate.analysis.judge.selection import axis_label, hold, levels_of
 from bn_ablate.config.claims import figure
 from bn_ablate.config.quantity import quantity

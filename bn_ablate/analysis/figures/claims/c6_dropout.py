@@ -7,10 +7,10 @@ from matplotlib.axes import Axes
 
 from bn_ablate.analysis.figures.against import scale_axis
 from bn_ablate.analysis.figures.claims.drawing import INTERVALS, curve, means, plain
+from bn_ablate.analysis.figures.end_names import label_ends
 from bn_ablate.analysis.figures.style import (
     LOOKS,
     Chart,
-    label_ends,
     log_axis,
     short,
     small_multiples,

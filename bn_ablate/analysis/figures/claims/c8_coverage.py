@@ -7,7 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from bn_ablate.analysis.figures.claims.drawing import flat_dots, means, plain
-from bn_ablate.analysis.figures.style import GRID, MUTED, Chart, label_ends, small_multiples
+from bn_ablate.analysis.figures.end_names import label_ends
+from bn_ablate.analysis.figures.style import GRID, MUTED, Chart, small_multiples
 from bn_ablate.analysis.judge.selection import hold, level_label, levels_of
 from bn_ablate.config.claims import figure
 from bn_ablate.config.quantity import MINUS, quantity
