@@ -38,7 +38,7 @@ def test_what_a_library_does_not_say_is_said(
     [
         ("JAX_ENABLE_X64", "maybe", "invalid truth value 'maybe'"),
         pytest.param("JAX_NUM_CPU_DEVICES", "x", 'Invalid value "x"', marks=pytest.mark.slow),  # as JAX_ENABLE_X64
-        ("JAX_PLATFORMS", "foo", "Unable to initialize backend 'foo'"),
+        pytest.param("JAX_PLATFORMS", "foo", "Unable to initialize backend 'foo'", marks=pytest.mark.slow),
         ("XLA_FLAGS", "--nonsense", "Unknown flag in XLA_FLAGS: --nonsense"),
     ],
 )

@@ -14,10 +14,14 @@ from tests.cli.command_line import ROOT, Bn, command
 MAIN = "import sys; from bn_ablate.cli.main import main; sys.exit(main())"
 UNWRITTEN = "bn-ablate: the output cannot be written: No space left on device\n"
 SMOKE = ROOT / "configs" / "smoke.toml"
-COMMANDS = [("--help",), ("plan", SMOKE, "--set", "hypotheses=[]"), ("sweep-config", SMOKE)]
+FEW = [
+    ("--help",),  # which leaves by `SystemExit`
+    pytest.param(("plan", SMOKE, "--set", "hypotheses=[]"), marks=pytest.mark.slow),
+    pytest.param(("sweep-config", SMOKE), marks=pytest.mark.slow),
+]
 
 
-@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: words[0])
+@pytest.mark.parametrize("words", FEW, ids=("--help", "plan", "sweep-config"))
 def test_a_full_disk_behind_the_output_is_a_sentence(words: tuple[object, ...]) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
@@ -26,14 +30,14 @@ def test_a_full_disk_behind_the_output_is_a_sentence(words: tuple[object, ...]) 
     assert (done.returncode, done.stderr) == (1, UNWRITTEN)
 
 
-def test_an_output_that_nobody_reads_ends_the_command_without_a_word() -> None:
-    for words in COMMANDS[:2]:
-        reading, writing = os.pipe()
-        os.close(reading)
-        start = command("-c", MAIN, *words)
-        done = subprocess.run(**start, stdout=writing, stderr=subprocess.PIPE, check=False, timeout=60)
-        os.close(writing)
-        assert (done.returncode, done.stderr) == (141, "")
+@pytest.mark.parametrize("words", FEW[:2], ids=("--help", "plan"))
+def test_an_output_that_nobody_reads_ends_the_command_without_a_word(words: tuple[object, ...]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    start = command("-c", MAIN, *words)
+    done = subprocess.run(**start, stdout=writing, stderr=subprocess.PIPE, check=False, timeout=60)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 def test_closed_streams_are_no_defect(tmp_path: Path) -> None:

@@ -147,7 +147,9 @@ def test_a_damaged_table_stops_the_report_until_a_run_has_mended_it(bn: Bn, conf
     assert verify(file.parent) == []
 
 
-@pytest.mark.parametrize("table", ["lanes", "history", "layers", "histograms"])
+@pytest.mark.parametrize(
+    "table", ["lanes", "history", *(pytest.param(name, marks=pytest.mark.slow) for name in ("layers", "histograms"))]
+)
 def test_any_damaged_table_is_mended(config: Path, results: Path, table: str) -> None:
     file = results / "tiny" / f"{table}.parquet"
     whole = file.read_bytes()
@@ -168,8 +170,11 @@ def test_a_damaged_shard_is_reported_and_only_it_is_trained_again(bn: Bn, config
     assert (results / "tiny" / "lanes.parquet").read_bytes() == whole
 
 
-def test_the_report_can_be_written_again(bn: Bn, results: Path) -> None:
-    folder = results / "tiny"
+def test_the_report_can_be_written_again_and_brackets_in_a_path_are_no_markup(
+    bn: Bn, original: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "a [bold] b [/] c" / "tiny"
+    shutil.copytree(original / "results" / "tiny", folder)
     before = listing(folder)
     for name in ("report.html", "claims.json"):
         (folder / name).unlink()
@@ -178,17 +183,10 @@ def test_the_report_can_be_written_again(bn: Bn, results: Path) -> None:
     assert done.status == 0
     assert "A higher rate trains faster [/]" in done.out
     assert listing(folder) == before
-
-
-def test_brackets_in_a_path_are_no_markup(bn: Bn, original: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "a [bold] b [/] c"
-    shutil.copytree(original / "results" / "tiny", folder)
-    done = bn("report", folder)
-    assert done.status == 0
     assert f"report   {folder / 'report.html'}\n" in done.out
 
 
-@pytest.mark.parametrize("beginning", ["~", "./~"])
+@pytest.mark.parametrize("beginning", ["~", pytest.param("./~", marks=pytest.mark.slow)])
 def test_a_home_that_the_shell_has_left_as_it_is(
     bn: Bn, original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beginning: str
 ) -> None:

@@ -13,6 +13,7 @@ from bn_ablate.cli.signals import Stopped, stopping_softly
 from bn_ablate.engine import Engine
 from bn_ablate.results import locked, open_results
 from tests.cli.command_line import Bn, command, run
+from tests.patches import begun_as_by_users
 
 HANGING = """
 import hashlib
@@ -102,13 +103,16 @@ def test_a_stop_in_training_goes_on_in_the_middle_of_a_shard(
         assert (folder / name).read_bytes() == (results / "tiny" / name).read_bytes()
 
 
-@pytest.mark.usefixtures("as_users_begin")
+@pytest.mark.parametrize("compared", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_too_little_memory_halves_the_shard_and_says_so(
-    bn: Bn, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bn: Bn, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compared: bool
 ) -> None:
-    """Memory is said to suffice for two lanes, then for none."""
-    run(bn, config, tmp_path / "whole")
-    train, most = Engine.run, 2
+    """Memory is said to suffice for four of eight lanes, then for none; `compared` with a run for which it suffices."""
+    more = ("--set", "axes.learning_rate=[0.01, 0.1, 0.2, 0.3]")
+    if compared:
+        begun_as_by_users(monkeypatch)
+        run(bn, config, tmp_path / "whole", *more)
+    train, most = Engine.run, 4
 
     def scarce(self: Engine, shard: engine.Shard, *args: object, **kwargs: object) -> object:
         if len(shard.lane_ids) > most:
@@ -116,17 +120,19 @@ def test_too_little_memory_halves_the_shard_and_says_so(
         return train(self, shard, *args, **kwargs)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Engine, "run", scarce)
-    out = run(bn, config, tmp_path / "halved")
-    note = "memory did not suffice for more than 2 lanes at once: shards were halved"
+    out = run(bn, config, tmp_path / "halved", *more)
+    note = "memory did not suffice for more than 4 lanes at once: shards were halved"
     assert f"note: {note}\n" in out
-    assert open_results(tmp_path / "halved" / "tiny").manifest["notes"] == [note]
-    for name in ("lanes.parquet", "history.parquet"):
+    done = open_results(tmp_path / "halved" / "tiny")
+    assert done.manifest["notes"] == [note]
+    assert done.lanes.height == 8
+    for name in ("lanes.parquet", "history.parquet") if compared else ():
         whole = (tmp_path / "whole" / "tiny" / name).read_bytes()
         assert (tmp_path / "halved" / "tiny" / name).read_bytes() == whole
     most = 0
-    done = bn("run", config, "--results", tmp_path / "none", "--wandb", "disabled")
-    assert done.status == 1
-    assert "bn-ablate: memory does not suffice for a single lane: reduce model.width" in done.err
+    none = bn("run", config, "--results", tmp_path / "none", "--wandb", "disabled")
+    assert none.status == 1
+    assert "bn-ablate: memory does not suffice for a single lane: reduce model.width" in none.err
 
 
 def test_a_second_run_on_the_folder_stops(bn: Bn, config: Path, tmp_path: Path) -> None:

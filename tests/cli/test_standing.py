@@ -128,7 +128,8 @@ def test_a_report_that_fails_writes_nothing(bn: Bn, folder: Path, monkeypatch: p
     assert listing(folder) == before
 
 
-def test_a_quick_run_says_so_wherever_it_is_shown(bn: Bn, tmp_path: Path) -> None:
+def test_a_quick_run_says_so_wherever_it_is_shown(bn: Bn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bn_ablate.plan.parts.QUICK_STEPS", 4)  # those of the study, whose programs are compiled
     config = tmp_path / "tiny.toml"
     config.write_text(CLAIMED)
     assert QUICK in on_one_line(run(bn, config, tmp_path / "results", "--quick"))
