@@ -26,11 +26,45 @@ from bn_ablate.results.files import (
 )
 from tests.results.made_up import listing
 
+OF_ITS_OWN = """
+import os, resource, signal, sys
+from pathlib import Path
+import numpy as np, polars as pl
+from bn_ablate.results import ResultsError
+from bn_ablate.results.files import whole_file, whole_folder, write_bytes, write_output, write_table
+printed, limited, killed = (Path(sys.argv[1]) / name for name in ("printed", "limited", "killed"))
 
-def python(code: str, *args: Path) -> subprocess.CompletedProcess[str]:
-    """Run `code` in a fresh interpreter, with `args` as sys.argv[1:]."""
-    command = [sys.executable, "-c", code, *map(str, args)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+print("one")
+for name in ("/dev/stdout", str(printed / "log")):
+    write_output(Path(name), "two\\n")
+print("three", flush=True)
+
+_, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, most))  # the system refuses to let any file grow beyond
+table = pl.DataFrame({"x": np.random.default_rng(0).random(10**5)})
+for write, content in ((write_bytes, bytes(10**6)), (write_table, table)):
+    try:
+        write(limited / "file", content)
+    except ResultsError as error:
+        print(error, file=sys.stderr)
+
+with whole_folder(killed / "folder") as inside, whole_file(killed / "file") as temporary:
+    (inside / "one").write_text("half of the n")
+    temporary.write_text("half of the n")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.fixture(scope="module")
+def process(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """What a process of its own has left in three folders, printed to the end of a log, to stderr, and ended with."""
+    root = tmp_path_factory.mktemp("process")
+    for name, file in (("printed", "log"), ("limited", "file"), ("killed", "file")):
+        (root / name).mkdir()
+        (root / name / file).write_text("old\n")
+    command = [sys.executable, "-c", OF_ITS_OWN, str(root)]
+    with (root / "printed" / "log").open("a") as log:
+        return root, subprocess.run(command, stdout=log, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
 
 
 def test_what_is_written_is_there(tmp_path: Path) -> None:
@@ -94,29 +128,19 @@ def test_a_folder_replaces_no_other(tmp_path: Path) -> None:
     assert listing(tmp_path) == {"folder/one": b"1"}
 
 
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from bn_ablate.results.files import whole_file, whole_folder
-file, folder = map(Path, sys.argv[1:])
-with whole_folder(folder) as inside, whole_file(file) as temporary:
-    (inside / "one").write_text("half of the n")
-    temporary.write_text("half of the n")
-    os.kill(os.getpid(), signal.SIGKILL)
-"""
-
-
-def test_a_killed_process_leaves_the_old_file_and_what_can_be_swept(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("old")
-    assert python(KILLED, tmp_path / "file", tmp_path / "folder").returncode == -signal.SIGKILL
-    assert (tmp_path / "file").read_text() == "old"
-    assert not (tmp_path / "folder").exists()
-    left = [path.name for path in tmp_path.iterdir() if path.name != "file"]
+def test_a_killed_process_leaves_the_old_file_and_what_can_be_swept(
+    process: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    folder, done = process[0] / "killed", process[1]
+    assert done.returncode == -signal.SIGKILL
+    assert (folder / "file").read_text() == "old\n"
+    assert not (folder / "folder").exists()
+    left = [path.name for path in folder.iterdir() if path.name != "file"]
     assert len(left) == 2
     assert all(name.startswith(TEMPORARY) for name in left)
-    sweep(tmp_path)
-    assert listing(tmp_path) == {"file": b"old"}
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    sweep(folder)
+    assert listing(folder) == {"file": b"old\n"}
+    assert [path.name for path in folder.iterdir()] == ["file"]
 
 
 def test_sweeping_reaches_every_depth_and_spares_the_rest(tmp_path: Path) -> None:
@@ -145,33 +169,14 @@ def test_a_place_that_is_no_folder_is_reported(tmp_path: Path) -> None:
     assert listing(tmp_path) == {"file": b""}
 
 
-LIMITED = """
-import resource, sys
-from pathlib import Path
-import numpy as np, polars as pl
-from bn_ablate.results import ResultsError
-from bn_ablate.results.files import write_bytes, write_table
-resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))  # the system refuses to let any file grow beyond
-folder = Path(sys.argv[1])
-table = pl.DataFrame({"x": np.random.default_rng(0).random(10**5)})
-for write, content in ((write_bytes, bytes(10**6)), (write_table, table)):
-    try:
-        write(folder / "file", content)
-    except ResultsError as error:
-        print(error)
-"""
-
-
-def test_what_the_system_refuses_to_write_is_reported(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("old")
-    done = python(LIMITED, tmp_path)
-    assert done.stderr == ""
-    told = done.stdout.splitlines()
+def test_what_the_system_refuses_to_write_is_reported(
+    process: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    folder, done = process[0] / "limited", process[1]
+    told = done.stderr.splitlines()
     assert len(told) == 2
-    assert all(
-        line.startswith(f"{tmp_path / 'file'}: cannot be written (") and "File too large" in line for line in told
-    )
-    assert listing(tmp_path) == {"file": b"old"}
+    assert all(line.startswith(f"{folder / 'file'}: cannot be written (") and "File too large" in line for line in told)
+    assert listing(folder) == {"file": b"old\n"}
 
 
 @pytest.fixture
@@ -217,14 +222,6 @@ def test_devices_and_pipes_take_what_is_written(pipe: Path, capfd: pytest.Captur
     assert stat.S_ISCHR(Path("/dev/full").stat().st_mode)
 
 
-def test_what_is_printed_to_is_added_to(tmp_path: Path) -> None:
+def test_what_is_printed_to_is_added_to(process: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     """As in `>> log`: with `--output /dev/stdout`, and with the name of the log itself."""
-    log = tmp_path / "log"
-    log.write_text("old\n")
-    code = (
-        "import sys; from pathlib import Path; from bn_ablate.results.files import write_output; print('one');"
-        "[write_output(Path(name), 'two\\n') for name in sys.argv[1:]]; print('three')"
-    )
-    with log.open("a") as out:
-        subprocess.run([sys.executable, "-c", code, "/dev/stdout", str(log)], stdout=out, check=True, timeout=60)
-    assert log.read_text() == "old\none\ntwo\ntwo\nthree\n"
+    assert (process[0] / "printed" / "log").read_text() == "old\none\ntwo\ntwo\nthree\n"

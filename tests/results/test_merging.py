@@ -31,9 +31,17 @@ def part_of(root: Path, number: int, of: int = SEEDS, *, plan: Plan | None = Non
     return store.path
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The three parts of a study."""
+    root = tmp_path_factory.mktemp("parts")
+    return [part_of(root, number) for number in (1, 2, 3)]
+
+
 @pytest.fixture
-def parts(tmp_path: Path) -> list[Path]:
-    return [part_of(tmp_path, number) for number in (1, 2, 3)]
+def parts(made: list[Path], tmp_path: Path) -> list[Path]:
+    """Copies of them, to be changed."""
+    return [Path(shutil.copytree(part, tmp_path / part.name)) for part in made]
 
 
 @pytest.mark.parametrize("of", [1, 2, 3, 5, 10, 20, 30, 40])
@@ -114,8 +122,10 @@ def test_what_is_missing_there_twice_or_of_another_division_is_named(tmp_path: P
         ({"data": "cd" * 32}, ": data .*, here cdcdcdcdcdcd; train"),
     ],
 )
-def test_a_part_of_other_code_versions_or_data_is_named(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
-    parts = [part_of(tmp_path, 1), part_of(tmp_path, 2), part_of(tmp_path, 3, **changes)]
+def test_a_part_of_other_code_versions_or_data_is_named(
+    tmp_path: Path, parts: list[Path], changes: dict[str, Any], said: str
+) -> None:
+    parts[2] = part_of(tmp_path / "other", 3, **changes)
     with pytest.raises(ResultsError, match=rf"{parts[2]}: part 3/3 is of other .* than part 1/3{said}"):
         merge(parts, tmp_path / "into")
 
@@ -149,8 +159,8 @@ def test_nothing_takes_the_place_of_other_results(tmp_path: Path, parts: list[Pa
     assert f"{tmp_path / 'home'}: is a folder of something else" in refused(parts, tmp_path / "home")
 
 
-def test_parts_of_two_kinds_of_device_keep_each_seed_on_one_and_say_so(tmp_path: Path) -> None:
-    parts = [part_of(tmp_path, 1), part_of(tmp_path, 2, device="gpu H100"), part_of(tmp_path, 3)]
+def test_parts_of_two_kinds_of_device_keep_each_seed_on_one_and_say_so(tmp_path: Path, parts: list[Path]) -> None:
+    parts[1] = part_of(tmp_path / "other", 2, device="gpu H100")
     whole = merge(parts, tmp_path / "into")
     assert whole.mixture is not None
     assert whole.mixture.statement.endswith("; all lanes of a seed are of one kind of device, and so is what is paired")

@@ -35,9 +35,12 @@ def test_the_hash_of_the_sources_is_that_of_their_bytes_wherever_they_lie(tmp_pa
 
 
 @pytest.mark.parametrize(
-    "file", ["nn/norm.py", "engine/train.py", "data/splits.py", "measure/layers.py", "plan/grid.py"]
+    ("change", "file"),
+    [
+        *((change, "nn/norm.py") for change in ("edit", "add", "remove")),
+        *(("edit", file) for file in ("engine/train.py", "data/splits.py", "measure/layers.py", "plan/grid.py")),
+    ],
 )
-@pytest.mark.parametrize("change", ["edit", "add", "remove"])
 def test_the_hash_of_the_sources_follows_what_makes_numbers(tmp_path: Path, file: str, change: str) -> None:
     source = copied(tmp_path) / file
     if change == "edit":

@@ -46,7 +46,7 @@ def test_what_is_stored_is_published(tmp_path: Path) -> None:
     assert results.histograms.height == given["histograms"].height
 
 
-@pytest.mark.parametrize("order", range(4))
+@pytest.mark.parametrize("order", [0, 1, *(pytest.param(order, marks=pytest.mark.slow) for order in (2, 3))])
 def test_the_published_bytes_do_not_depend_on_how_the_lanes_came(tmp_path: Path, order: int) -> None:
     plan = plan_of()
     published(tmp_path / "expected", plan)
@@ -206,7 +206,7 @@ def test_there_is_no_underfitting_without_a_dropout_axis_or_its_zero() -> None:
     assert underfitting([{"placement": "pre", "seed": 0, "final_train_loss": 1.0}], ["placement"]) == [None]
 
 
-@pytest.mark.parametrize("table", ["lanes", "history"])
+@pytest.mark.parametrize("table", ["lanes", pytest.param("history", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "damage", ["flip", "truncate", "remove", "checksum", "checksums gone", "checksums no table", "checksums no JSON"]
 )
