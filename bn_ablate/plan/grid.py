@@ -13,7 +13,7 @@ from bn_ablate.config.errors import ConfigError
 from bn_ablate.config.factors import SETTINGS
 from bn_ablate.config.lane import LaneSettings, base_settings, of_program
 from bn_ablate.config.schema import Study
-from bn_ablate.plan.identity import lane_id
+from bn_ablate.plan.identity import hashed, id_at
 from bn_ablate.plan.refusals import refusals_of
 
 
@@ -34,6 +34,10 @@ class Cell:
         """The settings without what does not act in them: equal for cells that are the same network."""
         return self.stated.canonical
 
+    @cached_property
+    def _hashed(self) -> str:
+        return hashed(self.settings)
+
     def matches(self, rule: dict[str, Any]) -> bool:
         """Whether every axis that `rule` names stands at (one of) the level(s) given there."""
         return all(
@@ -43,7 +47,7 @@ class Cell:
 
     def lane_id(self, seed: int) -> str:
         """The id of this cell's lane at `seed`."""
-        return lane_id(self.settings, seed)
+        return id_at(self._hashed, seed)
 
 
 class Lane(NamedTuple):
@@ -109,8 +113,8 @@ class Plan:
     @property
     def seeds(self) -> tuple[int, ...]:
         """The seeds, in the study's order: those that some network has."""
-        seeds = self.study.seed_list
-        return seeds if self.reach is None else tuple(seed for seed in seeds if seed < max(self.reach.values()))
+        seeds, end = self.study.seed_list, None if self.reach is None else max(self.reach.values())
+        return seeds if end is None else tuple(seed for seed in seeds if seed < end)
 
     def seeds_of(self, cell: Cell) -> tuple[int, ...]:
         """The seeds of one cell."""

@@ -20,12 +20,18 @@ def lane_id(settings: LaneSettings, seed: int) -> str:
     when a default or what it means changes, `LANE_FORMAT` is raised. Which other levels or seeds the study has plays
     no part.
     """
-    said = {
-        "format": LANE_FORMAT,
-        "seed": operator.index(seed),
-        "settings": settings.model_dump(mode="json", exclude_defaults=True),
-    }
-    return hashlib.sha256(canonical_json(said).encode()).hexdigest()[:16]
+    return id_at(hashed(settings), seed)
+
+
+def hashed(settings: LaneSettings) -> str:
+    """What a lane's id is a hash of, besides its seed: `settings`, in their canonical form, as canonical JSON."""
+    return canonical_json(settings.model_dump(mode="json", exclude_defaults=True))
+
+
+def id_at(settings: str, seed: int) -> str:
+    """The id of the lane at `seed` of `settings`, as `hashed` gives them: once for all seeds, which takes the time."""
+    said = f'{{"format":{LANE_FORMAT},"seed":{operator.index(seed)},"settings":{settings}}}'  # canonical JSON too
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
 def canonical_json(value: Any) -> str:

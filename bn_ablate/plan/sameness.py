@@ -44,23 +44,14 @@ def _all_differ(cells: Sequence[Cell]) -> bool:
 
 
 def _levels_alike(axis: str, cells: Sequence[Cell]) -> list[tuple[Any, Any]]:
-    alone = Counter(cell.levels[axis] for cell in cells)
-    together, same = Counter[tuple[Any, Any]](), Counter[tuple[Any, Any]]()
-    for members in _differing_in(axis, cells):
-        for one, other in itertools.combinations(members, 2):
-            pair = one.levels[axis], other.levels[axis]
-            together[pair] += 1
-            same[pair] += one.settings == other.settings
-    return [pair for pair, times in together.items() if same[pair] == times == alone[pair[0]] == alone[pair[1]]]
-
-
-def _differing_in(axis: str, cells: Iterable[Cell]) -> Iterable[list[Cell]]:
-    """The cells that differ in nothing but `axis`, together."""
-    alike: dict[tuple[Any, ...], list[Cell]] = {}
+    networks: dict[Any, set[tuple[Any, ...]]] = {}
     for cell in cells:
         others = tuple(level for name, level in cell.levels.items() if name != axis)
-        alike.setdefault(others, []).append(cell)
-    return alike.values()
+        networks.setdefault(cell.levels[axis], set()).add((others, cell.settings))
+    alike: dict[frozenset[tuple[Any, ...]], list[Any]] = {}
+    for level, of_level in networks.items():
+        alike.setdefault(frozenset(of_level), []).append(level)
+    return [pair for levels in alike.values() for pair in itertools.combinations(levels, 2)]
 
 
 def same_networks(study: Study, cells: Sequence[Cell]) -> Iterator[Problem]:
@@ -80,10 +71,7 @@ def same_networks(study: Study, cells: Sequence[Cell]) -> Iterator[Problem]:
         else:
             axis = hypothesis.along
             for side in hypothesis.spanning:
-                levels = {
-                    level: [cell for cell in sides[side] if cell.levels[axis] == level] for level in study.axes[axis]
-                }
-                pairs = itertools.combinations(levels.values(), 2)
+                pairs = itertools.combinations(_sharing(sides[side], axis, study.axes[axis]), 2)
                 found = (_shared(f"at two levels of {axis}, {side} holds", *pair) for pair in pairs)
                 if message := next(filter(None, found), None):
                     yield Problem(key, message)
@@ -93,6 +81,15 @@ def same_networks(study: Study, cells: Sequence[Cell]) -> Iterator[Problem]:
 def _compared(sides: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The pairs of sides of which one is subtracted from the other."""
     return [(one, other) for one, other in itertools.combinations(sides, 2) if SIGNS[one] != SIGNS[other]]
+
+
+def _sharing(cells: Iterable[Cell], axis: str, levels: Iterable[Any]) -> list[list[Cell]]:
+    """The cells of each of the `levels` of `axis` that has a network which is at another one too."""
+    members: dict[Any, list[Cell]] = {level: [] for level in levels}
+    for cell in cells:
+        members[cell.levels[axis]].append(cell)
+    times = Counter(network for some in members.values() for network in {cell.settings for cell in some})
+    return [some for some in members.values() if any(times[cell.settings] > 1 for cell in some)]
 
 
 def _shared(who: str, one: Sequence[Cell], other: Sequence[Cell]) -> str | None:

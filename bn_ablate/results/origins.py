@@ -134,6 +134,14 @@ def holders(held: Iterable[Held], lanes: Collection[str], here: Provenance | Non
     return found
 
 
+def by_shard(found: Mapping[str, Held]) -> list[tuple[Held, list[str]]]:
+    """The shards that `found` has for lanes, in the order of these, each with its lanes."""
+    lanes: dict[Path, tuple[Held, list[str]]] = {}
+    for lane, shard in found.items():
+        lanes.setdefault(shard.folder, (shard, []))[1].append(lane)
+    return list(lanes.values())
+
+
 def usable(
     found: Mapping[str, Held], here: Provenance, old: Old, folder: Path, data: str | None = None
 ) -> dict[str, Held]:
@@ -149,12 +157,12 @@ def usable(
     Raises:
         ResultsError: there are lanes of other data, or of other code and `old` is `refuse`.
     """
-    foreign = {
-        lane
-        for lane, shard in found.items()
-        if (_differs(shard, here, Bearing.DATA) if shard.record else data not in (None, here.data))
-    }
-    stale = {lane for lane, shard in found.items() if _differs(shard, here, Bearing.CODE)} - foreign
+    foreign, stale = set[str](), set[str]()
+    for shard, lanes in by_shard(found):
+        if _differs(shard, here, Bearing.DATA) if shard.record else data not in (None, here.data):
+            foreign.update(lanes)
+        elif _differs(shard, here, Bearing.CODE):
+            stale.update(lanes)
     if old == "retrain":
         return {lane: shard for lane, shard in found.items() if lane not in foreign | stale}
     if foreign:
@@ -182,13 +190,13 @@ def origins_of(
     that of each lane.
     """
     by_key: dict[str, list[str]] = {}
-    for lane, shard in used.items():
-        by_key.setdefault(shard.record.provenance.key if shard.record else "", []).append(lane)
+    for shard, some in by_shard(used):
+        by_key.setdefault(shard.record.provenance.key if shard.record else "", []).extend(some)
     ordered = sorted(by_key.values(), key=lambda lanes: (-len(lanes), used[min(lanes)].folder.name))
     origins = []
     for lanes in ordered:
-        shards = {used[lane].folder: used[lane] for lane in lanes}.values()
-        states = {json.dumps(shard.record.environment.get("git")) for shard in shards if shard.record}
+        shards = by_shard({lane: used[lane] for lane in lanes})
+        states = {json.dumps(shard.record.environment.get("git")) for shard, _ in shards if shard.record}
         shard = used[lanes[0]]
         said = asdict(shard.record.provenance) if shard.record else dict.fromkeys(Provenance.__annotations__)
         kept = here is not None and _differs(shard, here, Bearing.CODE)

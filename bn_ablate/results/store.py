@@ -24,7 +24,7 @@ from bn_ablate.results.files import (
 from bn_ablate.results.finished import CHECKSUMS, held_in, rows_of
 from bn_ablate.results.lock import LOCK, locked
 from bn_ablate.results.manifest import MANIFEST, MANIFEST_FORMAT, read_manifest
-from bn_ablate.results.origins import Held, Old, Record, holders, origins_of, said_of, usable
+from bn_ablate.results.origins import Held, Old, Record, by_shard, holders, origins_of, said_of, usable
 from bn_ablate.results.provenance import Provenance
 from bn_ablate.results.reader import EXTENSIONS
 from bn_ablate.results.recording.columns import ORIGIN, PAIRED, table_schemas
@@ -215,7 +215,8 @@ class Store:
             "finished": lanes["lane_id"].n_unique(),
             "diverged": lanes.filter(status="diverged")["lane_id"].n_unique(),
         }
-        manifest = said_of(manifest, [shard.record for shard in used.values()]) | {"lanes": counts, "origins": origins}
+        records = [shard.record for shard, _ in by_shard(used)]
+        manifest = said_of(manifest, records) | {"lanes": counts, "origins": origins}
         self.write_manifest(manifest)
         seal(self.path)
         return manifest
@@ -251,10 +252,8 @@ class Store:
         """All rows of `table` for planned lanes, each from the shard that is used for it, in the plan's order."""
         import polars as pl
 
-        lanes_of: dict[Path, list[str]] = {}
-        for lane, shard in used.items():
-            lanes_of.setdefault(shard.folder, []).append(lane)
-        shards = (rows_of(folder, table, used[lanes[0]].record, lanes) for folder, lanes in sorted(lanes_of.items()))
+        in_order = sorted(by_shard(used), key=lambda some: some[0].folder)
+        shards = (rows_of(shard.folder, table, shard.record, lanes) for shard, lanes in in_order)
         # diagonal: a shard from before a measure was known has no column for it
         rows = pl.concat([pl.DataFrame(schema=schema), *shards], how="diagonal")
         keys = [key for key in ("step", "layer", "site") if key in schema]

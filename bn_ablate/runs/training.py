@@ -136,11 +136,11 @@ class Here:
 def origin_of(plan: Plan, store: Store, manifest: dict[str, Any]) -> tuple[Record, dict[str, Any]]:
     """Where what is trained now comes from, and `manifest`, saying only what is true of the finished lanes too."""
     from bn_ablate.results import Record
-    from bn_ablate.results.origins import CLAIMED, said_of
+    from bn_ablate.results.origins import CLAIMED, by_shard, said_of
 
     assert store.here is not None
     origin = Record(store.here, {}, {key: manifest[key] for key in CLAIMED if key in manifest})
-    return origin, said_of(manifest, [*(shard.record for shard in store.usable(plan).values()), origin])
+    return origin, said_of(manifest, [*(shard.record for shard, _ in by_shard(store.usable(plan))), origin])
 
 
 @dataclass(frozen=True)

@@ -118,10 +118,9 @@ def lane_contents(results: Results, lane_ids: Collection[str]) -> Iterator[RunCo
     history, layers = _Rows(results.scan("history")), _Rows(results.scan("layers"))
     tags = _tags(results)
     cells = _cells_by_lane(results)
-    for row in results.networks.iter_rows(named=True):
+    networks = results.networks
+    for row in networks.filter(networks["lane_id"].is_in(list(lane_ids))).iter_rows(named=True):
         lane, seed = row["lane_id"], row["seed"]
-        if lane not in lane_ids:
-            continue
         levels = {axis: row[axis] for axis in axes}
         yield RunContent(
             id=run_names.run_id(results.name, lane),

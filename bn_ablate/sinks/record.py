@@ -11,7 +11,10 @@ from typing import Any
 from bn_ablate.results.files import write_text
 
 SAVE_EVERY = 2.0
-"""Seconds between two writes of the record while runs are being sent."""
+"""Seconds between two writes of the record while runs are being sent, at least."""
+
+SAVING = 0.05
+"""The share of the time that writing it may take, which grows with the runs that are on record."""
 
 
 class SentRecord:
@@ -24,7 +27,7 @@ class SentRecord:
         self._path = path
         self._all = _read(path)
         self._sent: dict[str, dict[str, str]] = self._all.setdefault(destination, {})
-        self._saved_at = time.monotonic()
+        self._save_from = time.monotonic() + SAVE_EVERY
 
     def holds(self, run_id: str, sha256: str) -> bool:
         """Whether the run was sent with just this content."""
@@ -35,16 +38,18 @@ class SentRecord:
         return self._sent.get(run_id, {}).get("folder", "")
 
     def add(self, run_id: str, sha256: str, folder: str = "") -> None:
-        """Record a run as sent; what is recorded reaches the disk within `SAVE_EVERY` seconds, or with `save`."""
+        """Record a run as sent; what is recorded reaches the disk every few seconds, and with `save`."""
         self._sent[run_id] = {"sha256": sha256} | ({"folder": folder} if folder else {})
-        if time.monotonic() - self._saved_at > SAVE_EVERY:
+        if time.monotonic() > self._save_from:
             self.save()
 
     def save(self) -> None:
         """Write the record, if the folder lets it."""
+        begun = time.monotonic()
         with suppress(OSError):
             write_text(self._path, json.dumps(self._all, indent=1, sort_keys=True) + "\n")
-        self._saved_at = time.monotonic()
+        ended = time.monotonic()
+        self._save_from = ended + max(SAVE_EVERY, (ended - begun) / SAVING)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
@@ -31,6 +33,9 @@ ARTIFACT_TYPE = "results"
 
 MEDIA_HASH = "media_sha256"
 """The summary key that tells which tables, images and pages a run shows."""
+
+OFFLINE = r"offline-run-\d+_\d+-(.+?)(?:-\d{1,3})?"
+"""The name of an offline folder: a time, the id of its run, and a number where these two were taken."""
 
 UPLOAD_FAILED = "Fatal error while uploading"
 """What wandb warns of, without raising anything, when the server refuses a run's data for good."""
@@ -81,7 +86,7 @@ class Session:
         The result, the name of its offline folder if any, is there once everything has arrived.
         """
         if self.mode == "offline":
-            for old in self.folder.glob(f"offline-run-*-{content.id}*"):
+            for old in self._earlier.pop(content.id, ()):
                 shutil.rmtree(old)
         run = self._open(content)
         try:
@@ -91,6 +96,15 @@ class Session:
             self._finish(run, exit_code=1)
             raise
         return self.pool.submit(self._finish, run)
+
+    @cached_property
+    def _earlier(self) -> dict[str, list[Path]]:
+        """The offline folders that were there before, by the id of their run: listed once, for there may be many."""
+        found: dict[str, list[Path]] = {}
+        for folder in self.folder.iterdir():
+            if named := re.fullmatch(OFFLINE, folder.name):
+                found.setdefault(named[1], []).append(folder)
+        return found
 
     def follow(self, content: RunContent, points: Iterable[dict[str, Any]], live: str) -> None:
         """Open the run of `content` and log `points` as they come; keys that begin with `live` are charted over steps.

@@ -121,6 +121,11 @@ def needed(study: Study, hypothesis: Hypothesis, cells: Sequence[Cell]) -> list[
     """Which of `cells`, by their places, have the lanes that the verdict on `hypothesis` is made of."""
     found = [any(map(cell.matches, hypothesis.sides.values())) for cell in cells]
     if study.quantity(hypothesis.metric).paired:  # with the lane of the same cell without dropout
-        partners = [cell.levels | {"dropout_rate": 0.0} for cell, asked in zip(cells, found, strict=True) if asked]
-        found = [asked or cell.levels in partners for cell, asked in zip(cells, found, strict=True)]
+        both = list(zip(cells, found, strict=True))
+        partners = {_levels(cell.levels | {"dropout_rate": 0.0}) for cell, asked in both if asked}
+        found = [asked or _levels(cell.levels) in partners for cell, asked in both]
     return [place for place, asked in enumerate(found) if asked]
+
+
+def _levels(levels: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(levels.items())
