@@ -62,5 +62,7 @@ class Factor:
 
     def canonical_level(self, lane: LaneSettings) -> Any:
         """The level that stands for all those that make the same network as that of `lane`."""
+        if not self.alike and (level := self.level(lane)) == self.default:
+            return level  # whether it acts or not, which takes time to find out
         alike = self.levels_alike(lane)
         return self.default if alike is None else alike[0]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from bn_ablate.config.sources import source_hash
@@ -20,8 +22,8 @@ NEEDED = frozenset((*KEYS, "seed", "status", "diverged_at", "low", "high", "coun
 """The columns that no shard may lack, whatever its code knew to measure."""
 
 
-def held_in(shards: Path) -> list[Held]:
-    """Every finished shard in the folder `shards`.
+def held_in(shards: Path, known: Mapping[Path, Held] = MappingProxyType({})) -> list[Held]:
+    """Every finished shard in the folder `shards`; those `known` by their folders are not read again.
 
     An empty folder, which holds nothing, is none, and neither is what a system leaves lying about.
 
@@ -30,7 +32,7 @@ def held_in(shards: Path) -> list[Held]:
     """
     found = shards.iterdir() if shards.is_dir() else ()
     folders = (p for p in found if p.is_dir() and not p.name.startswith(TEMPORARY) and not is_litter(p))
-    return [_held(folder) for folder in sorted(folders) if any(folder.iterdir())]
+    return [known.get(folder) or _held(folder) for folder in sorted(folders) if any(folder.iterdir())]
 
 
 def rows_of(folder: Path, table: str, record: Record | None, lanes: list[str]) -> pl.DataFrame:

@@ -1,26 +1,22 @@
-"""The origins of lanes: what a shard stores of its own, which lanes may be used again, what is said of a mixture."""
+"""The origins of lanes: what a shard stores of its own, which shard a lane is taken from, what is said of a mixture."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bn_ablate.config.version import WRITTEN_BY
-from bn_ablate.results.files import ResultsError, write_text
+from bn_ablate.results.files import write_text
 from bn_ablate.results.provenance import Bearing, Provenance, sha256_text, short
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
     from bn_ablate.engine import Shard, Way
-
-Old = Literal["refuse", "retrain", "keep"]
-"""What becomes of stored lanes of other code or versions: an error, trained anew, or kept as they are."""
 
 RECORD, RECORD_FORMAT = "provenance.json", 1
 
@@ -29,6 +25,9 @@ UNKNOWN = {
     Bearing.DATA: "by the manifest; the shards say nothing themselves",
 }
 """What there is to say of a shard that has no record, as those have that were written before there were any."""
+
+MOST_NAMED = 8
+"""Seeds that a sentence names, at most."""
 
 CLAIMED = ("git", "lock", "packages", "python", "system", "device", "strategy", "at_once")
 """What a manifest says of its lanes as a whole, where that is true of each."""
@@ -119,13 +118,15 @@ class Held(NamedTuple):
 def holders(held: Iterable[Held], lanes: Collection[str], here: Provenance | None = None) -> dict[str, Held]:
     """For each of `lanes` that a shard holds, that shard.
 
-    Where several do, it is one of the same code, versions and data as `here`, else the one that has most of them.
+    Where several do, it is one of the same code, versions and data as `here`, of the same kind of device if there is
+    such a one, else the one that has most of them.
     """
     wanted = set(lanes)
 
-    def rank(shard: Held) -> tuple[bool, int, str]:
-        same = here is None or not _differs(shard, here, Bearing.CODE, Bearing.DATA)
-        return not same, -len(wanted.intersection(shard.lanes)), shard.folder.name
+    def rank(shard: Held) -> tuple[bool, bool, int, str]:
+        other = here is not None and differs(shard, here, Bearing.CODE, Bearing.DATA)
+        elsewhere = here is not None and device_of(shard) != here.device
+        return other, elsewhere, -len(wanted.intersection(shard.lanes)), shard.folder.name
 
     found: dict[str, Held] = {}
     for shard in sorted(held, key=rank):
@@ -142,42 +143,12 @@ def by_shard(found: Mapping[str, Held]) -> list[tuple[Held, list[str]]]:
     return list(lanes.values())
 
 
-def usable(
-    found: Mapping[str, Held], here: Provenance, old: Old, folder: Path, data: str | None = None
-) -> dict[str, Held]:
-    """Those lanes of `found`, with the shards that hold them, that may stand beside lanes trained `here`.
-
-    Args:
-        found: what `holders` gives.
-        here: the provenance of what is trained now.
-        old: what becomes of lanes of other code or versions.
-        folder: the results folder, for messages.
-        data: the hash of the data that the folder's manifest names, for shards that say nothing themselves.
-
-    Raises:
-        ResultsError: there are lanes of other data, or of other code and `old` is `refuse`.
-    """
-    foreign, stale = set[str](), set[str]()
-    for shard, lanes in by_shard(found):
-        if _differs(shard, here, Bearing.DATA) if shard.record else data not in (None, here.data):
-            foreign.update(lanes)
-        elif _differs(shard, here, Bearing.CODE):
-            stale.update(lanes)
-    if old == "retrain":
-        return {lane: shard for lane, shard in found.items() if lane not in foreign | stale}
-    if foreign:
-        raise ResultsError(
-            f"{folder}: {_lanes(len(foreign))} of this study {_are(foreign)} there already, trained on other data: "
-            f"{_reasons(found, foreign, here, Bearing.DATA)}. Lanes of different data are never mixed: choose another "
-            "folder with --results, bring the data back, or train them anew with --retrain"
-        )
-    if stale and old == "refuse":
-        raise ResultsError(
-            f"{folder}: {_lanes(len(stale))} of this study {_are(stale)} there already, trained by other code or "
-            f"versions: {_reasons(found, stale, here, Bearing.CODE)}. The same command with --retrain trains them "
-            'anew; with --keep-old they stay, and the report says so (from Python: old="retrain" or old="keep")'
-        )
-    return dict(found)
+def seeds_text(seeds: Sequence[int]) -> str:
+    """Some seeds in words, those of many in short."""
+    shown = [f"{seed}" for seed in seeds[:MOST_NAMED]]
+    if len(seeds) > MOST_NAMED:
+        shown.append(f"{len(seeds) - MOST_NAMED:,} more")
+    return f"seed {shown[0]}" if len(seeds) == 1 else f"the seeds {', '.join(shown[:-1])} and {shown[-1]}"
 
 
 def origins_of(
@@ -199,7 +170,7 @@ def origins_of(
         states = {json.dumps(shard.record.environment.get("git")) for shard, _ in shards if shard.record}
         shard = used[lanes[0]]
         said = asdict(shard.record.provenance) if shard.record else dict.fromkeys(Provenance.__annotations__)
-        kept = here is not None and _differs(shard, here, Bearing.CODE)
+        kept = here is not None and differs(shard, here, Bearing.CODE)
         origins.append({"lanes": len(lanes), "kept": kept, **said, "git": [json.loads(s) for s in sorted(states)]})
     if len({origin["device"] for origin in origins}) > 1:
         for lanes, origin in zip(ordered, origins, strict=True):
@@ -256,13 +227,13 @@ def mixture(manifest: Mapping[str, Any]) -> Mixture | None:
     total = sum(origin["lanes"] for origin in origins)
     if kept:
         statement = (
-            f"{kept:,} of {_lanes(total)} {'was' if kept == 1 else 'were'} kept (--keep-old), though trained by other "
-            "code or versions than the rest would be now: numbers may differ by more than rounding"
+            f"{kept:,} of {lanes_text(total)} {'was' if kept == 1 else 'were'} kept (--keep-old), though trained by "
+            "other code or versions than the rest would be now: numbers may differ by more than rounding"
         )
     else:
         statement = (
-            f"the {_lanes(total)} have {len(origins)} origins, with the same code, versions and data: their numbers "
-            "agree as far as float32 lets training agree, and not to the bit"
+            f"the {lanes_text(total)} have {len(origins)} origins, with the same code, versions and data: their "
+            "numbers agree as far as float32 lets training agree, and not to the bit"
         )
     statement += _across_devices(origins)
     shown = {
@@ -288,10 +259,10 @@ def _across_devices(origins: Collection[Mapping[str, Any]]) -> str:
     for origin in origins:
         for seed in origin.get("seeds", ()):
             kinds.setdefault(seed, set()).add(origin["device"])
-    mixed = [str(seed) for seed in sorted(kinds) if len(kinds[seed]) > 1]
+    mixed = [seed for seed in sorted(kinds) if len(kinds[seed]) > 1]
     if mixed:
-        which = f"seed {mixed[0]}" if len(mixed) == 1 else f"the seeds {', '.join(mixed[:-1])} and {mixed[-1]}"
-        return f"; lanes of {which} are of several kinds of device, and what is paired by them compares these as well"
+        said = "are of several kinds of device, and what is paired by them compares these as well"
+        return f"; lanes of {seeds_text(mixed)} {said}"
     return "; all lanes of a seed are of one kind of device, and so is what is paired" if kinds else ""
 
 
@@ -301,24 +272,16 @@ def _commit(git: Mapping[str, Any] | None) -> str:
     return f"{git['sha'][:10]}{' with changes' if git.get('dirty') else ''}"
 
 
-def _differs(shard: Held, here: Provenance, *bearings: Bearing) -> bool:
+def differs(shard: Held, here: Provenance, *bearings: Bearing) -> bool:
+    """Whether a shard is of other provenance than `here` in what has one of these bearings."""
     return shard.record is None or bool(shard.record.provenance.differences(here, *bearings))
 
 
-def _reasons(found: Mapping[str, Held], lanes: Collection[str], here: Provenance, bearing: Bearing) -> str:
-    """What differs of `lanes`, with how many lanes each."""
-    counts: Counter[str] = Counter()
-    for lane in lanes:
-        record = found[lane].record
-        counts[", ".join(record.provenance.differences(here, bearing)) if record else UNKNOWN[bearing]] += 1
-    if len(counts) == 1:
-        return next(iter(counts))
-    return "; ".join(f"{_lanes(n)}: {why}" for why, n in sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+def device_of(shard: Held) -> str | None:
+    """The kind of device that trained it, where that is known."""
+    return shard.record.provenance.device if shard.record else None
 
 
-def _lanes(n: int) -> str:
+def lanes_text(n: int) -> str:
+    """So many lanes, in words."""
     return f"{n:,} lane{'' if n == 1 else 's'}"
-
-
-def _are(lanes: Collection[str]) -> str:
-    return "is" if len(lanes) == 1 else "are"

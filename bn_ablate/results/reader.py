@@ -101,10 +101,29 @@ class Results:
         return mixture(self.manifest)
 
     def scan(self, table: str) -> pl.LazyFrame:
-        """One of the tables, checked against the seal but not read yet: for tables that may not fit into memory."""
+        """One of the tables, checked against the seal but not read yet: for tables that may not fit into memory.
+
+        Raises:
+            ResultsError: it is missing, was changed, or has other columns than it should.
+        """
         import polars as pl
 
-        return pl.scan_parquet(self._checked(table), glob=False)
+        file = self._checked(table)
+        try:
+            found = pl.scan_parquet(file, glob=False)
+            self._fitting(table, file, found.head(0).collect())
+        except pl.exceptions.PolarsError as error:
+            raise self._unread(file, error) from None
+        return found
+
+    def of_lanes(self, table: str, lanes: pl.DataFrame, where: pl.Expr | bool = True) -> pl.DataFrame:
+        """The rows of `table` for `lanes`, with the columns of both, `where` that holds; no others are in memory.
+
+        Raises:
+            ResultsError: as `scan` does.
+        """
+        rows = self.scan(table).filter(where)
+        return rows.join(lanes.lazy(), on="lane_id", maintain_order="left").collect(engine="streaming")
 
     @cached_property
     def lanes(self) -> pl.DataFrame:
@@ -190,12 +209,19 @@ class Results:
         try:
             rows = read_table(file)
         except (OSError, pl.exceptions.PolarsError) as error:
-            raise ResultsError(f"{file}: cannot be read ({error}); `bn-ablate run` writes it again") from None
+            raise self._unread(file, error) from None
+        self._fitting(name, file, rows)
+        return rows
+
+    def _unread(self, file: Path, error: Exception) -> ResultsError:
+        return ResultsError(f"{file}: cannot be read ({error}); `bn-ablate run` writes it again")
+
+    def _fitting(self, name: str, file: Path, rows: pl.DataFrame) -> None:
+        """Refuse rows that are not those of the table `name`."""
         optional, also = ([ORIGIN], self.axes) if name == "lanes" else ([], {})
         if wrong := misfit(rows, published_schema(name, self.axes, self.study.column_measures), optional, also):
             by = written_by(self.manifest)
             raise ResultsError(f"{file}: {wrong}; written by {by}; `bn-ablate run` writes it again")
-        return rows
 
     def _checked(self, name: str) -> Path:
         """The file of a table, which is there and as the seal says."""

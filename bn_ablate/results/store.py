@@ -24,10 +24,11 @@ from bn_ablate.results.files import (
 from bn_ablate.results.finished import CHECKSUMS, held_in, rows_of
 from bn_ablate.results.lock import LOCK, locked
 from bn_ablate.results.manifest import MANIFEST, MANIFEST_FORMAT, read_manifest
-from bn_ablate.results.origins import Held, Old, Record, by_shard, holders, origins_of, said_of, usable
+from bn_ablate.results.origins import Held, Record, by_shard, holders, origins_of, said_of
 from bn_ablate.results.provenance import Provenance
 from bn_ablate.results.reader import EXTENSIONS
 from bn_ablate.results.recording.columns import ORIGIN, PAIRED, table_schemas
+from bn_ablate.results.reuse import Old, usable
 from bn_ablate.results.seal import refuse_links, seal
 from bn_ablate.results.weights import KeptWeights
 
@@ -48,6 +49,7 @@ class Store:
         self.path = path
         self.here = here
         self.old = old
+        self._known: dict[Path, Held] = {}
 
     @property
     def shards(self) -> Path:
@@ -122,21 +124,25 @@ class Store:
             raise ResultsError(f"{self.path}: cannot be cleared: {error.strerror}") from error
 
     def held(self) -> list[Held]:
-        """Every finished shard, with its lanes and where it comes from.
+        """Every finished shard, with its lanes and where it comes from; none is read twice for it, since none changes.
 
         Raises:
             ResultsError: one is damaged, or is not what this version writes.
         """
-        return held_in(self.shards)
+        found = held_in(self.shards, self._known)
+        self._known = {shard.folder: shard for shard in found}
+        return found
 
     def usable(self, plan: Plan) -> dict[str, Held]:
         """The finished lanes of `plan`, with the shard that holds each, that may stand beside those trained now.
 
         Raises:
-            ResultsError: a shard is damaged, of other data, or of other code or versions where those are refused.
+            ResultsError: a shard is damaged, of other data, or of other code or versions, or another kind of device
+                than other lanes of a seed, where those are refused.
         """
-        found = holders(self.held(), {lane.id for lane in plan.lanes}, self.here)
-        return usable(found, self.here, self.old, self.path, self._data_of_manifest()) if self.here else found
+        planned = {lane.id: lane.seed for lane in plan.rows}
+        found = holders(self.held(), planned, self.here)
+        return usable(found, planned, self.here, self.old, self.path, self._data_of_manifest()) if self.here else found
 
     def _data_of_manifest(self) -> str | None:
         """The SHA-256 of the data that the manifest names: all there is of it where shards have no provenance."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from bn_ablate.results.checkpoints import damaged as damaged_checkpoints
 from bn_ablate.results.files import ResultsError
 from bn_ablate.results.finished import held_in, rows_of
 from bn_ablate.results.manifest import MANIFEST, read_manifest
-from bn_ablate.results.origins import Held
+from bn_ablate.results.origins import Held, Record
 from bn_ablate.results.reader import Results, open_results
 from bn_ablate.results.recording.columns import KEYS, ORIGIN, table_schemas
 from bn_ablate.results.seal import damage
@@ -55,9 +56,15 @@ def _contents(results: Results) -> Iterator[str]:
     for shard in held:
         for lane in shard.lanes:
             of_lane.setdefault(lane, []).append(shard)
+    origins = results.manifest.get("origins", [])
+
+    @cache
+    def is_of(shard: Path, origin: int) -> bool:
+        return _is_of(records[shard], origins[origin])
+
     for lane, origin in _lanes_with_origins(results):
         there = of_lane.get(lane, [])
-        fitting = [shard for shard in there if origin is None or _is_of(shard, origin)]
+        fitting = [shard for shard in there if origin is None or is_of(shard.folder, origin)]
         if not fitting:
             yield (
                 f"lanes.parquet: no shard holds the lane {lane}"
@@ -75,19 +82,19 @@ def _contents(results: Results) -> Iterator[str]:
             yield f"{table}.parquet: is not what the shards hold; delete it, and `bn-ablate run` writes it again"
 
 
-def _lanes_with_origins(results: Results) -> Iterator[tuple[str, dict[str, Any] | None]]:
-    """Each published lane with its origin as the manifest lists it; None in results from before there were any."""
+def _lanes_with_origins(results: Results) -> Iterator[tuple[str, int | None]]:
+    """Each published lane with the place of its origin in the manifest; None in results from before there were any."""
     lanes, origins = results.networks, results.manifest.get("origins")
     places = lanes[ORIGIN] if ORIGIN in lanes.columns else [0] * lanes.height
     for lane, origin in zip(lanes["lane_id"], places, strict=True):
         if origins is not None and not 0 <= origin < len(origins):
             raise ResultsError(f"{results.path / MANIFEST}: lists no origin {origin}, which the lane {lane} is of")
-        yield lane, None if origins is None else origins[origin]
+        yield lane, None if origins is None else origin
 
 
-def _is_of(shard: Held, origin: dict[str, Any]) -> bool:
-    """Whether a shard is of an origin that a manifest lists."""
-    said = asdict(shard.record.provenance) if shard.record else {}
+def _is_of(record: Record | None, origin: dict[str, Any]) -> bool:
+    """Whether a shard with that record is of an origin that a manifest lists."""
+    said = asdict(record.provenance) if record else {}
     return all(said.get(key) == value for key, value in origin.items() if key not in ("lanes", "kept", "git", "seeds"))
 
 

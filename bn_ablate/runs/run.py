@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from bn_ablate.data import Dataset
     from bn_ablate.plan.memory import Machine
     from bn_ablate.results import Held, Results, Store
-    from bn_ablate.results.origins import Old
+    from bn_ablate.results.reuse import Old
 
 BETWEEN = "between looks"
 """The status of results whose lanes are trained and whose next look is not."""
@@ -274,7 +274,7 @@ def _published(store: Store, plan: Plan, mine: Plan, used: dict[str, Held]) -> R
         origins, _ = origins_of(used, {lane.id: lane.seed for lane in mine.rows}, store.here)
         said = {key: results.manifest[key] for key in ("config", "status", "origins")}
         same = said == {"config": config_of(plan), "status": "complete", "origins": origins}
-        whole = all(table.height for table in (results.history, results.layers, results.histograms))
+        whole = all(results.scan(table).head(1).collect().height for table in ("history", "layers", "histograms"))
         return results if same and whole and results.lanes.height == mine.n_rows else None
     except (ResultsError, KeyError):
         return None

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -16,8 +17,10 @@ from bn_ablate.config.sources import NO_NUMBERS, ROOT, source_files, source_hash
 from bn_ablate.data import load
 from bn_ablate.engine import Engine
 from bn_ablate.results import ResultsError, Store, open_results, verify
-from bn_ablate.results.origins import Old
+from bn_ablate.results.origins import seeds_text
 from bn_ablate.results.provenance import Bearing, provenance_of
+from bn_ablate.results.reuse import Old
+from bn_ablate.runs.run import run
 from tests.results.made_up import finished, manifest_of, plan_of, provenance, record, tables_of
 
 
@@ -136,6 +139,68 @@ def test_lanes_of_other_data_are_never_kept(tmp_path: Path, old: Old) -> None:
         store.usable(plan_of())
     store.old = "retrain"
     assert len(store.usable(plan_of())) == 4
+
+
+GPU = {"device": "gpu H100"}
+
+
+def by_seed(path: Path, *shards: tuple[int, slice, dict[str, str]], old: Old = "refuse") -> Store:
+    """A store in which some lanes of a seed are of the provenance that these changes make."""
+    store = Store(path, provenance(), old)
+    store.open()
+    for i, (seed, some, change) in enumerate(shards):
+        mine = [lane for lane in plan_of().lanes if lane.seed == seed][some]
+        store.add_shard(f"shard-{i}", tables_of(mine), record(**change))
+    return store
+
+
+EVERY, FIRST, LAST = slice(None), slice(0, 2), slice(2, None)
+
+
+def test_seeds_that_another_kind_of_device_has_finished_stay_and_those_it_has_begun_are_not_mixed(
+    tmp_path: Path,
+) -> None:
+    finished = by_seed(tmp_path / "finished", (0, EVERY, GPU))
+    assert len(finished.usable(plan_of())) == 4
+    store = by_seed(tmp_path / "begun", (0, EVERY, GPU), (1, FIRST, GPU))
+    with pytest.raises(ResultsError) as caught:
+        store.usable(plan_of())
+    said = str(caught.value)
+    assert said.startswith(f"{store.path}: 2 lanes of seed 1 are there already, trained on gpu H100, and this is cpu: ")
+    for way in ("Resume on the kind of device", "--retrain", "--keep-old", 'old="retrain"', 'old="keep"'):
+        assert way in said
+    store.old = "keep"
+    assert len(store.usable(plan_of())) == 6
+
+
+def test_a_begun_seed_is_trained_anew_whole_however_often_that_is_interrupted(tmp_path: Path) -> None:
+    store = by_seed(tmp_path, (0, EVERY, GPU), (1, FIRST, GPU), (1, LAST, {}), old="retrain")
+    seed_1 = [lane.id for lane in plan_of().lanes if lane.seed == 1]
+    assert store.usable(plan_of()).keys() & set(seed_1) == set(seed_1[2:])
+    with pytest.raises(ResultsError, match=r"2 lanes of seed 1 .* on gpu H100, and this is cpu"):
+        Store(tmp_path, provenance(), "refuse").usable(plan_of())
+    store.add_shard("anew", tables_of(lane for lane in plan_of().lanes if lane.id in seed_1[:2]), record())
+    store.drop_superseded()
+    assert {folder.name for folder in store.shards.iterdir()} == {"shard-0", "shard-2", "anew"}
+    assert len(Store(tmp_path, provenance(), "refuse").usable(plan_of())) == 8
+
+
+def test_many_seeds_are_named_in_short() -> None:
+    assert seeds_text([3]) == "seed 3"
+    assert seeds_text([1, 4]) == "the seeds 1 and 4"
+    assert seeds_text(range(1000)) == "the seeds 0, 1, 2, 3, 4, 5, 6, 7 and 992 more"
+
+
+def test_a_run_on_another_kind_of_device_ends_before_it_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan, here = plan_of(), provenance_of(Engine(load("digits")))
+    store = Store(tmp_path / plan.study.name)
+    store.open()
+    store.add_shard("begun", tables_of(plan.lanes[:3]), replace(record(), provenance=here))
+    of_gpu = replace(here, **GPU)
+    monkeypatch.setattr("bn_ablate.results.provenance.provenance_of", lambda engine: of_gpu)
+    with pytest.raises(ResultsError, match=r"3 lanes of the seeds 0 and 1 .* on cpu, and this is gpu H100: "):
+        run(plan, tmp_path, progress=False)
+    assert [folder.name for folder in store.shards.iterdir()] == ["begun"]
 
 
 def forget(folders: Iterable[Path]) -> None:

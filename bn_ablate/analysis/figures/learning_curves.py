@@ -29,7 +29,7 @@ def learning_curves(results: Results, by: str = "activation") -> Chart | None:
     """
     held = hold(results, ("placement", by))
     lanes = held.lanes.filter(status="ok").select("lane_id", "placement", by, "seed")
-    history = results.history.join(lanes, on="lane_id", maintain_order="left")
+    history = results.of_lanes("history", lanes)
     if not history["test_loss"].is_finite().any():
         return None
     levels, placements = levels_of(results, by), levels_of(results, "placement")

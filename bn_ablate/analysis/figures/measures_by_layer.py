@@ -28,7 +28,7 @@ def layers(results: Results, measure: str = NORM.name) -> Chart | None:
     of, log = results.study.tables["layers"][measure], measure == NORM.name
     held = hold(results, ("placement", "activation"))
     lanes = held.lanes.filter(status="ok").select("lane_id", "placement", "activation", "seed")
-    table = results.layers.join(lanes, on="lane_id", maintain_order="left")
+    table = results.of_lanes("layers", lanes)
     values = table[measure]
     if table.is_empty() or table["layer"].max() == 0 or not (values > 0 if log else values.is_finite()).any():
         return None

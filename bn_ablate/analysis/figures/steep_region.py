@@ -43,7 +43,7 @@ def steep_region(results: Results) -> Chart | None:
     """
     held = hold(results, ("placement", "activation"))
     lanes = held.lanes.filter(placement="pre").select("lane_id", "activation")
-    first = results.histograms.filter(layer=0).join(lanes, on="lane_id", maintain_order="left")
+    first = results.of_lanes("histograms", lanes, pl.col("layer") == 0)
     there = first["activation"].unique().to_list()
     activations = [name for name in levels_of(results, "activation") if name in CURVES and name in there][:MOST_ROWS]
     if not activations:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,6 +62,6 @@ def _histograms(counts: np.ndarray, lane_ids: np.ndarray, steps: np.ndarray) -> 
             "site": np.tile(np.asarray(SITES), lanes * times * depth),
             "low": LOW,
             "high": HIGH,
-            "counts": ends.reshape(math.prod(ends.shape[:-1]), bins).astype(np.int64).tolist(),
+            "counts": pl.Series(ends.reshape(-1, bins).astype(np.int64)).arr.to_list(),
         }
     )

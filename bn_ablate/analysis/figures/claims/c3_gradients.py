@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
@@ -25,7 +26,7 @@ def gradients(results: Results) -> Chart | None:
     best, note = tuned(results, lanes)
     depths = sorted(results.axes["depth"])
     deepest = lanes.filter(depth=depths[-1]).select("lane_id", "placement", "seed")
-    layers = results.layers.filter(step=0).join(deepest, on="lane_id", maintain_order="left")
+    layers = results.of_lanes("layers", deepest, pl.col("step") == 0)
     if layers.is_empty() or lanes["gradient_slope_start"].drop_nulls().is_empty():
         return None
     titles = [f"start, {depths[-1]} layers", "start, by depth", "share that trained"]
