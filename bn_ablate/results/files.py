@@ -9,10 +9,10 @@ import shutil
 import stat
 import sys
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bn_ablate.config.errors import BnAblateError
 
@@ -121,9 +121,33 @@ def _is_printed_to(path: Path) -> bool:
 
 def write_table(path: Path, table: pl.DataFrame) -> None:
     """Write `table` as Parquet, whole or not at all; the same table gives the same bytes."""
-    buffer = io.BytesIO()  # written by Python, which passes on what the system refuses; polars does not always
-    table.write_parquet(buffer, compression="zstd", statistics=False)
-    write_bytes(path, buffer.getvalue())
+    write_tables({path: (table.schema, iter([table]))})
+
+
+def write_tables(tables: Mapping[Path, tuple[Mapping[str, Any], Iterator[pl.DataFrame]]]) -> None:
+    """Write tables as Parquet, each of its schema and its rows, which come some at a time: all are whole, or none is.
+
+    The same rows, in the same pieces, give the same bytes.
+
+    Raises:
+        ResultsError: one cannot be written.
+    """
+    with ExitStack() as whole:
+        for path, (schema, pieces) in tables.items():
+            temporary = whole.enter_context(whole_file(path))
+            content = _parquet(schema, pieces)
+            with _told(path):
+                temporary.write_bytes(content.getbuffer())
+
+
+def _parquet(schema: Mapping[str, Any], pieces: Iterator[pl.DataFrame]) -> io.BytesIO:
+    """A Parquet file; Python writes it to disk, and passes on what the system refuses, which polars does not always."""
+    from polars.io.plugins import register_io_source
+
+    buffer = io.BytesIO()
+    rows = register_io_source(lambda *_: pieces, schema=schema)
+    rows.sink_parquet(buffer, compression="zstd", statistics=False, maintain_order=True)
+    return buffer
 
 
 def read_table(path: Path) -> pl.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,15 +19,17 @@ from bn_ablate.results.files import (
     whole_folder,
     write_bytes,
     write_table,
+    write_tables,
     write_text,
 )
-from bn_ablate.results.finished import CHECKSUMS, held_in, rows_of
+from bn_ablate.results.finished import CHECKSUMS, held_in
 from bn_ablate.results.lock import LOCK, locked
 from bn_ablate.results.manifest import MANIFEST, MANIFEST_FORMAT, read_manifest
 from bn_ablate.results.origins import Held, Record, by_shard, holders, origins_of, said_of
 from bn_ablate.results.provenance import Provenance
+from bn_ablate.results.published_tables import gathered, lanes_of, planned_rows
 from bn_ablate.results.reader import EXTENSIONS
-from bn_ablate.results.recording.columns import ORIGIN, PAIRED, table_schemas
+from bn_ablate.results.recording.columns import ORIGIN, table_schemas
 from bn_ablate.results.reuse import Old, usable
 from bn_ablate.results.seal import refuse_links, seal
 from bn_ablate.results.weights import KeptWeights
@@ -202,20 +204,16 @@ class Store:
         import polars as pl
 
         self._must_be_there()
-        used = self.usable(plan)
-        planned = _planned(plan)
-        lanes = self._lanes(plan, planned, used)
-        tables = {
-            table: self._gather(table, schema, planned, used)
-            for table, schema in table_schemas(plan.study.column_measures).items()
-            if table != "lanes"
-        }
+        used, planned = self.usable(plan), planned_rows(plan)
+        lanes = lanes_of(plan, planned, used)
         origins, places = origins_of(used, dict(planned.select("lane_id", "seed").iter_rows()), self.here)
         if len(origins) > 1:
             lanes = lanes.with_columns(pl.Series(ORIGIN, [places[lane] for lane in lanes["lane_id"]], dtype=pl.Int64))
-        write_table(self.path / "lanes.parquet", lanes)
-        for table, rows in tables.items():
-            write_table(self.path / f"{table}.parquet", rows)
+        tables = {
+            table: (schema, gathered(table, schema, planned, used))
+            for table, schema in table_schemas(plan.study.column_measures).items()
+        } | {"lanes": (lanes.schema, iter([lanes]))}
+        write_tables({self.path / f"{table}.parquet": rows for table, rows in tables.items()})
         counts = {
             "planned": plan.n_lanes,
             "finished": lanes["lane_id"].n_unique(),
@@ -233,12 +231,7 @@ class Store:
         Raises:
             ResultsError: a shard is damaged.
         """
-        return self._lanes(plan, _planned(plan), self.usable(plan))
-
-    def _lanes(self, plan: Plan, planned: pl.DataFrame, used: Mapping[str, Held]) -> pl.DataFrame:
-        rows = self._gather("lanes", table_schemas(plan.study.column_measures)["lanes"], planned, used).drop("seed")
-        lanes = planned.join(rows, on="lane_id", how="inner", maintain_order="left").drop("_row")
-        return with_underfitting(lanes, list(plan.study.axes))
+        return lanes_of(plan, planned_rows(plan), self.usable(plan))
 
     def write_manifest(self, manifest: dict[str, Any]) -> None:
         """Write the manifest alone."""
@@ -251,44 +244,3 @@ class Store:
         """Refuse to go on in a folder that was removed, or moved, with what had been finished in it."""
         if not self.shards.is_dir():
             raise ResultsError(f"{self.shards}: has vanished while it was in use; what was in it must be trained again")
-
-    def _gather(
-        self, table: str, schema: Mapping[str, Any], planned: pl.DataFrame, used: Mapping[str, Held]
-    ) -> pl.DataFrame:
-        """All rows of `table` for planned lanes, each from the shard that is used for it, in the plan's order."""
-        import polars as pl
-
-        in_order = sorted(by_shard(used), key=lambda some: some[0].folder)
-        shards = (rows_of(shard.folder, table, shard.record, lanes) for shard, lanes in in_order)
-        # diagonal: a shard from before a measure was known has no column for it
-        rows = pl.concat([pl.DataFrame(schema=schema), *shards], how="diagonal")
-        keys = [key for key in ("step", "layer", "site") if key in schema]
-        order = planned.select("lane_id", "_row").unique("lane_id", keep="first")
-        return rows.join(order, on="lane_id").sort("_row", *keys).drop("_row")
-
-
-def _planned(plan: Plan) -> pl.DataFrame:
-    """The rows of the table of lanes, in order: of each its lane, its levels and its seed."""
-    import polars as pl
-
-    rows = ({"lane_id": lane.id, **lane.cell.levels, "seed": lane.seed, "_row": i} for i, lane in enumerate(plan.rows))
-    return pl.DataFrame(list(rows), infer_schema_length=None)
-
-
-def with_underfitting(lanes: pl.DataFrame, axes: list[str]) -> pl.DataFrame:
-    """Add `underfitting`: eval-mode train loss minus that of the same cell and seed at dropout 0; null without one.
-
-    `recalibrated_underfitting` is the same of the loss with recalibrated statistics.
-    """
-    import polars as pl
-
-    if "dropout_rate" not in axes:
-        return lanes.with_columns(pl.lit(None, dtype=pl.Float64).alias(name) for name in PAIRED)
-    keys = [axis for axis in axes if axis != "dropout_rate"] + ["seed"]
-    without = lanes.filter(pl.col("dropout_rate") == 0).select(
-        *keys, *(pl.col(loss).alias(f"_{loss}") for loss in PAIRED.values())
-    )
-    joined = lanes.join(without, on=keys, how="left", maintain_order="left", nulls_equal=True)
-    return joined.with_columns((pl.col(loss) - pl.col(f"_{loss}")).alias(name) for name, loss in PAIRED.items()).drop(
-        f"_{loss}" for loss in PAIRED.values()
-    )
