@@ -262,6 +262,27 @@ def test_tables_hold_every_lane_and_cell(folder: Path, page: Page) -> None:
     assert [row["verdict"] for row in verdicts] == [claim["verdict"] for claim in open_results(folder).claims]
 
 
+def test_what_would_make_the_page_too_large_is_left_out_the_lanes_first(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def parts() -> list[str]:
+        page = html_page(open_results(folder), [], [], [])
+        sizes.append(len(page.encode()))
+        return [part for part in ('<tr data-cell="', 'id="explorer-data"', '<tr id="cell-0"') if part in page]
+
+    sizes: list[int] = []
+    _, explorer, cells = parts()
+    for left in ([explorer, cells], [cells], []):
+        monkeypatch.setattr(report, "MOST_BYTES", sizes[-1] - 1)
+        assert parts() == left
+    assert sizes == sorted(sizes, reverse=True)
+    monkeypatch.undo()
+    monkeypatch.setattr(report, "MOST_ROWS", 4)
+    assert parts() == [explorer, cells]
+    monkeypatch.setattr(report, "MOST_ROWS", 3)
+    assert parts() == [explorer]
+
+
 def test_latex_tables(folder: Path, written: list[Path]) -> None:
     cells = (folder / "tables" / "cells.tex").read_text(encoding="utf-8")
     assert cells.startswith("% needs booktabs\n\\begin{tabular}{@{}lrr@{}}\n\\toprule\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -35,8 +36,12 @@ from bn_ablate.results import Results, locked, open_results, seal
 from bn_ablate.results.files import write_bytes, write_text
 from bn_ablate.results.standing import QUICK
 
-MOST_LANES = 10_000
-"""A study of more lanes shows its cells alone; the lanes are in `lanes.parquet`."""
+MOST_ROWS = 10_000
+"""A table of more lanes, or cells, is not on the page: they are in `lanes.parquet` and `tables/cells.csv`."""
+
+MOST_BYTES = 10_000_000
+"""A page does not become larger, so that browsers open it and mail takes it: of what grows with a study, the table of
+lanes is left out first, then the explorer, then the table of cells."""
 
 PUBLISHED = (*(f"{table}.parquet" for table in TABLES), "claims.json", "manifest.json", "tables/cells.csv")
 """What the page names of the files beside it, besides its figures."""
@@ -85,7 +90,21 @@ def write_report(path: str | Path) -> list[Path]:
 
 
 def html_page(results: Results, claims: list[dict[str, Any]], drawn: list[Chart], svgs: list[str]) -> str:
-    """The report as one self-contained page."""
+    """The report as one self-contained page, of `MOST_BYTES` at most if figures and verdicts take no more."""
+    growing = {"lanes": _lanes(results), "explorer": explorer(results), "cells": _cells(results)}
+    page = _page(results, claims, drawn, svgs, growing)
+    for name in [name for name, part in growing.items() if part]:
+        if len(page.encode()) <= MOST_BYTES:
+            break
+        growing[name] = None
+        page = _page(results, claims, drawn, svgs, growing)
+    return page
+
+
+def _page(
+    results: Results, claims: list[dict[str, Any]], drawn: list[Chart], svgs: list[str], growing: Mapping[str, Any]
+) -> str:
+    """The page, with those parts that are `growing` with the study."""
     counts = Counter(claim["verdict"] for claim in claims)
     pooled = parts(results.study, results.lanes, claims)
     return render(
@@ -103,9 +122,7 @@ def html_page(results: Results, claims: list[dict[str, Any]], drawn: list[Chart]
         axes=[(axis_label(a), [level_label(level) for level in results.axes[a]]) for a in axes_in_order(results)],
         not_drawn=not_drawn(results),
         charts=[(chart, drawing := inline(svg, chart), coded(drawing)) for chart, svg in zip(drawn, svgs, strict=True)],
-        explorer=explorer(results),
-        cells=_cells(results),
-        lanes=_lanes(results) if results.lanes.height <= MOST_LANES else None,
+        **growing,
         provenance=_provenance(results.manifest),
         mixture=results.mixture,
         formats=FORMATS,
@@ -226,9 +243,11 @@ def _provenance(manifest: dict[str, Any]) -> list[tuple[str, str]]:
     return [(name, value) for name, value in facts if value]
 
 
-def _cells(results: Results) -> dict[str, Any]:
+def _cells(results: Results) -> dict[str, Any] | None:
     """The cell table: heads, and rows of (text, number to sort by), in the order that lanes refer to."""
     table, axes = cell_table(results), axes_in_order(results)
+    if table.height > MOST_ROWS:
+        return None
     shown = [name for name in CELL_COLUMNS if name in table.columns]
     rows = []
     for cell in table.iter_rows(named=True):
@@ -250,8 +269,10 @@ def _with_interval(name: str, cell: dict[str, Any]) -> str:
     return mean if low is None else f"{mean} [{unit.value(low)}, {unit.value(high)}]"
 
 
-def _lanes(results: Results) -> dict[str, Any]:
+def _lanes(results: Results) -> dict[str, Any] | None:
     """The lane table: heads, and for each lane its texts and the place of its cell in the cell table."""
+    if results.lanes.height > MOST_ROWS:
+        return None
     axes = axes_in_order(results)
     places = {levels: place for place, levels in enumerate(cell_table(results).select(axes).iter_rows())}
     rows = [
