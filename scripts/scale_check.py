@@ -5,8 +5,8 @@
     .venv/bin/python scripts/scale_check.py --keep DIR 10000   # leave the results in DIR
 
 Nothing is trained: shards are cut, turned into tables and stored as those of a run are, with random numbers in the
-place of measurements, so that `bn-ablate` takes them for its own. Every command is a process of its own, of which the time on
-the clock, that on cores, and the largest memory are printed. The tables are those of docs/scaling.md.
+place of measurements, so that `bn-ablate` takes them for its own. Every command is a process of its own, of which the
+time on the clock, that on cores, and the largest memory are printed. The table is that of docs/scaling.md.
 """
 
 from __future__ import annotations

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bn_ablate.results import ResultsError, Store, open_results
+from bn_ablate.results import ResultsError, Store, open_results, published_tables
 from bn_ablate.results.files import TEMPORARY, sha256_of
+from bn_ablate.results.published_tables import with_underfitting
 from bn_ablate.results.recording.columns import table_schemas
-from bn_ablate.results.store import with_underfitting
 from tests.disk import Disk
 from tests.results.made_up import finished, flip, listing, manifest_of, plan_of, published, record, stored, tables_of
 
@@ -79,6 +79,24 @@ def test_the_rows_stand_in_the_order_of_the_plan(tmp_path: Path) -> None:
     assert results.history.filter(pl.col("lane_id") == order[0])["step"].to_list() == [0, 50, 100]
     keys = results.layers.filter(pl.col("lane_id") == order[0]).select("step", "layer").rows()
     assert keys == [(0, 0), (0, 1), (50, 0), (50, 1), (100, 0), (100, 1)]
+
+
+def test_the_tables_of_many_lanes_are_put_together_some_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_of(seeds=5)
+    store = stored(tmp_path, plan, 3)
+    store.publish(plan, manifest_of(plan))
+    before = {file: pl.read_parquet(tmp_path / file) for file in PUBLISHED}
+    monkeypatch.setattr(published_tables, "LANES_AT_ONCE", 3)
+    for times, lanes in ((16, [3, 3, 3, 3, 3, 3, 2]), (4, [5, 5, 5, 5])):
+        monkeypatch.setattr(published_tables, "MOST_TIMES", times)
+        of_plan = published_tables.planned_rows(plan)
+        pieces = published_tables.gathered("history", table_schemas()["history"], of_plan, store.usable(plan))
+        assert [piece["lane_id"].n_unique() for piece in pieces] == [0, *lanes]
+        store.publish(plan, manifest_of(plan))
+        for file, rows in before.items():
+            assert pl.read_parquet(tmp_path / file).equals(rows), file
 
 
 def test_a_shard_is_written_once(tmp_path: Path) -> None:
