@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli.command_line import ROOT, TINY, Bn, command
 
-HEAVY = {"jax", "flax", "tensorflow_datasets", "matplotlib", "wandb"}
+HEAVY = {"jax", "flax", "tensorflow_datasets", "matplotlib", "wandb", "scipy.stats"}
 JUDGING = {"scipy", "polars"}
 """What judges hypotheses, and so says of those of a plan whether they can be decided."""
 

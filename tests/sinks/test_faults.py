@@ -98,7 +98,7 @@ def test_two_studies_in_one_process_do_not_mix(results: Results, service: Servic
     other = write_results(tmp_path / "results" / "other", STUDY | {"name": "other", "seeds": 1})
     publish(results.path, "online", project="both")
     publish(other.path, "online", project="both")
-    publish(results.path, "offline")
+    publish(results.path, "offline", only={"seed": 0, "placement": "pre"})
     assert publish(other.path, "online", project="both").unchanged == 4
     assert len(service.runs) == 9 + 5
     check_complete(service, results, "both")
