@@ -75,7 +75,7 @@ test: setup # run the fast tests
 	$(PYTEST) $(ARGS)
 
 test-all: setup # run the slow ones too, compiled as for a run, and the studies of the claims in their quick form
-	XLA_FLAGS= $(PYTEST) -m "" $(ARGS)
+	XLA_FLAGS= $(PYTEST) -m "" --hypothesis-profile=many $(ARGS)
 	results=$$(mktemp -d) && trap 'rm -rf "$$results"' EXIT && \
 	    $(MAKE) claims ARGS=--quick RESULTS="$$results" WANDB=disabled
 

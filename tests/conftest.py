@@ -17,6 +17,7 @@ from bn_ablate.config.extensions import LOADED, forget
 from bn_ablate.engine import set_up
 from bn_ablate.plan.memory.host import cores
 from tests.disk import Disk, kinds_of_disk, mounted
+from tests.effort import FEW
 from tests.patches import begun_as_by_users, few_figures
 
 # one folder for a test run, whether it has one process or several
@@ -40,8 +41,7 @@ jax.config.update("jax_default_matmul_precision", "highest")
 # an axis that an array lacks is written out, or a vector by example may pass for one by channel
 jax.config.update("jax_numpy_rank_promotion", "raise")
 os.environ["BN_ABLATE_DATA_DIR"] = str(SHARED / "data")
-hypothesis.settings.register_profile("patient", deadline=None, derandomize=True)
-hypothesis.settings.load_profile("patient")
+hypothesis.settings.load_profile(FEW)
 # the collector would look again and again at all that was imported, and after every few traced operations
 gc.freeze()
 gc.set_threshold(50_000, 20, 20)

@@ -19,6 +19,7 @@ from bn_ablate.engine.shards import shards_of
 from bn_ablate.plan import Plan, cells_of, lane_id, make_plan
 from bn_ablate.plan.sameness import idle_axes
 from tests.config import levels
+from tests.effort import examples
 
 TABLE: dict[str, Any] = {
     "name": "x",
@@ -156,7 +157,7 @@ def test_lanes_are_in_the_order_of_their_first_cells() -> None:
 
 
 @given(levels.axes(), st.data())
-@settings(max_examples=60)
+@settings(max_examples=examples(15, 60))
 def test_a_grid_is_the_product_of_its_axes(axes: dict[str, list[Any]], data: st.DataObject) -> None:
     seeds = data.draw(st.lists(st.integers(0, 99), min_size=1, max_size=3, unique=True))
     plan = grid(axes, seeds=seeds)
@@ -176,14 +177,14 @@ def test_a_grid_is_the_product_of_its_axes(axes: dict[str, list[Any]], data: st.
 
 
 @given(levels.axes(), st.randoms(use_true_random=False))
-@settings(max_examples=60)
+@settings(max_examples=examples(15, 60))
 def test_ids_do_not_depend_on_order(axes: dict[str, list[Any]], order: random.Random) -> None:
     shuffled = {axis: order.sample(axes[axis], len(axes[axis])) for axis in order.sample(list(axes), len(axes))}
     assert ids(grid(axes, seeds=2)) == ids(grid(shuffled, seeds=2))
 
 
 @given(levels.axes(), st.data())
-@settings(max_examples=60)
+@settings(max_examples=examples(15, 60))
 def test_exclusions_leave_out_what_they_name_and_nothing_else(axes: dict[str, list[Any]], data: st.DataObject) -> None:
     assume(axes)
     named = data.draw(st.lists(st.sampled_from(sorted(axes)), min_size=1, unique=True))
@@ -224,7 +225,7 @@ def test_static_factors_multiply() -> None:
 
 
 @given(levels.axes(3), st.integers(1, 5), st.integers(1, 40), st.data())
-@settings(max_examples=80)
+@settings(max_examples=examples(20, 80))
 def test_shards_cover_exactly_what_is_missing(
     axes: dict[str, list[Any]], seeds: int, max_lanes: int, data: st.DataObject
 ) -> None:
@@ -247,7 +248,7 @@ def test_shards_cover_exactly_what_is_missing(
 
 
 @given(st.integers(1, 100), st.integers(1, 12), st.integers(1, 256))
-@settings(max_examples=60)
+@settings(max_examples=examples(15, 60))
 def test_the_shards_of_a_fresh_grid_are_few_and_even(n_cells: int, seeds: int, max_lanes: int) -> None:
     plan = make_plan(
         build_study({"name": "x", "seeds": seeds, "axes": {"learning_rate": [0.001 * (i + 1) for i in range(n_cells)]}})

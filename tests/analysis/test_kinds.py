@@ -25,6 +25,7 @@ from bn_ablate.analysis.judge.shown import estimate_text, texts
 from bn_ablate.config import Study, build_study
 from bn_ablate.config.kinds import KINDS as STATED
 from bn_ablate.plan import make_plan
+from tests.effort import examples
 
 PACKAGE = Path(bn_ablate.__file__).parent
 RATES = [0.0, 0.1, 0.2, 0.4, 0.8]
@@ -325,7 +326,7 @@ KINDS = [
 
 
 @given(st.integers(0, 10_000), st.sampled_from(KINDS), st.sampled_from([0.0, 0.1]), st.floats(-2, 2))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(10, 50))
 def test_swapping_the_sides_negates_all(seed: int, kind: dict[str, Any], margin: float, effect: float) -> None:
     rng = np.random.default_rng(seed)
     drawn = {(p, rate, s): rng.normal() for p in ("none", "pre") for rate in RATES for s in range(7)}

@@ -29,12 +29,13 @@ from bn_ablate.plan.memory import Machine
 from bn_ablate.plan.memory.estimate import DIGITS
 from bn_ablate.runs.layout import Layout
 from bn_ablate.runs.looking import look, looks_of
+from tests.effort import examples
 
 QUICK = 99
 """Resamples of intervals whose ends do not matter."""
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(15, 50))
 @given(st.integers(1, 300), st.integers(2, 300), st.sampled_from([1.0, 1.5, 2.0, 3.0]))
 def test_looks_share_the_whole_error_out_and_the_last_has_most_seeds(first: int, more: int, power: float) -> None:
     planned = Looks(first=first, most=first * more, until="decided").planned

@@ -27,6 +27,7 @@ from bn_ablate.results import ResultsError
 from bn_ablate.runs.training import Here
 from tests.cli.command_line import TINY, Done
 from tests.config.test_fuzz import overrides, tables
+from tests.effort import examples
 from tests.results.made_up import published
 
 CALM = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
@@ -172,32 +173,6 @@ def in_toml(value: Any) -> str:
             return str(value)
 
 
-def check_study(command: str, table: dict[str, Any], overridden: list[str]) -> None:
-    """Give a study file to `command`: it is accepted, or every line of the refusal begins with a key of it."""
-    try:
-        text = "\n".join(f"{in_toml(key)} = {in_toml(value)}" for key, value in table.items())
-        Path("fuzzed.toml").write_text(text, encoding="utf-8")
-    except UnicodeEncodeError:
-        return
-    options = [word for override in overridden for word in ("--set", f"{override} ")]
-    more = ["--results", "out", "--wandb", "disabled"] if command == "run" else []
-    done = called(command, "fuzzed.toml", *options, *more)
-    if done.status and ACCEPTED not in done.err:
-        assert done.status == 2
-        first, *problems = done.err.removesuffix("\n").split("\n  ")
-        source = re.fullmatch(r"bn-ablate: (.*): (\d+) problems?", first, re.DOTALL)
-        if source is None:
-            assert "argument" in done.err or "option" in done.err  # an override that looks like a flag
-            return
-        assert problems
-        for problem in problems:
-            key = re.split(r"[.\[:=]", problem)[0].strip()
-            said = [*map(str, table), *overridden, *(o.strip() for o in overridden)]
-            words = [*KEYS, *map(printable, said)]
-            whole = re.match(r"\s*(is not TOML|holds what no key can take|is nested too deeply)", problem)
-            assert whole or key in words or any(squeezed(word).startswith(squeezed(key)) for word in words), problem
-
-
 @st.composite
 def spoiled_lines(draw: st.DrawFn) -> tuple[list[str], set[int], list[str]]:
     """A command line with one thing wrong, the statuses it may have, and words of which the message must name one."""
@@ -238,43 +213,45 @@ def spoiled_lines(draw: st.DrawFn) -> tuple[list[str], set[int], list[str]]:
     return [word, *command.words, *good], {2}, [word, repr(word)[1:-1]]
 
 
-def check_line(line: tuple[list[str], set[int], list[str]]) -> None:
+commands = st.sampled_from(["plan", "run", "sweep-config"])
+
+
+@given(commands, tables, overrides)
+@settings(CALM, max_examples=examples(20, 1200))
+def test_any_study_is_accepted_or_refused_by_its_keys(command: str, table: dict[str, Any], over: list[str]) -> None:
+    """Give a study file to `command`: it is accepted, or every line of the refusal begins with a key of it."""
+    try:
+        text = "\n".join(f"{in_toml(key)} = {in_toml(value)}" for key, value in table.items())
+        Path("fuzzed.toml").write_text(text, encoding="utf-8")
+    except UnicodeEncodeError:
+        return
+    options = [word for override in over for word in ("--set", f"{override} ")]
+    more = ["--results", "out", "--wandb", "disabled"] if command == "run" else []
+    done = called(command, "fuzzed.toml", *options, *more)
+    if done.status and ACCEPTED not in done.err:
+        assert done.status == 2
+        first, *problems = done.err.removesuffix("\n").split("\n  ")
+        source = re.fullmatch(r"bn-ablate: (.*): (\d+) problems?", first, re.DOTALL)
+        if source is None:
+            assert "argument" in done.err or "option" in done.err  # an override that looks like a flag
+            return
+        assert problems
+        for problem in problems:
+            key = re.split(r"[.\[:=]", problem)[0].strip()
+            said = [*map(str, table), *over, *(o.strip() for o in over)]
+            words = [*KEYS, *map(printable, said)]
+            whole = re.match(r"\s*(is not TOML|holds what no key can take|is nested too deeply)", problem)
+            assert whole or key in words or any(squeezed(word).startswith(squeezed(key)) for word in words), problem
+
+
+@given(spoiled_lines())
+@settings(CALM, max_examples=examples(40, 1500))
+def test_any_mistake_in_a_command_line_is_named(line: tuple[list[str], set[int], list[str]]) -> None:
     argv, statuses, named = line
     done = called(*argv)
     assert done.status in statuses, (argv, done)
     said = squeezed(done.err)
     assert not done.status or any(squeezed(word)[:50] in said for word in named), (argv, done)
-
-
-commands = st.sampled_from(["plan", "run", "sweep-config"])
-
-
-@given(commands, tables, overrides)
-@settings(CALM, max_examples=30)
-def test_any_study_is_accepted_or_refused_by_its_keys(command: str, table: dict[str, Any], over: list[str]) -> None:
-    check_study(command, table, over)
-
-
-@given(spoiled_lines())
-@settings(CALM, max_examples=60)
-def test_any_mistake_in_a_command_line_is_named(line: tuple[list[str], set[int], list[str]]) -> None:
-    check_line(line)
-
-
-@pytest.mark.slow
-@given(commands, tables, overrides)
-@settings(CALM, max_examples=1200)
-def test_many_studies_are_accepted_or_refused_by_their_keys(
-    command: str, table: dict[str, Any], over: list[str]
-) -> None:
-    check_study(command, table, over)
-
-
-@pytest.mark.slow
-@given(spoiled_lines())
-@settings(CALM, max_examples=1500)
-def test_many_mistakes_in_command_lines_are_named(line: tuple[list[str], set[int], list[str]]) -> None:
-    check_line(line)
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from bn_ablate.config import ConfigError, LaneSettings, Study, build_study, load
 from bn_ablate.config.factors import FACTORS, SECTIONS
 from bn_ablate.plan import make_plan
 from tests.config import levels
+from tests.effort import examples
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 SECTION_KEYS = [f"{name}.{key}" for name, section in SECTIONS.items() for key in section.model_fields]
@@ -99,8 +100,9 @@ def check_refusal(error: ConfigError) -> None:
     assert all(problem.message for problem in error.problems)
 
 
-def check_table(table: dict[str, Any], overrides: list[str]) -> None:
-    """Give a table and overrides to the schema: it is a study, or the refusal is explained."""
+@given(tables, overrides)
+@settings(max_examples=examples(100, 2000), suppress_health_check=[HealthCheck.too_slow])
+def test_any_table_gives_a_study_or_an_explained_refusal(table: dict[str, Any], overrides: list[str]) -> None:
     try:
         study = build_study(table, overrides)
         if math.prod(map(len, study.axes.values())) * len(study.seed_list) <= 200:
@@ -110,8 +112,9 @@ def check_table(table: dict[str, Any], overrides: list[str]) -> None:
         check_refusal(error)
 
 
-def check_cells(table: dict[str, Any]) -> None:
-    """Plan a table that is meant to be sound: every cell has settings that are valid alone."""
+@given(sound_tables())
+@settings(max_examples=examples(15, 400))
+def test_every_cell_of_an_accepted_study_has_valid_settings(table: dict[str, Any]) -> None:
     try:
         plan = make_plan(build_study(table))
     except ConfigError as error:
@@ -121,39 +124,13 @@ def check_cells(table: dict[str, Any]) -> None:
         assert LaneSettings.model_validate_json(cell.settings.model_dump_json(), strict=True) == cell.settings
 
 
-@given(tables, overrides)
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
-def test_any_table_gives_a_study_or_an_explained_refusal(table: dict[str, Any], overrides: list[str]) -> None:
-    check_table(table, overrides)
-
-
-@given(sound_tables())
-@settings(max_examples=40)
-def test_every_cell_of_an_accepted_study_has_valid_settings(table: dict[str, Any]) -> None:
-    check_cells(table)
-
-
-@pytest.mark.slow
-@given(tables, overrides)
-@settings(max_examples=2000, suppress_health_check=[HealthCheck.too_slow])
-def test_many_tables_give_studies_or_explained_refusals(table: dict[str, Any], overrides: list[str]) -> None:
-    check_table(table, overrides)
-
-
-@pytest.mark.slow
-@given(sound_tables())
-@settings(max_examples=400)
-def test_the_cells_of_many_studies_have_valid_settings(table: dict[str, Any]) -> None:
-    check_cells(table)
-
-
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("fuzz") / "study.toml"
 
 
 @given(st.data())
-@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40, 400), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_damaged_file_gives_a_study_or_an_explained_refusal(file: Path, data: st.DataObject) -> None:
     content = (CONFIGS / "smoke.toml").read_bytes()
     for _ in range(data.draw(st.integers(1, 3))):

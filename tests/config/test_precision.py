@@ -29,6 +29,7 @@ from bn_ablate.config.precision import (
 )
 from bn_ablate.nn.dropout import drop
 from bn_ablate.plan import make_plan
+from tests.effort import examples
 
 NUMBERS = {
     f"{name}.{field}": used
@@ -159,7 +160,7 @@ def test_the_constants_are_those_of_float32_and_the_compiler_takes_smaller_numbe
 
 
 @given(st.floats(0, 1) | st.integers(0, 2 * RATES).map(lambda n: n / 2 / RATES))
-@settings(max_examples=25)
+@settings(max_examples=examples(10, 50))
 def test_a_rate_is_resolved_as_dropout_does_it(rate: float) -> None:
     """Of 65536 different bits, those below the rate's steps are dropped."""
     steps = round(rate16(rate) * RATES)

@@ -20,6 +20,7 @@ from bn_ablate.results.files import TEMPORARY, sha256_of
 from bn_ablate.results.published_tables import with_underfitting
 from bn_ablate.results.recording.columns import table_schemas
 from tests.disk import Disk
+from tests.effort import examples
 from tests.results.made_up import finished, flip, listing, manifest_of, plan_of, published, record, stored, tables_of
 
 PUBLISHED = ("lanes.parquet", "history.parquet", "layers.parquet", "histograms.parquet")
@@ -312,7 +313,9 @@ def test_a_full_disk_spoils_nothing(small_disk: Disk) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 7), st.integers(1, 4)), max_size=4))
-@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=examples(4, 20), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_lanes_that_are_in_several_shards_count_once(
     tmp_path_factory: pytest.TempPathFactory, blocks: list[tuple[int, int]]
 ) -> None:
