@@ -34,6 +34,7 @@ def test_they_are_short() -> None:
     assert {file.name: n for file in files if (n := len(file.read_text().splitlines())) > 40} == {}
 
 
+@pytest.mark.slow  # tests/test_own_measure.py has measures of a user's own from end to end
 def test_own_measure(tmp_path: Path) -> None:
     """Its formula is SciPy's, the example runs, and without its very file no lane is trained again."""
     study = bn.load_study(EXAMPLES / "own_measure.toml", ["seeds=1", "train.steps=4", "model.depth=2", "model.width=8"])

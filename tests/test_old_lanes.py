@@ -29,6 +29,7 @@ def origins(results: bn.Results) -> list[tuple[int, bool, str]]:
     return [(origin["lanes"], origin["kept"], origin["code"]) for origin in results.manifest["origins"]]
 
 
+@pytest.mark.usefixtures("draw_little")
 def test_old_lanes_are_refused_then_kept_then_trained_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     two, four = study(learning_rate=[0.01, 0.1]), study(learning_rate=[0.01, 0.1, 0.2, 0.3])
     first = bn.run(two, tmp_path)

@@ -20,17 +20,13 @@ from bn_ablate.engine import shards_of
 from bn_ablate.plan import LONGEST_NAME, make_plan, restrict
 from bn_ablate.results import Results, compare, verify
 from bn_ablate.runs.rerun import Rerun
-from tests.cli.command_line import TINY
+from tests.cli.command_line import TABLE, TINY
 from tests.results.made_up import listing
 from tests.synthetic import write_results
 
-TABLE: dict[str, Any] = {
-    "name": "part",
+SQUARE: dict[str, Any] = {
+    "name": "square",
     "seeds": 3,
-    "data": {"n_train": 60, "n_validation": 100, "n_test": 100},
-    "model": {"depth": 1, "width": 8},
-    "train": {"steps": 12, "batch_size": 16},
-    "measure": {"every": 4},
     "axes": {"placement": ["none", "pre"], "activation": ["sigmoid", "relu"]},
 }
 SYNTHETIC: dict[str, Any] = {"name": "s", "seeds": 2, "axes": {"placement": ["none", "pre"]}}
@@ -55,7 +51,7 @@ def test_a_part_keeps_lanes_and_programs_of_the_whole() -> None:
 
 
 def test_a_part_has_the_shapes_of_the_whole_where_they_matter() -> None:
-    whole = make_plan(build_study(TABLE))
+    whole = make_plan(build_study(SQUARE))
     part = restrict(whole, {"placement": "pre", "seed": [0, 2]})
     for most, room, seed_room, n_shards in ((256, 4, 3, 1), (6, 2, 3, 1), (3, 1, 3, 2), (2, 1, 2, 2), (1, 1, 1, 4)):
         shards = shards_of(part, max_lanes=most, as_whole=True)
@@ -82,14 +78,14 @@ def test_long_names_of_parts_are_cut_and_stay_different() -> None:
 @pytest.mark.usefixtures("as_users_begin")
 @pytest.mark.parametrize("strategy", ["map", pytest.param("vmap", marks=pytest.mark.slow)])
 def test_lanes_trained_anew_are_the_same_to_the_bit(tmp_path: Path, strategy: Literal["map", "vmap"]) -> None:
-    study = build_study(TABLE)
+    study = build_study(TABLE | {"name": "part", "hypotheses": []})
     stored = bn.run(study, tmp_path, strategy=strategy)
     before = listing(stored.path)
-    only = {"placement": "pre", "activation": "sigmoid", "seed": 2}
+    only = {"learning_rate": 0.1, "seed": 1}
     for _ in range(2):
         seen: list[Any] = []
         again = bn.rerun(study, only, tmp_path, strategy=strategy, on_progress=seen.append)
-        assert seen[-1].lane_steps == 12
+        assert seen[-1].lane_steps == 4
         assert again.results.lanes.height == 1
         assert again.differences is not None
         assert set(again.differences["table"]) == {"lanes", "history", "layers", "histograms"}

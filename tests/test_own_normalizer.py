@@ -38,7 +38,7 @@ def loaded() -> Iterator[Extension]:
     forget(FILE)
 
 
-@pytest.mark.parametrize("shape", [(6, 3), (4, 2, 2, 3)])
+@pytest.mark.parametrize("shape", [pytest.param((6, 3), marks=pytest.mark.slow), (4, 2, 2, 3)])
 def test_it_is_what_its_file_says(shape: tuple[int, ...]) -> None:
     """Forward and its moving averages by hand, evaluation by these, its gradient by finite differences."""
     x = jnp.broadcast_to(jnp.arange(3.0), shape) + jax.random.normal(jax.random.key(0), shape)

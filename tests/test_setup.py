@@ -193,6 +193,7 @@ def test_left_out(): pass
 """
 
 
+@pytest.mark.slow
 def test_the_matrix_says_what_ran_where_and_how_it_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

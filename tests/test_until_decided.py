@@ -84,6 +84,7 @@ def test_one_is_decided_at_the_second_look_and_the_other_is_not(whole: Path) -> 
     assert (undecided["verdict"], undecided["stopped"]) == ("inconclusive", "most")
 
 
+@pytest.mark.usefixtures("draw_little")
 def test_killed_between_looks_and_resumed_by_the_command_line_it_gives_the_same_bytes(
     config: Path, whole: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,6 +11,7 @@ import tensorflow_datasets as tfds
 
 import bn_ablate
 from bn_ablate.data import Dataset, load
+from tests.conftest import SHARED
 
 
 @pytest.fixture(autouse=True)
@@ -61,8 +62,10 @@ def digits_run(
 
 
 @pytest.fixture(scope="session")
-def digits_dir(digits_run: tuple[Path, subprocess.CompletedProcess[str]]) -> Path:
-    return digits_run[0]
+def digits_dir() -> Path:
+    """Where all tests have them, prepared."""
+    load("digits", SHARED / "data")
+    return SHARED / "data"
 
 
 @pytest.fixture(scope="session")

@@ -114,7 +114,7 @@ def test_a_damaged_record_file_is_refused(tmp_path, write_tfds):
 
 @pytest.fixture
 def digits_copy(tmp_path, digits_dir):
-    return shutil.copytree(digits_dir, tmp_path / "copy") / "digits" / "1.0.0"
+    return shutil.copytree(digits_dir / "digits", tmp_path / "copy" / "digits") / "1.0.0"
 
 
 def test_the_cache_is_what_the_records_hold(digits_copy, digits):

@@ -79,7 +79,8 @@ def test_it_is_measured_on_the_labels_that_it_is_trained_on(lane: TrainedLane) -
         assert (labels == own).all() == (part != "train")
 
 
-@pytest.mark.parametrize("strategy", ["map", pytest.param("vmap", marks=pytest.mark.slow)])
+@pytest.mark.slow  # tests/engine/test_lanes.py asks it of lanes without
+@pytest.mark.parametrize("strategy", ["map", "vmap"])
 def test_the_lanes_beside_it_change_nothing(lane: TrainedLane, strategy: Any) -> None:
     """Four lanes at once, in segments of other lengths."""
     (shard,) = shards_of(make_plan(bn.build_study(TABLE | {"axes": {"learning_rate": [0.05, 0.1]}})))

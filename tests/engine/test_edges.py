@@ -19,7 +19,7 @@ TABLE: dict[str, Any] = {
     "name": "edges",
     "seeds": 1,
     "data": {"n_train": 40, "n_validation": 40, "n_test": 40},
-    "model": {"depth": 2, "width": 8, "activation": "relu"},
+    "model": {"depth": 1, "width": 8, "activation": "relu"},
     "train": {"steps": 8, "batch_size": 10},
     "measure": {"every": 1},
 }

@@ -351,6 +351,7 @@ def test_dropout_before_bn_shifts_its_variance_by_the_share_it_keeps() -> None:
     np.testing.assert_allclose(found.layers["variance_shift"], [1.0, 1 / keep], rtol=0.01)
 
 
+@pytest.mark.slow  # tests/test_norm_kinds.py has the columns of some, and above is what stands in them
 def test_asking_for_more_changes_no_lane_and_fills_the_columns() -> None:
     """The same lanes with and without: equal parameters bit for bit, and every column there or null as documented."""
     table = {

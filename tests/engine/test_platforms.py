@@ -37,9 +37,9 @@ def random_images() -> Dataset:
 @pytest.mark.parametrize(
     ("architecture", "strategy", "convolution"),
     [
-        ("cnn", "map", "matmul"),
-        *(pytest.param(name, "vmap", "native", marks=pytest.mark.slow) for name in ("mlp", "cnn", "resnet")),
-        *(pytest.param(name, "map", "matmul", marks=pytest.mark.slow) for name in ("mlp", "resnet")),
+        ("cnn", "vmap", "native"),
+        *(pytest.param(name, "vmap", "native", marks=pytest.mark.slow) for name in ("mlp", "resnet")),
+        *(pytest.param(name, "map", "matmul", marks=pytest.mark.slow) for name in ("mlp", "cnn", "resnet")),
     ],
 )
 def test_a_segment_lowers_for_gpus_and_tpus(architecture: str, strategy: Any, convolution: str) -> None:
@@ -56,13 +56,23 @@ def test_a_device_that_there_is_not_is_answered_with_those_there_are() -> None:
 
 
 @pytest.mark.parametrize(
-    ("precision", "said"), [("tensorfloat32", "HIGH"), pytest.param("bfloat16", "DEFAULT", marks=pytest.mark.slow)]
+    ("architecture", "precision", "said"),
+    [
+        ("mlp", "tensorfloat32", "HIGH"),
+        *(
+            pytest.param("cnn", *case, marks=pytest.mark.slow)
+            for case in (("tensorfloat32", "HIGH"), ("bfloat16", "DEFAULT"))
+        ),
+    ],
 )
-def test_products_and_convolutions_run_at_the_precision_of_the_study(precision: str, said: str) -> None:
+def test_products_and_convolutions_run_at_the_precision_of_the_study(
+    architecture: str, precision: str, said: str
+) -> None:
     """Whatever JAX's default is where the program is traced."""
-    assert precisions(lowered("cnn", "vmap", "native", precision, default="highest")) == {said}
+    assert precisions(lowered(architecture, "vmap", "native", precision, default="highest")) == {said}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(is_accelerator(jax.devices()[0]), reason="is about the CPU")
 def test_on_a_cpu_tensorfloat32_is_float32_to_the_bit() -> None:
     base = small.BASE.at({"architecture": "cnn", "depth": 2, "width": 4, "dropout_rate": 0.3})

@@ -60,7 +60,7 @@ def flax_module(kind: str, shape: tuple[int, ...]) -> nn.Module:
     return nn.RMSNorm(EPSILON, reduction_axes=example, feature_axes=-1)
 
 
-@pytest.mark.parametrize("shape", [VECTORS, IMAGES])
+@pytest.mark.parametrize("shape", [pytest.param(VECTORS, marks=pytest.mark.slow), IMAGES])
 def test_those_of_an_example_agree_with_flax_forward_and_backward(shape: tuple[int, ...], variables: Any) -> None:
     """In training and in evaluation, which are the same."""
     kinds = [kind for kind, its in SHAPED if its == shape and kind in BY_EXAMPLE]
@@ -118,7 +118,7 @@ def test_a_part_of_batch_normalization_by_hand(shape: tuple[int, ...], variables
         np.testing.assert_allclose(got, evaluated, rtol=1e-4, atol=1e-5, err_msg=kind)
 
 
-@pytest.mark.parametrize("shape", [VECTORS, IMAGES])
+@pytest.mark.parametrize("shape", [pytest.param(VECTORS, marks=pytest.mark.slow), IMAGES])
 def test_gradients_against_finite_differences(shape: tuple[int, ...]) -> None:
     """In one program with all of them, as a lane has it."""
     how, weights = How((THROUGH, *KINDS), 3), drawn(shape, 4)
