@@ -22,6 +22,7 @@ from bn_ablate.cli.main import COMMANDS, main
 from bn_ablate.cli.printed_commands import runnable
 from bn_ablate.config.shipped import shipped
 from bn_ablate.results import of_studies, open_results
+from tests.browser import browser
 from tests.synthetic import write_results
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -176,7 +177,7 @@ def test_make_paper_takes_the_claims_that_have_results_else_all_there_is(tmp_pat
 
 
 @pytest.mark.slow  # builds a wheel, makes an environment and trains in it
-def test_a_wheel_in_an_environment_of_its_own_has_all_of_it(tmp_path: Path) -> None:
+def test_a_newcomer_installs_a_wheel_runs_a_study_and_explores_its_report(tmp_path: Path) -> None:
     source, environment = tmp_path / "source", tmp_path / "environment"
     source.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE"):
@@ -208,4 +209,20 @@ def test_a_wheel_in_an_environment_of_its_own_has_all_of_it(tmp_path: Path) -> N
     assert next_commands == ["bn-ablate plan my.toml", "bn-ablate run my.toml"]
     for command in next_commands:
         call(*command.split(), "--device", "cpu", *(["--wandb", "disabled"] if " run " in command else []))
-    assert "bn-helps" in (tmp_path / "results" / "my" / "report.html").read_text()
+    call("bn-ablate", "report", "results/my")
+    page = tmp_path / "results" / "my" / "report.html"
+    with browser(tmp_path) as driven:
+        driven.open(page.as_uri())
+        assert driven.run("!!document.getElementById('hypothesis-bn-helps')")
+        driven.run("document.getElementById('explorer').open = true")
+        driven.wait("document.getElementById('explorer').dataset.state === 'open'")
+        count = "document.getElementById('explorer-count').textContent"
+        assert driven.run(count).startswith("48 lanes of 48")
+        driven.drag("#explorer-scatter canvas", (0.1, 0.05), (0.5, 0.85))
+        driven.wait(f"!{count}.startsWith('48 lanes')")
+        assert 0 < int(driven.run(count).split()[0]) < 48
+        driven.run("document.querySelector('[data-save=scatter]').click()")
+        figure = tmp_path / "downloads" / "my-scatter.png"
+        driven.until(figure.exists)
+        assert figure.read_bytes().startswith(b"\x89PNG")
+        assert driven.said == []

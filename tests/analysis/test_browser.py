@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 
 from bn_ablate.analysis import write_board, write_combined_claims, write_report
+from bn_ablate.analysis.pages import report
 from bn_ablate.results import open_results
 from tests.analysis.test_board import study
+from tests.browser import Browser, browser
 
 pytestmark = pytest.mark.slow
+CONTRAST = Path(__file__).parents[1] / "contrast.js"
 
 
 def opened(page: Path, profile: Path, *options: str) -> str:
@@ -125,6 +128,62 @@ def test_the_explorer_is_brushed_filtered_by_keys_and_saved(tmp_path: Path) -> N
     assert saved == "good-parallel.png data:image/png;base64,"
 
 
+def looked_at(driven: Browser, page: Path, width: int, dark: bool) -> int:
+    """Open the page with all that can be opened, and find nothing wrong with how it looks; the number of its texts."""
+    driven.open(page.as_uri(), width, dark=dark)
+    driven.run("for (const details of document.querySelectorAll('details')) details.open = true")
+    if driven.run("!!document.getElementById('explorer')"):
+        driven.wait("document.getElementById('explorer').dataset.state === 'open'")
+    assert driven.run("document.documentElement.scrollWidth") <= driven.run("innerWidth")
+    texts = driven.run(CONTRAST.read_text(encoding="utf-8"))
+    assert texts["found"] == {}
+    assert driven.said == []
+    return int(texts["seen"])
+
+
+def test_pages_fit_phones_and_are_legible_in_light_and_in_the_dark(tmp_path: Path) -> None:
+    folder = study(tmp_path / "good", "C4", 0.05)
+    said = write_combined_claims([folder], tmp_path / "claims.json")
+    write_report(folder)
+    write_board([folder], said, tmp_path / "claims.html")
+    with browser(tmp_path) as driven:
+        for page, fewest in [(folder / "report.html", 400), (tmp_path / "claims.html", 30)]:
+            for width in (400, 1200):
+                for dark in (False, True):
+                    assert looked_at(driven, page, width, dark) > fewest
+
+
+def test_a_long_table_shows_some_rows_and_sorts_filters_and_describes_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "FIRST_ROWS", 5)
+    folder = study(tmp_path / "good", "C4", 0.05)
+    write_report(folder)
+    lanes = open_results(folder).lanes
+    with browser(tmp_path) as driven:
+        driven.open((folder / "report.html").as_uri())
+        shown = "document.querySelectorAll('#lane-table tbody tr').length"
+        assert driven.run(shown) == 5
+        driven.run("document.querySelector('#lane-table-more button').click()")
+        driven.wait(f"{shown} === 10")
+        driven.run("document.querySelectorAll('#lane-table th button')[2].click()")  # by seed
+        driven.wait("document.querySelector('#lane-table th[aria-sort]')")
+        seeds = driven.run(
+            "[...document.querySelectorAll('#lane-table tbody tr')].map(row => row.cells[2].textContent)"
+        )
+        assert seeds == [str(seed) for seed in lanes["seed"].sort().head(10)]
+        driven.run("filter.value = 'post'; filter.dispatchEvent(new Event('input'))")
+        posts = lanes.filter(placement="post").height
+        assert driven.run("document.getElementById('shown').textContent") == f"{posts} lanes"
+        assert driven.run("document.getElementById('lane-table-more').textContent").startswith(
+            f"5 of {posts} are shown."
+        )
+        driven.run("document.querySelector('#lane-table tbody tr').focus()")  # its cell is one that is not shown
+        driven.wait("!note.hidden")
+        assert driven.run("note.textContent").startswith("placementpost")
+        assert driven.said == []
+
+
 HOVER = """{
 const rows = lanes.tBodies[0].rows;
 const said = text => {
@@ -145,7 +204,7 @@ rows[0].dispatchEvent(new KeyboardEvent("keydown", {key: "ArrowDown", bubbles: t
 said(state(rows[1]) + "|" + [...rows].indexOf(document.activeElement));
 filter.value = "post";
 filter.dispatchEvent(new Event("input"));
-said(String([...rows].findIndex(row => row.tabIndex === 0)));
+said([rows.length, rows[0].tabIndex, rows[0].cells[0].textContent, rows[1].tabIndex].join("|"));
 }"""
 
 
@@ -163,4 +222,4 @@ def test_pointing_at_a_lane_or_reaching_it_by_key_shows_its_cell(tmp_path: Path)
     assert left.startswith("true||0|")
     assert by_key.startswith("false|cell-note|10|placementnone")
     assert by_key.endswith("|1")
-    assert filtered == "40"  # the first lane with BN after
+    assert filtered == "20|0|post|-1"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import itertools
 import json
 import re
 import shutil
 import tomllib
+from base64 import b64decode
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -337,3 +339,20 @@ def test_every_lane_names_its_cell(folder: Path, written: list[Path]) -> None:
         assert re.findall(r"<td[^>]*>([^<]*)</td>", row)[:2] == cells[place]
     assert [reachable for _, reachable, _ in lanes] == ["0", *["-1"] * 23]
     assert '<div id="cell-note" class="card" role="tooltip" hidden></div>' in page
+
+
+def test_a_long_table_is_in_the_page_whole_and_shows_some_of_its_rows(
+    folder: Path, written: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "FIRST_ROWS", 4)  # as many as there are cells
+    page = html_page(open_results(folder), [], [], [])
+    whole = (folder / "report.html").read_text(encoding="utf-8")
+    row = re.compile(r'<tr data-cell="(\d+)" tabindex="-?\d">(.*?)</tr>')
+    lanes = [(int(cell), re.findall(r"<td[^>]*>([^<]*)</td>", texts)) for cell, texts in row.findall(whole)]
+    assert len(row.findall(page)) == 4
+    (packed,) = re.findall(r'id="lane-table-rows">([^<]*)</script>', page)
+    assert [
+        (cell, [text for (text,) in texts]) for cell, *texts in json.loads(gzip.decompress(b64decode(packed)))
+    ] == lanes
+    assert "-rows" not in whole
+    assert "cell-table-rows" not in page

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -22,7 +24,7 @@ from bn_ablate.analysis.judge.selection import PLACEMENT_LABELS, axes_in_order, 
 from bn_ablate.analysis.judge.shown import SIGNS_OF_VERDICTS
 from bn_ablate.analysis.judge.verdicts import floor_notes
 from bn_ablate.analysis.pages.earlier import EARLIER, earlier_reports, keep_last
-from bn_ablate.analysis.pages.explorer import explorer
+from bn_ablate.analysis.pages.explorer import MOST_LANES, explorer, packed
 from bn_ablate.analysis.pages.study_text import run_command, study_toml
 from bn_ablate.analysis.pages.tables import tables
 from bn_ablate.analysis.pages.verdict_cards import shown_verdict
@@ -36,7 +38,10 @@ from bn_ablate.results import Results, locked, open_results, seal
 from bn_ablate.results.files import write_bytes, write_text
 from bn_ablate.results.standing import QUICK
 
-MOST_ROWS = 10_000
+FIRST_ROWS = 200
+"""A table of more rows shows so many at first; all of them are in the page, packed, until they are asked for."""
+
+MOST_ROWS = MOST_LANES
 """A table of more lanes, or cells, is not on the page: they are in `lanes.parquet` and `tables/cells.csv`."""
 
 MOST_BYTES = 10_000_000
@@ -92,29 +97,30 @@ def write_report(path: str | Path) -> list[Path]:
 def html_page(results: Results, claims: list[dict[str, Any]], drawn: list[Chart], svgs: list[str]) -> str:
     """The report as one self-contained page, of `MOST_BYTES` at most if figures and verdicts take no more."""
     growing = {"lanes": _lanes(results), "explorer": explorer(results), "cells": _cells(results)}
-    page = _page(results, claims, drawn, svgs, growing)
+    pooled = parts(results.study, results.lanes, claims)
+    verdicts = [shown_verdict(claim, pooled.get(claim["id"], {})) for claim in claims]
+    page = _page(results, verdicts, drawn, svgs, growing)
     for name in [name for name, part in growing.items() if part]:
         if len(page.encode()) <= MOST_BYTES:
             break
         growing[name] = None
-        page = _page(results, claims, drawn, svgs, growing)
+        page = _page(results, verdicts, drawn, svgs, growing)
     return page
 
 
 def _page(
-    results: Results, claims: list[dict[str, Any]], drawn: list[Chart], svgs: list[str], growing: Mapping[str, Any]
+    results: Results, verdicts: list[dict[str, Any]], drawn: list[Chart], svgs: list[str], growing: Mapping[str, Any]
 ) -> str:
     """The page, with those parts that are `growing` with the study."""
-    counts = Counter(claim["verdict"] for claim in claims)
-    pooled = parts(results.study, results.lanes, claims)
+    counts = Counter(verdict["verdict"] for verdict in verdicts)
     return render(
         "report.html.j2",
         study=results.study,
         manifest=results.manifest,
         folder=results.path.name,
         quick=QUICK if results.manifest.get("quick") else None,
-        verdicts=[shown_verdict(claim, pooled.get(claim["id"], {})) for claim in claims],
-        floors=floor_notes(claims),
+        verdicts=verdicts,
+        floors=floor_notes(verdicts),
         counts=[(name, counts[name], SIGNS_OF_VERDICTS[name]) for name in SIGNS_OF_VERDICTS if counts[name]],
         design=_design(results),
         notes=[str(note) for note in notes_of((cell.levels, cell.stated) for cell in cells_of(results.study))],
@@ -123,6 +129,8 @@ def _page(
         not_drawn=not_drawn(results),
         charts=[(chart, drawing := inline(svg, chart), coded(drawing)) for chart, svg in zip(drawn, svgs, strict=True)],
         **growing,
+        first_rows=FIRST_ROWS,
+        script=_template("tables.js"),
         provenance=_provenance(results.manifest),
         mixture=results.mixture,
         formats=FORMATS,
@@ -249,18 +257,27 @@ def _cells(results: Results) -> dict[str, Any] | None:
     if table.height > MOST_ROWS:
         return None
     shown = [name for name in CELL_COLUMNS if name in table.columns]
-    rows = []
+    rows: list[list[tuple[str, Any]]] = []
     for cell in table.iter_rows(named=True):
-        row = [(level_label(cell[axis]), cell[axis]) for axis in axes] + [
-            (cell["n"], cell["n"]),
-            (cell["diverged"], cell["diverged"]),
-        ]
-        rows.append(row + [(_with_interval(name, cell), cell[name]) for name in shown])
+        row = [(level_label(cell[axis]), _sorted_by(cell[axis])) for axis in axes]
+        row += [(str(cell[count]), None) for count in ("n", "diverged")]
+        rows.append(row + [(_with_interval(name, cell), _sorted_by(cell[name])) for name in shown])
     return {
         "heads": [*map(axis_label, axes), "lanes", "diverged", *map(_head, shown)],
         "texts": len(axes),
         "rows": rows,
+        "packed": _packed([None, *row] for row in rows) if len(rows) > FIRST_ROWS else None,
     }
+
+
+def _sorted_by(value: Any) -> float | None:
+    """The number that a text is sorted by, where the text is not that number; None where it is sorted as it reads."""
+    return value if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) else None
+
+
+def _packed(rows: Iterable[list[Any]]) -> str:
+    """Rows for the page to unpack: the place of a lane's cell, or null, and a pair for each text."""
+    return packed(json.dumps(list(rows), separators=(",", ":"), ensure_ascii=False, allow_nan=False))
 
 
 def _with_interval(name: str, cell: dict[str, Any]) -> str:
@@ -291,6 +308,9 @@ def _lanes(results: Results) -> dict[str, Any] | None:
         "heads": [*map(axis_label, axes), "seed", "status", *map(_head, LANE_COLUMNS)],
         "texts": len(axes) + 2,
         "rows": rows,
+        "packed": _packed([row["cell"], *([text] for text in row["texts"])] for row in rows)
+        if len(rows) > FIRST_ROWS
+        else None,
     }
 
 

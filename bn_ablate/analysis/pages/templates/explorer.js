@@ -4,10 +4,6 @@ const MOST_LINES = 1500, MOST_CURVES = 60, MOST_ROWS = 20, MOST_TICKS = 12;
 const OTHER_COLORS = ["var(--pre)", "var(--post)", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a6fd1", "#9a8f2c"];
 const root = document.getElementById("explorer"), $ = name => document.getElementById(`explorer-${name}`);
 
-const unpack = name => {
-  const bytes = Uint8Array.from(atob($(name).textContent), character => character.charCodeAt(0));
-  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
-};
 const element = (tag, text, more = {}) => Object.assign(document.createElement(tag), {textContent: text}, more);
 const clean = number => Number(number.toPrecision(4));
 const written = number => number === null ? "–" : String(clean(number)).replace("-", "\u2212");
@@ -179,8 +175,9 @@ const explore = data => {
     const away = kept.filter(lane => data.diverged[lane]).length;
     $("count").textContent = `${many(kept.length, "lane")} of ${all.length.toLocaleString("en")}${away ? `, ${away} diverged` : ""}`;
     $("key").replaceChildren(element("span", `${color.label}:`), ...groups.map(({name, color: tone}) => {
-      const entry = element("span", `● ${name}`);
-      entry.style.color = tone;
+      const entry = element("span", ""), glyph = element("span", "●", {className: "glyph"});
+      glyph.style.color = tone;
+      entry.append(glyph, ` ${name}`);
       return entry;
     }));
     listFilters();
@@ -242,7 +239,7 @@ root.addEventListener("toggle", async () => {
   if (!root.open || root.dataset.state) return;
   root.dataset.state = "opening";
   try {
-    const [library, data] = await Promise.all(["library", "data"].map(unpack));
+    const [library, data] = await Promise.all(["library", "data"].map(name => unpacked(`explorer-${name}`)));
     document.head.append(element("script", library));
     explore(JSON.parse(data));
     root.dataset.state = "open";
