@@ -15,9 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from mkdocs.structure.files import File, Files
+from mkdocs.utils import get_relative_url
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+ASSETS = ("docs_worker.js", "docs_style.css")  # beside this file
+SHIM = "https://unpkg.com/iframe-worker/shim"
+"""What the theme would fetch so that its search works from disk; `docs_worker.js` does so without a network."""
 BESIDE = ("examples/*.*", "configs/**/*.toml", "LICENSE", "CITATION.cff")
 TOUR = "examples/tour.ipynb"
 LINK = re.compile(r"(\]\()(?!\w+:|#)([^)\s]+)(\))")
@@ -34,7 +38,19 @@ def on_files(files: Files, config: Any) -> Files:
         for path in sorted(ROOT.glob(pattern)):
             name = path.relative_to(ROOT).as_posix()
             files.append(File.generated(config, name, abs_src_path=str(path)))
+    for name in ASSETS:
+        files.append(File.generated(config, f"assets/{name}", abs_src_path=str(ROOT / "scripts" / name)))
     return files
+
+
+def on_post_page(output: str, page: Any, config: Any) -> str:
+    """Nothing on the page is fetched from elsewhere."""
+    return output.replace(SHIM, get_relative_url(f"assets/{ASSETS[0]}", page.url))
+
+
+def on_post_template(output_content: str, template_name: str, config: Any) -> str:
+    """Nor on the page that says that there is none."""
+    return output_content.replace(SHIM, f"assets/{ASSETS[0]}")
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
@@ -80,7 +96,7 @@ def _tour() -> str:
         for output in cell["outputs"]:
             data = output.get("data", {})
             if "text/html" in data:
-                parts.append("<div markdown=0>\n" + "".join(data["text/html"]) + "\n</div>")
+                parts.append("<div markdown=0 class='wide'>\n" + "".join(data["text/html"]) + "\n</div>")
             elif text := "".join(output.get("text", data.get("text/plain", ""))).strip():
                 parts.append(f"```text\n{text}\n```")
     return "\n\n".join([parts[1], parts[0], *parts[2:]]) + "\n"

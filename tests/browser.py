@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+CONTRAST = Path(__file__).with_name("contrast.js")
+"""What finds the texts of a page that are hard to read."""
 PATIENCE = 120.0
 """Seconds that an answer may take on a busy machine."""
 
@@ -61,7 +63,7 @@ class Browser:
 
     def wait(self, script: str) -> None:
         """Wait until an expression of JavaScript is true."""
-        self.until(lambda: self.run(script), script)
+        self.until(lambda: self.run(f"!!({script})"), script)
 
     def until(self, there: Callable[[], Any], what: str = "what was waited for") -> None:
         """Wait until something is there."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 from pathlib import Path
 from types import ModuleType
 
@@ -10,9 +12,12 @@ import commands_page
 import keys_page
 import pytest
 
+from tests.browser import CONTRAST, browser
+
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
 PAGES = [*DOCS, ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+DOCS_PYTHON = ROOT / ".venv-docs" / "bin" / "python"
 FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!\w+:)([^)\s]+)\)")
 
@@ -44,3 +49,27 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         target = page.parent / place if place else page
         assert target.exists(), link
         assert not anchor or anchor in anchors(target), link
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not DOCS_PYTHON.exists(), reason="`make docs` was not called: there is no .venv-docs")
+def test_the_site_is_read_and_searched_from_disk_on_phones_and_in_the_dark(tmp_path: Path) -> None:
+    """Nothing is fetched from elsewhere, nothing is wider than the page, and all of it is legible."""
+    site = tmp_path / "site"
+    words = [DOCS_PYTHON, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", site]
+    subprocess.run(list(map(str, words)), cwd=ROOT, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"}, check=True)
+    pages = [page for page in sorted(site.rglob("*.html")) if page.name != "404.html"]  # whose links are a server's
+    assert len(pages) > 30
+    with browser(tmp_path) as driven:
+        for page in pages:
+            for width, dark in ((400, False), (1200, True)):
+                driven.open(page.as_uri(), width, dark=dark)
+                assert driven.run("document.documentElement.scrollWidth") <= width, page
+                assert driven.run(CONTRAST.read_text(encoding="utf-8"))["found"] == {}, page
+        driven.open((site / "index.html").as_uri())
+        driven.run("document.querySelector('.md-search__input').focus()")
+        for letter in "vanishing":
+            driven.call("Input.insertText", text=letter)
+        driven.wait("document.querySelectorAll('.md-search-result__item').length > 0")
+        assert driven.run("document.querySelector('.md-search-result__list').textContent.includes('vanishing')")
+        assert driven.said == []

@@ -39,7 +39,7 @@ def test_the_names_offered_are_the_public_ones_and_each_is_there() -> None:
 
 def test_what_is_shown_of_a_plan_a_cell_and_a_data_set_fits_on_a_line() -> None:
     plan = bn.make_plan(bn.build_study({"name": "tiny", "axes": {"placement": ["none", "pre"]}, "seeds": 3}))
-    assert repr(plan) == "Plan(tiny: 2 cells, 3 seeds, 6 lanes, 1 programs)"
+    assert repr(plan) == "Plan(tiny: 2 cells, 3 seeds, 6 lanes, 1 program)"
     assert repr(plan.cells[1]) == "Cell(levels={'placement': 'pre'})"
     assert repr(load("digits")) == "Dataset(digits 1.0.0: 1797 of 8 × 8 × 1, 10 classes)"
 

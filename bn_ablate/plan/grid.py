@@ -96,7 +96,8 @@ class Plan:
 
     def __repr__(self) -> str:
         n = len(self.cells), len(self.seeds), self.n_lanes, len(self.groups)
-        return "Plan({}: {} cells, {} seeds, {} lanes, {} programs)".format(self.study.name, *n)
+        counts = (f"{k} {what}{'s' * (k != 1)}" for k, what in zip(n, ("cell", "seed", "lane", "program"), strict=True))
+        return f"Plan({self.study.name}: {', '.join(counts)})"
 
     def _repr_html_(self) -> str:
         """Axes, levels and how much there is to train, as a notebook shows them."""
@@ -170,7 +171,7 @@ def make_plan(study: Study) -> Plan:
     Examples:
         >>> plan = bn.make_plan(bn.load_study("smoke"))
         >>> plan
-        Plan(smoke: 12 cells, 4 seeds, 48 lanes, 1 programs)
+        Plan(smoke: 12 cells, 4 seeds, 48 lanes, 1 program)
         >>> plan.cells[0]
         Cell(levels={'placement': 'none', 'activation': 'sigmoid', 'dropout_rate': 0.0})
     """

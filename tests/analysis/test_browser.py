@@ -14,10 +14,9 @@ from bn_ablate.analysis import write_board, write_combined_claims, write_report
 from bn_ablate.analysis.pages import report
 from bn_ablate.results import open_results
 from tests.analysis.test_board import study
-from tests.browser import Browser, browser
+from tests.browser import CONTRAST, Browser, browser
 
 pytestmark = pytest.mark.slow
-CONTRAST = Path(__file__).parents[1] / "contrast.js"
 
 
 def opened(page: Path, profile: Path, *options: str) -> str:

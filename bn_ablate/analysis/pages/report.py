@@ -150,7 +150,13 @@ def render(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["marked"] = marked
     return environment.get_template(template).render(css=_template("style.css"), **values)
+
+
+def marked(text: str) -> str:
+    """A sentence as HTML, escaped, with what stands between backticks as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def _template(name: str) -> str:
@@ -292,7 +298,7 @@ def _lanes(results: Results) -> dict[str, Any] | None:
         return None
     axes = axes_in_order(results)
     places = {levels: place for place, levels in enumerate(cell_table(results).select(axes).iter_rows())}
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "cell": places.get(tuple(lane[axis] for axis in axes), 0),
             "texts": [
