@@ -6,6 +6,7 @@ import base64
 import json
 import re
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def test_the_networks_that_were_kept_give_the_stored_accuracies_to_the_bit(root:
                 assert lane.accuracy(part) == curve[step][f"{part}_accuracy"]
         images, labels = lane.examples("test")
         assert (lane.logits(images).argmax(1) == labels).mean() == pytest.approx(lane.accuracy("test"), abs=1e-6)
-        direct = lane.network.apply(lane.variables, jnp.asarray(images), lane.factors, train=False)
+        direct = jax.jit(partial(lane.network.apply, train=False))(lane.variables, jnp.asarray(images), lane.factors)
         np.testing.assert_allclose(lane.logits(images), direct, rtol=1e-5, atol=1e-5)
     assert repr(lane) == "LoadedLane(placement pre, learning_rate 0.03, seed 1, after 4 steps, as stored)"
 
@@ -288,7 +289,8 @@ def test_pytorch_computes_the_same_by_the_code_of_the_page(recorded: dict[str, A
     program = program_of([settings], image, classes)
     factors = lane_factors(settings, program.structure)
     x = (np.asarray(recorded["images"], np.float32) - weights.tensors["input/mean"]) / weights.tensors["input/std"]
-    logits = program.network.apply(jax.tree.map(jnp.asarray, weights.variables), jnp.asarray(x), factors, train=False)
+    apply = jax.jit(partial(program.network.apply, train=False))
+    logits = apply(jax.tree.map(jnp.asarray, weights.variables), jnp.asarray(x), factors)
     np.testing.assert_allclose(logits, recorded["logits"], rtol=1e-4, atol=1e-5)
 
 
