@@ -69,11 +69,23 @@ def test_progress_is_streamed_and_the_finished_study_goes_on_with_the_same_run(
     assert not [file for file in tmp_path.rglob("*") if file.is_file() and KEY.encode() in file.read_bytes()]
 
 
-def test_training_that_fails_is_seen_to_have_failed(results: Results, service: Service, plan: Plan) -> None:
+def copying(to: Path) -> list[str]:
+    """A command that keeps what it is sent in the file `to`."""
+    return [sys.executable, "-c", f"import sys; open({str(to)!r}, 'w').write(sys.stdin.read())"]
+
+
+def test_training_that_fails_is_seen_to_have_failed(
+    results: Results, service: Service, plan: Plan, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What would be sent to a process of its own is sent to its `main` here."""
+    monkeypatch.setattr(live, "COMMAND", copying(tmp_path / "points"))
     with pytest.raises(KeyboardInterrupt), Live(plan, results.path) as stream:
         stream(next(standings(plan, 1)))
         raise KeyboardInterrupt
     assert stream.message == ""
+    with (tmp_path / "points").open() as lines:
+        monkeypatch.setattr(sys, "stdin", lines)
+        assert live.main() == 0
     run = service.runs["bn_ablate", "small-study"]
     assert run.exit_code == 1
     assert len(run.points) == 1
@@ -124,9 +136,7 @@ def test_points_come_less_and_less_often(
 ) -> None:
     """Ten a second for an hour."""
     copied = tmp_path / "points"
-    monkeypatch.setattr(
-        live, "COMMAND", [sys.executable, "-c", f"import sys; open({str(copied)!r}, 'w').write(sys.stdin.read())"]
-    )
+    monkeypatch.setattr(live, "COMMAND", copying(copied))
     monkeypatch.setattr(live, "QUEUED", 10**6)
     with Live(plan, results.path) as stream:
         for i in range(36_000):
