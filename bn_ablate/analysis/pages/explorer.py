@@ -39,8 +39,8 @@ def explorer(results: Results) -> dict[str, str] | None:
 
 
 def packed(text: str) -> str:
-    """Text as gzip in base64; the same text gives the same."""
-    return b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+    """Text as gzip in base64; the same text gives the same. Level 9 takes thrice as long, for 2% less of numbers."""
+    return b64encode(gzip.compress(text.encode(), compresslevel=6, mtime=0)).decode()
 
 
 @cache

@@ -298,6 +298,7 @@ def _lanes(results: Results) -> dict[str, Any] | None:
         return None
     axes = axes_in_order(results)
     places = {levels: place for place, levels in enumerate(cell_table(results).select(axes).iter_rows())}
+    units = {name: quantity(name).unit for name in LANE_COLUMNS}
     rows: list[dict[str, Any]] = [
         {
             "cell": places.get(tuple(lane[axis] for axis in axes), 0),
@@ -305,7 +306,7 @@ def _lanes(results: Results) -> dict[str, Any] | None:
                 *(level_label(lane[axis]) for axis in axes),
                 str(lane["seed"]),
                 lane["status"] if lane["diverged_at"] is None else f"{lane['status']} at {lane['diverged_at']}",
-                *(quantity(name).unit.value(lane[name]) for name in LANE_COLUMNS),
+                *(unit.value(lane[name]) for name, unit in units.items()),
             ],
         }
         for lane in results.lanes.iter_rows(named=True)
