@@ -12,7 +12,7 @@ from matplotlib.colors import to_hex
 
 from bn_ablate.analysis import cell_table
 from bn_ablate.analysis.figures import Chart, charts
-from bn_ablate.analysis.figures.against import against
+from bn_ablate.analysis.figures.against import APART, ERROR_SCALE, accuracies, against
 from bn_ablate.analysis.figures.aggregates import aggregates
 from bn_ablate.analysis.figures.end_names import spread
 from bn_ablate.analysis.figures.forest import forest
@@ -255,3 +255,12 @@ def test_names_are_moved_apart() -> None:
     assert sorted(crowded, key=lambda name: crowded[name]) == ["b", "a", "c"]
     assert np.diff(sorted(crowded.values())) == pytest.approx([0.1, 0.1], abs=1e-3)
     assert max(crowded.values()) <= 1.0 + 1e-9
+
+
+@pytest.mark.parametrize("ends", [(39.6, 92.3), (80.0, 98.0), (10.0, 99.97), (94.0, 99.0)])
+def test_ticks_of_accuracies_lie_in_the_range_and_do_not_touch(ends: tuple[float, float]) -> None:
+    ticks = accuracies(*ends)
+    low, *places, high = (float(ERROR_SCALE[0](tick)) for tick in (ends[0], *ticks, ends[1]))
+    assert 5 <= len(ticks) <= 1 / APART + 1
+    assert low <= places[0] < places[-1] <= high
+    assert min(np.diff(places)) >= APART * (high - low)

@@ -61,8 +61,10 @@ SUBJECTS = {
 
 LEAST_ERROR = 0.05
 """In percent: what errors are taken for at least, where their logarithm is."""
-FEW_ACCURACIES = (0, 50, 80, 90, 95, 98, 99, 99.5, 99.8, 99.9)
-MANY_ACCURACIES = (20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 93, 95, 97, 98, 98.5, 99, 99.3, 99.5, 99.7, 99.8, 99.9)
+ROUND_ACCURACIES = (90, 99, 50, 99.9, 80, 95, 98, 99.5, 99.8, 0, 70, 60, 85, 40, 30, 20, 97, 93, 75, 98.5, 99.3, 99.7)
+"""In percent, the roundest first: for ticks, as many as there is room for."""
+APART = 0.09
+"""Of the length of an axis: how far its ticks are apart at least, so that their numbers do not touch."""
 LINEAR_UP_TO = 0.01
 
 
@@ -184,8 +186,14 @@ def by_error(low: float, high: float) -> bool:
 
 
 def accuracies(low: float, high: float) -> tuple[float, ...]:
-    """Round accuracies, for ticks of a scale that is spaced so."""
-    return FEW_ACCURACIES if 100 - low > 10 * max(100 - high, LEAST_ERROR) else MANY_ACCURACIES
+    """Round accuracies from `low` to `high`, for ticks of a scale that is spaced so."""
+    place = ERROR_SCALE[0]
+    kept: list[float] = []
+    for tick in ROUND_ACCURACIES:
+        near = (abs(float(place(tick) - place(other))) < APART * float(place(high) - place(low)) for other in kept)
+        if low <= tick <= high and not any(near):
+            kept.append(tick)
+    return tuple(sorted(kept))
 
 
 def _from_error(accuracy: Any) -> Any:

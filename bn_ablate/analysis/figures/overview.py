@@ -49,7 +49,7 @@ def overview(results: Results) -> Chart | None:
     panels[0].invert_yaxis()
     if rows not in (None, "activation"):
         panels[0].set_ylabel(axis_label(str(rows)).capitalize())
-    ticks = [tick for tick in accuracies(low, high) if low <= tick <= high] if spaced else None
+    ticks = list(accuracies(low, high)) if spaced else None
     bar = figure.colorbar(mesh, ax=list(panels), shrink=0.9, aspect=14, pad=0.015, ticks=ticks)
     if ticks is not None:
         bar.ax.set_yticklabels([f"{tick:g}" for tick in ticks])
