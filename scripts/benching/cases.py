@@ -42,6 +42,7 @@ class Case:
         bn_momentum: decay of BN's moving statistics.
         placements, activations, rates, seeds: the grid.
         images: `digits` (8×8×1, real) or `random` (32×32×3, made up).
+        every: ours is measured every so many steps; None: at the start and the end alone. Peers measure nothing.
         whole: compile everything that the study needs, and hold the training losses of the peers together.
     """
 
@@ -60,6 +61,7 @@ class Case:
     rates: tuple[float, ...] = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7)
     seeds: int = 1
     images: Literal["digits", "random"] = "digits"
+    every: int | None = None
     whole: bool = False
 
     @classmethod
@@ -105,7 +107,8 @@ class Case:
 
 
 MLP_72 = Case("mlp-72", "MLP 3×128, 72 lanes", whole=True)
-MLP_600 = Case("mlp-600", "MLP 3×128, 600 lanes", rates=(0.0, 0.1, 0.3, 0.5, 0.7), seeds=10, steps=40)
+MLP_720 = Case("mlp-720", "MLP 3×128, 720 lanes", batch_size=64, steps=400, seeds=10, every=50)
+"""As many networks as the main study has, as long, and measured as often."""
 MLP_8X256 = Case("mlp-8x256", "MLP 8×256, 72 lanes", depth=8, width=256, steps=24, learning_rate=0.01)
 CNN_24 = Case(
     "cnn-24",
@@ -119,7 +122,7 @@ CNN_24 = Case(
     rates=(0.0, 0.3),
     images="random",
 )
-CASES = {case.name: case for case in (MLP_72, MLP_600, MLP_8X256, CNN_24)}
+CASES = {case.name: case for case in (MLP_720, MLP_72, MLP_8X256, CNN_24)}
 
 
 def shortened(case: Case) -> Case:

@@ -30,8 +30,8 @@ def dataset_of(case: Case) -> Dataset:
     return Dataset("random", "1.0.0", images, labels, 10, RANDOM_IMAGES, fingerprint(images, labels))
 
 
-def study_of(case: Case, every: int | None = None, precision: str = "float32") -> Study:
-    """The study that is this case, measured every so many steps, or else at its start and end only."""
+def study_of(case: Case, precision: str = "float32") -> Study:
+    """The study that is this case."""
     train = {key: getattr(case, key) for key in ("steps", "batch_size", "learning_rate", "momentum")}
     train["precision"] = precision
     axes = {"placement": case.placements, "activation": case.activations, "dropout_rate": case.rates}
@@ -42,7 +42,7 @@ def study_of(case: Case, every: int | None = None, precision: str = "float32") -
         "model": {"architecture": case.architecture, "depth": case.depth, "width": case.width},
         "norm": {"momentum": case.bn_momentum},
         "train": train,
-        "measure": {"every": every or case.steps},
+        "measure": {"every": case.every or case.steps},
         "axes": {axis: list(levels) for axis, levels in axes.items()},
     }
     return build_study(table, source=case.name)

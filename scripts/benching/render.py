@@ -7,30 +7,33 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from results_page import between
+
+from benching.cases import MLP_720
 from benching.figures import Spread, Stored, lead, present, rates, study_seconds, targets
+from benching.picture import opening
 from benching.roster import OURS, PEERS
 from benching.starting import STARTS
+from bn_ablate.analysis.figures import image, laid_out
 
-BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 VERDICTS = {"aim": "yes", "must": "must, not aim", "missed": "**no**", "not measured": "not measured"}
 
 
-class PageError(ValueError):
-    """The page has no place for the figures."""
-
-
 def write_page(stored: Stored, page: Path) -> None:
-    """Put the figures between the markers of `page`.
+    """Put the figures between the markers of `page`, and its opening picture beside it.
 
     Raises:
-        PageError: the markers are not there.
+        ValueError: the markers are not there.
     """
-    text = page.read_text()
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise PageError(f"{page} has no lines {BEGIN} and {END} to write between")
-    page.write_text(f"{before}{BEGIN}\n\n{render(stored)}\n{END}{after}")
+    text = between(page.read_text(encoding="utf-8"), "bench", render(stored))
+    for case in stored["cases"]:
+        if case["case"]["name"] == MLP_720.name:
+            chart = laid_out(opening(case))
+            picture = page.parent / "figures" / f"{chart.name}.png"
+            picture.write_bytes(image(chart, "png"))
+            shown = f"![{chart.alt}]({picture.relative_to(page.parent).as_posix()})\n\n*{chart.caption}*"
+            text = between(text, "opening", shown)
+    page.write_text(text, encoding="utf-8")
 
 
 def render(stored: Stored) -> str:
@@ -42,15 +45,19 @@ def render(stored: Stored) -> str:
         parts += ["### Scaling", *_scaling(stored["scaling"])]
     if stored.get("starting"):
         parts += ["### Starting", _starting(stored["starting"])]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(parts)
 
 
 def _starting(starts: list[Stored]) -> str:
     """Of a first process, which compiles, and of a second one, which loads."""
-    keys = ("compile_seconds", "step_seconds", "cpu_seconds")
-    head = ["", "compiling, s", "to the first step, s", "CPU, s", "loading, s", "to the first step, s", "CPU, s"]
+    keys = ("compile_seconds", "step_seconds", "cpu_seconds", "study_seconds")
+    columns = ["to the first step, s", "CPU, s", "finished, s"]
+    head = ["", "compiling, s", *columns, "loading, s", *columns]
     rows = [
-        [STARTS[s["name"]].title, *(f"{s[which][key]:.2f}" for which in ("first", "second") for key in keys)]
+        [
+            STARTS[s["name"]].title,
+            *(f"{s[which][key]:.2f}" if key in s[which] else "" for which in ("first", "second") for key in keys),
+        ]
         for s in starts
     ]
     return _table(head, rows)
@@ -79,9 +86,8 @@ def _targets(stored: Stored) -> str:
         sign = "≤ " if target.at_most and target.must != target.aim else ""
         measured = "" if target.measured is None else target.show(target.measured)
         wanted = [sign + target.show(target.must), sign + target.show(target.aim)]
-        limit = "" if target.limit is None else target.show(target.limit)
-        rows.append([target.title, target.where, *wanted, measured, VERDICTS[target.verdict], limit])
-    return _table(["figure", "case", "must", "aim", "measured", "reached", "(e) itself"], rows, left=2)
+        rows.append([target.title, target.where, *wanted, measured, VERDICTS[target.verdict]])
+    return _table(["figure", "case", "must", "aim", "measured", "reached"], rows, left=2)
 
 
 def _describe(case: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""How long it is to the first training step: in a first process, which compiles, and in a second one, which loads."""
+"""How long it is to the first step, and to the end: in a first process, which compiles, and a second, which loads."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from benching.cases import CASES, MLP_72
 from benching.workers import ROOT, environment
+
+if TYPE_CHECKING:
+    from bn_ablate.config import Study
 
 PATIENCE_SECONDS = 600
 
@@ -24,12 +28,14 @@ class Start(NamedTuple):
         study: a file of `configs/`, or a table.
         cold: the seconds of compiling all its programs that must not, and that should not be exceeded.
         warm: the same of a second process, from its start to its first training step.
+        finished: it is trained to the end.
     """
 
     title: str
     study: str | dict[str, Any]
     cold: tuple[float, float] | None = None
     warm: tuple[float, float] | None = None
+    finished: bool = False
 
 
 RESNET: dict[str, Any] = {
@@ -41,6 +47,7 @@ RESNET: dict[str, Any] = {
     "axes": {"placement": ["none", "pre", "post"], "activation": ["relu", "tanh"], "dropout_rate": [0.0, 0.2]},
 }
 STARTS = {
+    MLP_72.name: Start(MLP_72.title, MLP_72.name, finished=True),
     "smoke": Start("configs/smoke.toml", "smoke", warm=(0.7, 0.4)),
     "main": Start("main study", "ablate", cold=(2.5, 1.8)),
     "c3": Start("C3, four programs", "c3_vanishing_gradients", cold=(12.0, 6.0)),
@@ -51,7 +58,8 @@ STARTS = {
 def measure(name: str) -> dict[str, Any]:
     """Of a first and a second process, with a cache of their own: seconds of compiling or loading, and to a first step.
 
-    The latter are from the start of the process, all programs of the study included.
+    The latter are from the start of the process, all programs of the study included; those until the study is finished
+    are from when its data are there, as they are for the peers.
     """
 
     def process(cache: str) -> dict[str, float]:
@@ -60,8 +68,9 @@ def measure(name: str) -> dict[str, Any]:
         done = subprocess.run(
             command, env=environment(), cwd=ROOT, check=True, capture_output=True, timeout=PATIENCE_SECONDS
         )
-        compiled, stepped, used = json.loads(done.stdout)
-        return {"compile_seconds": compiled, "step_seconds": stepped - begun, "cpu_seconds": used}
+        compiled, stepped, used, finished = json.loads(done.stdout)
+        seconds = {"compile_seconds": compiled, "step_seconds": stepped - begun, "cpu_seconds": used}
+        return seconds | ({"study_seconds": finished} if finished else {})
 
     with tempfile.TemporaryDirectory() as cache:
         return {"name": name, "first": process(cache), "second": process(cache)}
@@ -71,31 +80,48 @@ class SteppedError(Exception):
     """A step was trained."""
 
 
-def start(name: str, cache: Path) -> tuple[float, float, float]:
-    """In this process: seconds until all programs were there; the time of day after the first step; CPU-seconds."""
-    from bn_ablate.config import build_study, load_study
+def start(name: str, cache: Path) -> tuple[float, float, float, float | None]:
+    """In this process: seconds until all programs were there; the time of day after the first step; CPU-seconds.
+
+    And seconds until all was trained, where that is asked for.
+    """
     from bn_ablate.data import load
     from bn_ablate.engine import Engine, Progress, set_up, shards_of
     from bn_ablate.plan import make_plan
 
     set_up("cpu", cache=cache)
-    study = STARTS[name].study
-    plan = make_plan(load_study(ROOT / "configs" / f"{study}.toml") if isinstance(study, str) else build_study(study))
-    shards = list({id(shard.group): shard for shard in shards_of(plan)}.values())
+    plan = make_plan(study_named(STARTS[name].study))
+    shards = shards_of(plan)
+    of_groups = {id(shard.group): shard for shard in reversed(shards)}.values()
     engine = Engine(load(plan.study.data.name))
     begun = time.perf_counter()
-    programs = [engine._wanted(shard)[0].programs() for shard in shards]
+    programs = [engine._wanted(shard)[0].programs() for shard in of_groups]
     for each in programs:
         each.measure.result()
         each.train.result()
     compiled = time.perf_counter() - begun
+    stepped: list[tuple[float, float]] = []
 
-    def stop(progress: Progress) -> None:
-        raise SteppedError
+    def see(progress: Progress) -> None:
+        stepped.append((time.time(), time.process_time()))
+        if not STARTS[name].finished:
+            raise SteppedError
 
     with suppress(SteppedError):
-        engine.run(shards[0], stop)
-    return compiled, time.time(), time.process_time()
+        for shard in shards:
+            engine.run(shard, see)
+    finished = time.perf_counter() - begun if STARTS[name].finished else None
+    return compiled, *stepped[0], finished
+
+
+def study_named(study: str | dict[str, Any]) -> Study:
+    """That of a case, of a file in `configs/`, or of a table."""
+    from benching.examples import study_of
+    from bn_ablate.config import build_study, load_study
+
+    if isinstance(study, dict):
+        return build_study(study)
+    return study_of(CASES[study]) if study in CASES else load_study(ROOT / "configs" / f"{study}.toml")
 
 
 if __name__ == "__main__":

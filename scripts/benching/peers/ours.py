@@ -57,7 +57,7 @@ class Ours(Peer):
 
     def set_up(self) -> Ready:
         """Train the study once, from nothing."""
-        trained = self._train(self._case, self._case.steps)
+        trained = self._train(self._case)
         for outcome in trained.outcomes:
             losses = np.asarray(outcome.observations.loss_sum[-1]) / self._case.steps
             for i, cell in enumerate(outcome.shard.cells):
@@ -76,11 +76,11 @@ class Ours(Peer):
 
     def round(self) -> Timed:
         """Train all lanes; what the engine does between its first and its last measurement is timed."""
-        return self._train(self._case, self._case.steps).between_measurements
+        return self._train(self._case).between_measurements
 
     def study(self) -> dict[str, float]:
         """A round, and the seconds of the whole study once compiled: with initial states, splits, two measurements."""
-        trained = self._train(self._case, self._case.steps)
+        trained = self._train(self._case)
         return {**asdict(trained.between_measurements), "study_seconds": trained.seconds}
 
     def check(self) -> float:
@@ -89,40 +89,40 @@ class Ours(Peer):
 
     def diagnostics(self) -> dict[str, list[float]]:
         """Seconds of training with the default schedule of measurements, and without any, three times by turns."""
-        case = replace(self._case, steps=DIAGNOSED_STEPS)
+        bare, diagnosed = (replace(self._case, steps=DIAGNOSED_STEPS, every=every) for every in (None, DIAGNOSED_EVERY))
         seconds: dict[str, list[float]] = {"on": [], "off": []}
         for _ in range(3):
             before = self._engine.timing.train_seconds
-            self._train(case, DIAGNOSED_EVERY)
+            self._train(diagnosed)
             seconds["on"].append(self._engine.timing.train_seconds - before)
-            bare = self._train(case, DIAGNOSED_STEPS).between_measurements
-            seconds["off"].append(bare.seconds * DIAGNOSED_STEPS * case.n_lanes / bare.lane_steps)
+            timed = self._train(bare).between_measurements
+            seconds["off"].append(timed.seconds * DIAGNOSED_STEPS * bare.n_lanes / timed.lane_steps)
         return seconds
 
     def estimated_bytes(self) -> int:
         """What the engine thought beforehand that it would need."""
         machine, extent = self._engine.machine(), self._engine.dataset.extent
-        shards = self._shards(self._case, self._case.steps)
+        shards = self._shards(self._case)
         needs = [
             shard_bytes(shard.cells[0].settings, len(shard.lane_ids), len(shard.seeds), machine, extent)
             for shard in shards
         ]
         return PROGRAM_BYTES + max(needs)
 
-    def _shards(self, case: Case, every: int) -> list[Shard]:
+    def _shards(self, case: Case) -> list[Shard]:
         """Those that a study would be cut into."""
-        plan = make_plan(study_of(case, every, self._precision))
+        plan = make_plan(study_of(case, self._precision))
 
         def room(settings: LaneSettings) -> int:
             return lanes_that_fit(settings, len(plan.seeds), self._engine.machine(), self._engine.dataset.extent)
 
         return shards_of(plan, max_lanes=room)
 
-    def _train(self, case: Case, every: int) -> Trained:
-        """Train `case`, measured every so many steps."""
+    def _train(self, case: Case) -> Trained:
+        """Train `case`, and measure as often as it says."""
         outcomes, lane_steps, seconds = [], 0, 0.0
         compiled, begun = self._engine.timing.compile_seconds, time.perf_counter()
-        for shard in self._shards(case, every):
+        for shard in self._shards(case):
             seen: list[Progress] = []
             outcomes.append(self._engine.run(shard, seen.append))
             first = seen[0]  # a call that measures before it trains; the very last call only measures
