@@ -7,6 +7,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import cache
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -143,6 +144,12 @@ def _page(
 
 def render(template: str, **values: Any) -> str:
     """One of the templates as a page, with the style that all of them share."""
+    return _templates().get_template(template).render(css=_template("style.css"), **values)
+
+
+@cache
+def _templates() -> Environment:
+    """All templates, each of them compiled once."""
     environment = Environment(
         loader=PackageLoader("bn_ablate.analysis.pages"),
         autoescape=True,
@@ -151,7 +158,7 @@ def render(template: str, **values: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters["marked"] = marked
-    return environment.get_template(template).render(css=_template("style.css"), **values)
+    return environment
 
 
 def marked(text: str) -> str:
