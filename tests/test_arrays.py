@@ -48,6 +48,35 @@ def test_features_are_standardized_each_by_itself_and_around_their_mean() -> Non
     np.testing.assert_allclose(std.ravel(), train.std(0), rtol=1e-6)
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.float32])
+def test_what_is_mapped_from_a_file_is_read_from_there(tmp_path: Path, kind: Any, monkeypatch: Any) -> None:
+    """In stretches, with the hash and the statistics of the same in memory."""
+    x, y = np.random.default_rng(0).integers(0, 256, (150, 4, 5)).astype(kind), np.arange(150) % 3
+    np.save(tmp_path / "x.npy", x)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    monkeypatch.setattr("bn_ablate.data.mapped.CHUNK_BYTES", 7 * x[0].nbytes)
+    data, held = (bn.Dataset.from_arrays(some, y) for some in (mapped, x))
+    assert np.shares_memory(data.images, mapped)
+    assert (data.sha256, data.extent) == (held.sha256, held.extent)
+    assert data.extent.itemsize == x.itemsize
+    settings = study().data
+    of_both = (moments(some, settings, draw_split(some, settings, 1)) for some in (data, held))
+    for found, expected in zip(*of_both, strict=True):
+        np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(mapped, x)
+
+
+def test_a_copy_on_write_keeps_what_was_written_to_it(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.zeros((60, 3), np.float32))
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="c")
+    mapped[:] = np.arange(60)[:, None]
+    data = bn.Dataset.from_arrays(mapped, np.arange(60) % 2)
+    np.testing.assert_array_equal(data.images[:, 0, 0, 0], np.arange(60))
+    mapped[7, 1] = np.nan
+    with pytest.raises(DataError, match=r"x\[7\] holds values that are not finite"):
+        bn.Dataset.from_arrays(mapped, np.arange(60) % 2)
+
+
 def test_arrays_of_a_known_data_set_give_its_numbers(tmp_path: Path) -> None:
     digits = load_digits()
     data = bn.Dataset.from_arrays(digits.images.astype(np.uint8), digits.target, name="mine")

@@ -23,6 +23,7 @@ from bn_ablate.plan.memory import (
     lane_bytes,
     lanes_that_fit,
     shard_bytes,
+    streams,
 )
 from bn_ablate.plan.memory.estimate import DIGITS
 
@@ -200,6 +201,25 @@ def test_a_part_is_estimated_with_the_shapes_that_it_has() -> None:
     for strategy, alike in (("vmap", True), ("map", False)):
         machine = Machine(strategy, 1, 4 * GIB)  # type: ignore[arg-type]
         assert (estimate_bytes(part, machine) == estimate_bytes(whole, machine)) == alike
+
+
+@pytest.mark.parametrize(("strategy", "platform"), [("map", "cpu"), ("vmap", "gpu")])
+def test_data_that_would_take_more_than_half_of_the_memory_are_streamed(strategy: Any, platform: str) -> None:
+    """Then how many they are is of little matter: 20 GB are trained on within 3 GiB. float32 takes four times."""
+    cifar = Extent((32, 32, 3), 10, 60_000)
+    copies = 60_000 * 32 * 32 * 3 * 3  # on the host, and on each of two devices
+    large = cifar._replace(examples=6_500_000)
+    for budget, extent, streamed in (
+        (2 * copies, cifar, False),
+        (2 * copies - 1, cifar, True),
+        (2 * copies, cifar._replace(itemsize=4), True),
+        (3 * GIB, large, True),
+        (200 * GIB, large, False),
+    ):
+        assert streams(extent, Machine(strategy, 2, budget, platform=platform)) == streamed
+    machine = Machine(strategy, 2, 3 * GIB, platform=platform)
+    assert estimate_bytes(plan_of(2), machine, large) < 3 * GIB
+    assert estimate_bytes(plan_of(2), machine, large._replace(examples=10_000_000)) < 3 * GIB
 
 
 def test_the_estimate_is_of_the_data_at_hand() -> None:

@@ -77,7 +77,7 @@ def test_the_images_and_labels_of_a_lane_are_those_that_it_is_trained_on(lane: T
     train = raw[lane.split.train]
     at, by = (0.0, 1.0) if standardize == "none" else (f(train, axes[standardize]) for f in (np.mean, np.std))
     exact = (raw - at) / np.where(by == 0.0, 1.0, by)
-    seed = SeedExamples(*lane.split, lane.mean, lane.std, np.int32(1))  # type: ignore[arg-type]
+    seed = SeedExamples(lane.mean, lane.std, np.int32(1))  # type: ignore[arg-type]
     on_device = Examples(jnp.asarray(lane.dataset.images), jnp.asarray(lane.dataset.labels))
     for step in (0, 29):
         indices = lane.split.train[lane.batch_indices[step]]

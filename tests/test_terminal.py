@@ -16,6 +16,7 @@ from bn_ablate.cli import console as consoles
 from bn_ablate.cli import plan_shown, progress_bar, results_shown
 from bn_ablate.config import build_study
 from bn_ablate.plan import RunProgress, clock, make_plan
+from bn_ablate.plan.memory import Machine
 from bn_ablate.results import Results
 
 
@@ -51,6 +52,18 @@ def test_the_plan(console: Console) -> None:
         "seed          0 to 2",
         "6 cells × 3 seeds = 18 lanes, 400 steps each; 1 compiled program; about 500 MiB of memory; 0 hypotheses",
     ]
+
+
+def test_the_memory_that_may_be_taken_and_how_data_come_into_it(console: Console) -> None:
+    machine = Machine("map", 2, 2 * 2**30)
+    plan_shown.show_budget(console, 2**30, machine)
+    plan_shown.show_budget(console, 2**30, machine, 20_000 * 2**20)
+    budget = "lanes 1 at a time on a device (map), 2 devices; 2,048 MiB of memory may be taken"
+    streamed = (
+        "examples are read as they are needed, since all of them (20,000 MiB, on every device) would take more than "
+        "half of it"
+    )
+    assert text_of(console).splitlines() == [budget, budget, streamed]
 
 
 def test_the_plan_of_several_programs_and_chosen_seeds(console: Console) -> None:

@@ -52,12 +52,18 @@ def show_notes(console: Console, plan: Plan) -> None:
         console.print(f"note: {note}", style="yellow", soft_wrap=True, markup=False)
 
 
-def show_budget(console: Console, memory_bytes: int, machine: Machine) -> None:
-    """Print how much memory a run may take on `machine`, and a warning where even its smallest shards take more."""
+def show_budget(console: Console, memory_bytes: int, machine: Machine, streamed_bytes: int = 0) -> None:
+    """Print how much memory a run may take on `machine`, how it has its data, and whether a single lane takes more."""
     way = "all at once (vmap)" if machine.strategy == "vmap" else f"{machine.at_once} at a time on a device (map)"
     console.print(
         f"lanes {way}, {count(machine.devices, 'device')}; {machine.budget / 2**20:,.0f} MiB of memory may be taken"
     )
+    if streamed_bytes:
+        console.print(
+            f"examples are read as they are needed, since all of them ({streamed_bytes / 2**20:,.0f} MiB, on every "
+            "device) would take more than half of it",
+            soft_wrap=True,
+        )
     if memory_bytes > machine.budget:
         console.print(
             "That is less than a single lane needs: give more with --memory, or reduce model.width, train.batch_size, "

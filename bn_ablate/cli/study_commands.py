@@ -230,7 +230,7 @@ def _show_plan(console: Console, plan: Plan, machine: Machine) -> None:
 
     takes = expected(plan, machine)
     show_plan(console, plan, takes.memory)
-    show_budget(console, takes.memory, machine)
+    show_budget(console, takes.memory, machine, takes.streamed)
     show_size(console, takes.shards, takes.disk)
     show_notes(console, plan)
 

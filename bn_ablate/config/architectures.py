@@ -18,11 +18,12 @@ T = TypeVar("T", bound=Callable[..., Any])
 
 
 class Extent(NamedTuple):
-    """How large a data set is: `(height, width, channels)` of an image, classes, and examples."""
+    """How large a data set is: `(height, width, channels)` of an image, classes, examples, and bytes of a value."""
 
     image: Shape
     classes: int
     examples: int
+    itemsize: int = 1
 
     @property
     def vectors(self) -> bool:

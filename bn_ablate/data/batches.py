@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from jaxtyping import Int32
 
@@ -28,7 +30,12 @@ def batch_indices(
         )
     begin, end = start * batch_size, (start + steps) * batch_size
     first_epoch, last_epoch = begin // n_train, (end - 1) // n_train
-    epochs = [permutation(n_train, "batches", seed, epoch) for epoch in range(first_epoch, last_epoch + 1)]
-    stream = np.concatenate(epochs).astype(np.int32)
+    stream = np.concatenate([_order(n_train, seed, epoch) for epoch in range(first_epoch, last_epoch + 1)])
     offset = begin - first_epoch * n_train
     return stream[offset : offset + end - begin].reshape(steps, batch_size)
+
+
+@lru_cache(maxsize=16)  # batches are asked for stretch by stretch
+def _order(n_train: int, seed: int, epoch: int) -> Int32[np.ndarray, " n_train"]:
+    """The order of the training examples in one epoch."""
+    return permutation(n_train, "batches", seed, epoch).astype(np.int32)

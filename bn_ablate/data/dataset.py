@@ -13,6 +13,7 @@ from jaxtyping import Float32, Int32, UInt8
 from bn_ablate.config.architectures import Extent
 from bn_ablate.config.errors import BnAblateError
 from bn_ablate.config.names import NAME
+from bn_ablate.data.mapped import chunks, mapping
 
 Images = UInt8[np.ndarray, "examples height width channels"] | Float32[np.ndarray, "examples height width channels"]
 """Images; vectors are images of one pixel, with a channel for each number."""
@@ -53,7 +54,7 @@ class Dataset:
     @property
     def extent(self) -> Extent:
         """How large it is."""
-        return Extent(self.images.shape[1:], self.n_classes, len(self.labels))
+        return Extent(self.images.shape[1:], self.n_classes, len(self.labels), self.images.itemsize)
 
     @classmethod
     def from_arrays(
@@ -70,7 +71,9 @@ class Dataset:
 
         Args:
             x: images, (examples, height, width) or (examples, height, width, channels), or vectors, (examples,
-                features); uint8, or floats, which are kept as float32.
+                features); uint8, or floats, which are kept as float32. What NumPy maps from a file, uint8 or float32
+                as `np.load(file, mmap_mode="r")` gives it, is not copied where there is no `x_test`: it is read as it
+                is needed, and may be larger than the memory.
             y: labels, (examples,): whole numbers from 0.
             x_test: the images of the data set's own test split, for `data.split = "official"`; none where not given.
             y_test: its labels.
@@ -112,7 +115,7 @@ class Dataset:
 
 
 def _examples(name: str, which: str, x: Any, y: Any) -> tuple[Images, Int32[np.ndarray, " examples"]]:
-    """A copy of images and labels in their types and shapes."""
+    """Images and labels in their types and shapes: a copy of those that are not mapped from a file."""
     images, labels = np.asarray(x), np.asarray(y)
     examples = finite_examples(f"{name}: x{which}", images)
     if labels.shape != images.shape[:1] or not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0:
@@ -126,7 +129,9 @@ def _examples(name: str, which: str, x: Any, y: Any) -> tuple[Images, Int32[np.n
 def finite_examples(
     where: str, x: np.ndarray
 ) -> UInt8[np.ndarray, "examples ..."] | Float32[np.ndarray, "examples ..."]:
-    """A copy of `x`, as (examples, height, width, channels) or (examples, features), of uint8 or of float32.
+    """`x` as (examples, height, width, channels) or (examples, features), of uint8 or of float32.
+
+    It is a copy, but of what is mapped from a file and has that type already.
 
     Raises:
         DataError: it has another shape or type, or values that are not finite; `where` names it.
@@ -139,12 +144,23 @@ def finite_examples(
             "height, width, channels), vectors (examples, features)"
         )
     kind = np.uint8 if x.dtype == np.uint8 else np.float32
+    mapped = mapping(x) is not None and x.dtype == kind and x.flags.c_contiguous
     with np.errstate(over="ignore"):
-        examples = np.array(x, kind, order="C")
-    if not np.isfinite(examples).all():
-        bad = int(np.flatnonzero(~np.isfinite(examples.reshape(len(examples), -1)).all(1))[0])
+        examples = x if mapped else np.array(x, kind, order="C")
+    if (bad := first_not_finite(examples)) is not None:
         raise DataError(f"{where}[{bad}] holds values that are not finite numbers of float32")
     return examples[..., np.newaxis] if examples.ndim == 3 else examples
+
+
+def first_not_finite(examples: np.ndarray) -> int | None:
+    """The first of `examples` that has values which are not finite numbers; None where all are."""
+    seen = 0
+    for some in chunks(examples) if examples.dtype != np.uint8 else ():
+        finite = np.isfinite(some.reshape(len(some), -1)).all(1)
+        if not finite.all():
+            return seen + int(finite.argmin())
+        seen += len(some)
+    return None
 
 
 def as_images(examples: np.ndarray) -> Images:
@@ -158,5 +174,6 @@ def fingerprint(images: Images, labels: Int32[np.ndarray, " examples"]) -> str:
     digest = hashlib.sha256()
     for array in (images, labels):
         digest.update(f"{array.dtype.str}{array.shape}".encode())
-        digest.update(array.reshape(-1).data)
+        for some in chunks(array):
+            digest.update(np.ascontiguousarray(some).reshape(-1).data)
     return digest.hexdigest()

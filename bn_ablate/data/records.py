@@ -6,14 +6,16 @@ import hashlib
 import json
 import tempfile
 import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.lib.format import dtype_to_descr, write_array_header_1_0
 
 from bn_ablate.config.architectures import Extent
 from bn_ablate.config.version import WRITTEN_BY
-from bn_ablate.data.dataset import DataError, Dataset, as_images, fingerprint
+from bn_ablate.data.dataset import DataError, Dataset, as_images, fingerprint, first_not_finite
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
@@ -41,23 +43,25 @@ def open_arrays(folder: Path) -> Dataset:
     """
     cache = folder / "arrays"
     if not cache.is_dir():
-        dataset = read_records(folder)
         try:
-            _store(dataset, cache)
+            _store(folder, cache)
         except OSError as error:
+            dataset = read_records(folder)
             warnings.warn(f"{cache} cannot be written, so each run decodes {dataset.name} anew ({error})", stacklevel=2)
             return dataset
     return _open(cache)
 
 
-def read_records(folder: Path) -> Dataset:
+def read_records(folder: Path, file: Path | None = None) -> Dataset:
     """Every example of the official `train` and `test` splits (if there) of a prepared TFDS data set.
 
     The image is the first of the supervised keys, or the feature `image`: uint8, or float32 with finite values, all of
     one size, two or three axes; or a vector, of one. The label is the second, or the feature `label`: a `ClassLabel`.
+    With a `file`, images are written into it as `.npy` as they are decoded, and mapped from there; else they are held.
 
     Raises:
-        DataError: The data set is not of that kind, or a file is damaged.
+        DataError: The data set is not of that kind, or its files are damaged.
+        OSError: `file` cannot be written.
     """
     import tensorflow_datasets as tfds
 
@@ -65,20 +69,30 @@ def read_records(folder: Path) -> Dataset:
         builder = tfds.builder_from_directory(folder)
         info = builder.info
         image_key, label_key = _keys(info, folder)
-        parts = [
-            _read_split(builder.as_data_source(split), image_key, label_key)
-            for split in ("train", "test")
-            if split in info.splits
-        ]
-        images, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    except (RuntimeError, ValueError, OSError) as error:
+        sources = [builder.as_data_source(split) for split in ("train", "test") if split in info.splits]
+        first = sources[0][0][image_key]
+    except (RuntimeError, ValueError, OSError, IndexError) as error:
         raise _unreadable(folder, error) from error
+    shape = (sum(map(len, sources)), *as_images(first[np.newaxis]).shape[1:])
+    labels = np.empty(shape[0], np.int32)
+    decoded = _decoded(sources, (image_key, label_key), first.shape, folder)
+    if file:
+        with file.open("wb") as images_file:  # written, not mapped: a disk that is full is then an error to speak of
+            header = {"descr": dtype_to_descr(first.dtype), "fortran_order": False, "shape": shape}
+            write_array_header_1_0(images_file, header)
+            for place, some, their_labels in decoded:
+                images_file.write(some.data)
+                labels[place] = their_labels
+        images = np.load(file, mmap_mode="r", allow_pickle=False)
+    else:
+        images = np.empty(shape, first.dtype)
+        for place, some, their_labels in decoded:
+            images[place], labels[place] = some, their_labels
     n_classes = info.features[label_key].num_classes
     if labels.min() < 0 or labels.max() >= n_classes:
         raise DataError(f"{folder} has examples without a label, or with one outside 0 to {n_classes - 1}")
-    if images.dtype == np.float32 and not (finite := np.isfinite(images.reshape(len(images), -1)).all(1)).all():
-        raise DataError(f"{folder} has values that are not finite numbers, first in example {int(finite.argmin())}")
-    images = as_images(images)
+    if (bad := first_not_finite(images)) is not None:
+        raise DataError(f"{folder} has values that are not finite numbers, first in example {bad}")
     images.setflags(write=False)
     labels.setflags(write=False)
     return Dataset(
@@ -87,7 +101,7 @@ def read_records(folder: Path) -> Dataset:
         images=images,
         labels=labels,
         n_classes=n_classes,
-        n_official_train=len(parts[0][0]),
+        n_official_train=len(sources[0]),
         sha256=fingerprint(images, labels),
     )
 
@@ -106,11 +120,12 @@ def extent(folder: Path) -> Extent:
         builder = tfds.builder_from_directory(folder)
         image_key, label_key = _keys(builder.info, folder)
         splits = builder.info.splits
-        image = builder.as_data_source("train")[0][image_key].shape
+        image = builder.as_data_source("train")[0][image_key]
     except (RuntimeError, ValueError, OSError, IndexError) as error:
         raise _unreadable(folder, error) from error
     n_examples = sum(splits[split].num_examples for split in ("train", "test") if split in splits)
-    return Extent(as_images(np.empty((1, *image))).shape[1:], builder.info.features[label_key].num_classes, n_examples)
+    classes = builder.info.features[label_key].num_classes
+    return Extent(as_images(image[np.newaxis]).shape[1:], classes, n_examples, image.itemsize)
 
 
 class Described(NamedTuple):
@@ -177,33 +192,41 @@ def _unfit(info: tfds.core.DatasetInfo) -> str:
     return ""
 
 
-def _read_split(source: Any, image_key: str, label_key: str) -> tuple[np.ndarray, np.ndarray]:
-    first = source[0][image_key]
-    shape = first.shape
-    images = np.empty((len(source), *shape), first.dtype)
-    labels = np.empty(len(source), np.int32)
-    for begin in range(0, len(source), _CHUNK):
-        for i, example in enumerate(source.__getitems__(range(begin, min(begin + _CHUNK, len(source)))), begin):
-            if example[image_key].shape != shape:
-                raise DataError(
-                    f"example {i} of {source.split} is {example[image_key].shape}, the first is {shape}: "
-                    "images of different sizes are not supported"
-                )
-            images[i], labels[i] = example[image_key], example[label_key]
-    return images, labels
+def _decoded(
+    sources: Sequence[Any], keys: tuple[str, str], shape: tuple[int, ...], folder: Path
+) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+    """The images of `sources`, all of this `shape`, and their labels, a stretch at a time, with its place."""
+    image_key, label_key = keys
+    at = 0
+    for source in sources:
+        for begin in range(0, len(source), _CHUNK):
+            try:
+                some = source.__getitems__(range(begin, min(begin + _CHUNK, len(source))))
+            except (RuntimeError, ValueError, OSError) as error:
+                raise _unreadable(folder, error) from error
+            for i, example in enumerate(some, begin):
+                if example[image_key].shape != shape:
+                    raise DataError(
+                        f"example {i} of {source.split} is {example[image_key].shape}, the first is {shape}: "
+                        "images of different sizes are not supported"
+                    )
+            images = np.stack([example[image_key] for example in some])
+            yield slice(at, at + len(some)), as_images(images), np.array([example[label_key] for example in some])
+            at += len(some)
 
 
 def _unreadable(folder: Path, error: Exception) -> DataError:
     return DataError(f"{folder} cannot be read ({error}); delete it and prepare the data set again")
 
 
-def _store(dataset: Dataset, cache: Path) -> None:
-    facts = {"format": CACHE_FORMAT, "written_by": WRITTEN_BY}
-    facts |= {name: getattr(dataset, name) for name in FACTS}
+def _store(folder: Path, cache: Path) -> None:
+    """Decode what is prepared in `folder` into `cache`."""
     with tempfile.TemporaryDirectory(prefix="arrays.", dir=cache.parent) as scratch:
         whole = Path(scratch) / "whole"
         whole.mkdir()
-        np.save(whole / "images.npy", dataset.images, allow_pickle=False)
+        dataset = read_records(folder, whole / "images.npy")
+        facts = {"format": CACHE_FORMAT, "written_by": WRITTEN_BY}
+        facts |= {name: getattr(dataset, name) for name in FACTS}
         np.save(whole / "labels.npy", dataset.labels, allow_pickle=False)
         (whole / "facts.json").write_text(json.dumps(facts, indent=2) + "\n")
         (whole / _SUMS).write_text("".join(f"{_sha256(whole / file)}  {file}\n" for file in _FILES))

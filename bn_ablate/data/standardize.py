@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from jaxtyping import Float32
 
 from bn_ablate.config.training_keys import Data
 from bn_ablate.data.dataset import Dataset
+from bn_ablate.data.mapped import release
 from bn_ablate.data.splits import Split
 
-_CHUNK = 4096  # images converted at once, to bound the memory
+_CHUNK, _VALUES = 4096, 2**25  # images, and values of images, that are converted at once, to bound the memory
 
 
 def moments(
@@ -31,16 +32,25 @@ def moments(
         highest = 255.0 if exact and settings.standardize == "unit" else 1.0
         return np.zeros(shape, np.float32), np.full(shape, highest, np.float32)
     axes = (0, 1) if settings.standardize == "channel" else ()
+    size = max(1, min(_CHUNK, _VALUES // dataset.images[0].size))
 
-    def average(of: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """The mean of `of(images)` over the training examples and, for `channel`, over their places."""
-        chunks = (split.train[begin : begin + _CHUNK] for begin in range(0, split.train.size, _CHUNK))
+    def averages(*of: Callable[[np.ndarray], np.ndarray]) -> Iterator[np.ndarray]:
+        """The mean of each `of(images)` over the training examples and, for `channel`, over their places."""
         kind = np.int64 if exact else np.float64
-        total = sum(of(dataset.images[chunk].astype(kind)).sum(axis=0) for chunk in chunks)
-        total = np.asarray(total).sum(axis=axes, keepdims=True)
-        return np.asarray(total / (split.train.size * dataset.images[0].size / total.size))
+        totals = [np.zeros((), kind)] * len(of)
+        for begin in range(0, split.train.size, size):
+            images = dataset.images[split.train[begin : begin + size]].astype(kind)
+            totals = [total + each(images).sum(axis=0) for total, each in zip(totals, of, strict=True)]
+            release(dataset.images)
+        for total in totals:
+            summed = total.sum(axis=axes, keepdims=True)
+            yield np.asarray(summed / (split.train.size * dataset.images[0].size / summed.size))
 
-    mean = average(lambda images: images)
-    variance = average(np.square) - np.square(mean) if exact else average(lambda images: np.square(images - mean))
+    if exact:
+        mean, squares = averages(lambda images: images, np.square)
+        variance = squares - np.square(mean)
+    else:
+        (mean,) = averages(lambda images: images)
+        (variance,) = averages(lambda images: np.square(images - mean))
     std = np.sqrt(np.where(variance > 0.0, variance, 1.0))
     return mean.astype(np.float32), std.astype(np.float32)

@@ -13,9 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bn_ablate.engine.compiling import compiler_options
-from bn_ablate.engine.evaluate import evaluate
 from bn_ablate.engine.execute import Engine
+from bn_ablate.engine.measuring import look_over
 from bn_ablate.engine.program import Program, at_precision
 from bn_ablate.engine.train import Batch, init_state, train_step
 from bn_ablate.nn import Factors
@@ -79,22 +78,15 @@ class Alone:
         """
         self._wanted = wanted = engine.alone(cell, seed)
         self._begin, self._train = wanted.begin(), wanted.train()
-        self._lane = jax.tree.map(lambda leaf: leaf[0], wanted.factors)
-        self._seed = jax.tree.map(lambda leaf: leaf[0], wanted.seeds)
-        self._steps = wanted.segment.positions.shape[1] - wanted.program.structure.others
+        self._scores = wanted.look("scores")
+        self._steps = wanted.segment.indices.shape[1] - wanted.program.structure.others
         self._calls = self._evaluations = 1
-        self.operations = operations(wanted.program, self._lane)
-        self.examples = sum(
-            split.shape[-1] for split in (wanted.seeds.train, wanted.seeds.validation, wanted.seeds.test)
-        )
+        self.operations = operations(wanted.program, jax.tree.map(lambda leaf: leaf[0], wanted.factors))
+        self.examples = sum(part.shape[-1] for part in wanted.split)
 
     def warm_up(self) -> None:
         """Wait for the programs, and find out how many steps and evaluations in a row are long enough."""
-        options = dict(compiler_options(self._wanted.layout.mesh.devices.flat[0]))
-        function = partial(at_precision(evaluate), self._wanted.program)
-        self._state = jax.tree.map(lambda leaf: leaf[0, 0], self._initial())
-        given = (self._lane, self._state, self._wanted.examples, self._seed)
-        self._evaluate = jax.jit(function, compiler_options=options).lower(*given).compile()
+        self._states = self._initial()
         room, self._steps = self._steps, 1
         self.step_seconds()
         step = self.step_seconds()
@@ -117,7 +109,7 @@ class Alone:
         """Seconds of an evaluation on all examples, on average over some in a row."""
         begun = time.perf_counter()
         for _ in range(self._evaluations):
-            found = self._evaluate(self._lane, self._state, self._wanted.examples, self._seed)
+            found = look_over(self._wanted, "scores", self._scores.result(), self._states)
         jax.block_until_ready(found)
         return (time.perf_counter() - begun) / self._evaluations
 

@@ -1,26 +1,23 @@
-"""The data as the program sees it: one copy on the device, of the type that it has, and index arrays by seed."""
+"""Examples as the program sees them: images and labels on the device, of the type that they have; and by seed, how."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, Shaped
 
 
 class SeedExamples(NamedTuple):
-    """How one seed divides and standardizes the data (with a leading axis: many seeds).
+    """How one seed sees the examples (with a leading axis: many seeds).
 
     Attributes:
-        train, validation, test: indices into the whole set.
-        mean, std: statistics of the training examples.
+        mean, std: statistics of its training examples.
         seed: the seed itself.
-        labels: those of all examples, where some training examples have others than their own.
+        labels: those of the whole data set, where some training examples have others than their own.
     """
 
-    train: Int[Array, "*seeds n_train"]
-    validation: Int[Array, "*seeds n_validation"]
-    test: Int[Array, "*seeds n_test"]
     mean: Float[Array, "*seeds h w c"]
     std: Float[Array, "*seeds h w c"]
     seed: Int[Array, "*seeds"]
@@ -28,13 +25,13 @@ class SeedExamples(NamedTuple):
 
 
 class Examples(NamedTuple):
-    """The whole data set."""
+    """The whole data set, or a block of it."""
 
     images: Shaped[Array, "examples height width channels"]
     labels: Int[Array, " examples"]
 
     def take(
-        self, indices: Int[Array, "*some"], seed: SeedExamples
+        self, indices: Int[Array | np.ndarray, "*some"], seed: SeedExamples
     ) -> tuple[Float[Array, "*some h w c"], Int[Array, "*some"]]:
         """The standardized images, float32, and labels at `indices`."""
         labels = self.labels if seed.labels is None else seed.labels

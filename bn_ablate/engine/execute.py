@@ -14,20 +14,24 @@ import jax
 import numpy as np
 
 from bn_ablate.config.names import Kept
-from bn_ablate.data import Dataset, batch_indices, draw_split, moments, with_random_labels
+from bn_ablate.config.training_keys import Data
+from bn_ablate.data import Dataset, Split, draw_splits, moments, with_random_labels
 from bn_ablate.engine.devices import machine
-from bn_ablate.engine.examples import Examples, SeedExamples
+from bn_ablate.engine.examples import SeedExamples
+from bn_ablate.engine.feed import Ahead, Feed, Resident, Streamed
 from bn_ablate.engine.kept import Keeping, Weights
 from bn_ablate.engine.many_lanes import Layout, Segment, Strategy
+from bn_ablate.engine.measuring import Measuring
 from bn_ablate.engine.observe import Observation
 from bn_ablate.engine.program import Program, program_of
 from bn_ablate.engine.programs import Programs, Wanted, ahead
 from bn_ablate.engine.resume import Keeper, Snapshot, pack, program_key, unpack
 from bn_ablate.engine.shards import Shard, Way
+from bn_ablate.engine.stretches import Stretches, batches_of
 from bn_ablate.engine.train import TrainState
 from bn_ablate.nn import stack_factors
 from bn_ablate.plan import Cell
-from bn_ablate.plan.memory import BLOCK_BYTES, Machine
+from bn_ablate.plan.memory import BLOCK_BYTES, Machine, streams
 
 SECONDS_PER_CALL = 1.0
 """How long a call into the compiled program should last: short enough to show progress and to stop soon."""
@@ -106,6 +110,8 @@ class Engine:
         strategy: `vmap` (all lanes at once), `map` (in turn on each device), or `auto`: `map` on CPU, else `vmap`.
         devices: those to use; all local ones when not given.
         at_once: lanes that go through a step together on a device, for `map`.
+        streamed: whether programs are given the examples in blocks, for each call its own, where the whole set would
+            take too much of the devices' memory; not when not given, if it does not take more than half of a run's.
         timing: filled as it runs.
         between: called every now and then while a program is waited for, when nothing trained is unsaved; what it
             raises ends the training.
@@ -115,6 +121,7 @@ class Engine:
     strategy: Strategy | Literal["auto"] = "auto"
     devices: list[jax.Device] | None = None
     at_once: int = 1
+    streamed: bool | None = None
     timing: Timing = field(default_factory=Timing)
     between: Callable[[], None] = lambda: None
     _itself: object = field(default_factory=object, repr=False)
@@ -123,7 +130,16 @@ class Engine:
     def __post_init__(self) -> None:
         self.devices = self.devices or jax.local_devices()
         self.strategy = self.machine(0).strategy
-        self._examples = Examples(*jax.device_put((self.dataset.images, self.dataset.labels)))
+        if self.streamed is None:
+            self.streamed = streams(self.dataset.extent, self.machine())
+        self._placed: dict[Any, Resident] = {}
+        self._moments: dict[tuple[Data, int], tuple[np.ndarray, np.ndarray]] = {}
+
+    @classmethod
+    def on(cls, machine: Machine, dataset: Dataset) -> Engine:
+        """The engine that trains on `dataset` what was planned for `machine`, on all local devices."""
+        in_blocks = streams(dataset.extent, machine)
+        return cls(dataset, machine.strategy, at_once=machine.at_once, streamed=in_blocks)
 
     @property
     def way(self) -> Way:
@@ -173,19 +189,11 @@ class Engine:
         wanted, seed_numbers = self._wanted(shard)
         program, layout, seeds, factors = wanted.program, wanted.layout, wanted.seeds, wanted.factors
         steps = measured_steps(program.train.steps, program.measure.every)
-        room = wanted.segment.positions.shape[1] - program.structure.others
+        room = wanted.segment.indices.shape[1] - program.structure.others
         whole = (slice(len(shard.seeds)), slice(len(shard.cells)))
-
-        def segment(start: int, n_steps: int, measured: bool) -> Segment:
-            return Segment(
-                positions=_positions(program, seed_numbers, seeds.train.shape[1], start, room),
-                start=np.int32(start),  # type: ignore[arg-type]
-                n_steps=np.int32(n_steps),  # type: ignore[arg-type]
-                measured=np.bool_(measured),  # type: ignore[arg-type]
-            )
-
         programs = self._compiled(wanted)
-        states = self._ready(programs.begin)(self._examples, seeds, factors, wanted.first)
+        measuring = Measuring(wanted, programs, self._ready)
+        states = self._ready(programs.begin)(wanted.examples, seeds, factors, wanted.first)
         at, seen = 0, list[Observation]()
         keeping = Keeping(keep, steps[-1])
         key = program_key(program, wanted.strategy, layout, shard, keep)
@@ -201,45 +209,52 @@ class Engine:
 
         done = 0
         since = at - steps[max(len(seen) - 1, 0)]
-        try:
-            for start, n_steps, observed in self._segments(steps, room, at, len(seen)):
-                if observed:
-                    thorough = np.bool_(start in (0, steps[-1]))
-                    observation = self._ready(programs.measure)(self._examples, seeds, factors, states, thorough)
-                    if keep:  # before training takes over the memory that the states are in
-                        keeping.look(start, np.asarray(observation.loss)[whole][..., 1], states, whole)
-                if n_steps:
-                    train = self._ready(programs.train)
-                    states = train(self._examples, seeds, factors, states, segment(start, n_steps, observed))
-                if following:
-                    ahead(partial(self._prepare, following))
-                    following = None
-                jax.block_until_ready(states)
-                if observed:
-                    seen.append(jax.tree.map(lambda leaf: np.asarray(leaf)[whole], observation))
-                done += n_steps * lanes
-                since = n_steps if observed else since + n_steps
-                here = Snapshot(start + n_steps, states, seen)
-                if keeper and keeper.due():
-                    keeper.save(key, pack(here) | keeping.pack())
-                if on_progress:
-                    loss = np.asarray(states.loss_sum)[whole] / since if since else None
-                    diverged = int((np.asarray(states.diverged_at)[whole] >= 0).sum())
-                    try:
-                        on_progress(Progress(done, seconds(), diverged, loss))
-                    except BaseException:
-                        if keeper:
-                            keeper.save(key, pack(here) | keeping.pack())
-                        raise
-        finally:
-            self.timing.train_seconds += seconds()
-            self.timing.lane_steps += done
+        with Ahead() as reading:
+            stretches = Stretches(wanted.feed, reading, program, wanted.split, seed_numbers, room, steps)
+
+            def trained(states: TrainState, start: int, n_steps: int, measured: bool) -> TrainState:
+                examples, indices = stretches.at(start)
+                segment = Segment(indices, np.int32(start), np.int32(n_steps), np.bool_(measured))  # type: ignore[arg-type]
+                after: TrainState = self._ready(programs.train)(examples, seeds, factors, states, segment)
+                return after
+
+            try:
+                for start, n_steps, observed in self._segments(steps, room, at, len(seen)):
+                    if observed:
+                        observation = measuring.measure(states, start in (0, steps[-1]))
+                        if keep:  # before training takes over the memory that the states are in
+                            keeping.look(start, np.asarray(observation.loss)[whole][..., 1], states, whole)
+                    if n_steps:
+                        states = trained(states, start, n_steps, observed)
+                    if following:
+                        ahead(partial(self._prepare, following))
+                        following = None
+                    jax.block_until_ready(states)
+                    if observed:
+                        seen.append(jax.tree.map(lambda leaf: np.asarray(leaf)[whole], observation))
+                    done += n_steps * lanes
+                    since = n_steps if observed else since + n_steps
+                    here = Snapshot(start + n_steps, states, seen)
+                    if keeper and keeper.due():
+                        keeper.save(key, pack(here) | keeping.pack())
+                    if on_progress:
+                        loss = np.asarray(states.loss_sum)[whole] / since if since else None
+                        diverged = int((np.asarray(states.diverged_at)[whole] >= 0).sum())
+                        try:
+                            on_progress(Progress(done, seconds(), diverged, loss))
+                        except BaseException:
+                            if keeper:
+                                keeper.save(key, pack(here) | keeping.pack())
+                            raise
+            finally:
+                self.timing.train_seconds += seconds()
+                self.timing.lane_steps += done
         return Outcome(
             shard,
             steps,
             jax.tree.map(lambda *leaves: np.stack(leaves), *seen),
             np.asarray(states.diverged_at)[whole],
-            self._commonest(seeds)[: len(shard.seeds)],
+            self._commonest(wanted)[: len(shard.seeds)],
             jax.tree.map(lambda leaf: leaf[whole], states) if keep_states else None,
             keeping.weights,
             (np.asarray(seeds.mean), np.asarray(seeds.std)),
@@ -250,13 +265,13 @@ class Engine:
     ) -> Iterator[tuple[int, int, bool]]:
         """(start, steps to take, whether to measure first); calls last about a second, which changes no number.
 
-        From step `begin` on, of which the first `seen` measurements were taken already.
+        From step `begin` on, of which the first `seen` measurements were taken already; within a stretch of batches.
         """
         size = min(room, 8)
         for i in range(max(seen - 1, 0), len(steps)):
             at, observed, stop = max(begin, steps[i]), i >= seen, steps[min(i + 1, len(steps) - 1)]
             while at < stop or observed:
-                n_steps = min(size, stop - at)
+                n_steps = min(size, stop - at, room - (at - steps[i]) % room)
                 begun = time.perf_counter()
                 yield at, n_steps, observed
                 seconds = time.perf_counter() - begun
@@ -264,14 +279,10 @@ class Engine:
                     size = max(1, min(room, int(n_steps * SECONDS_PER_CALL / max(seconds, 1e-6))))
                 at, observed = at + n_steps, False
 
-    def _commonest(self, seeds: SeedExamples) -> np.ndarray:
+    def _commonest(self, wanted: Wanted) -> np.ndarray:
         """(seeds,): the share of the commonest label among the training examples."""
-        train = np.asarray(seeds.train)
-        rows = (
-            self.dataset.labels[train]
-            if seeds.labels is None
-            else np.take_along_axis(np.asarray(seeds.labels), train, 1)
-        )
+        train, labels = wanted.split.train, wanted.labels
+        rows = self.dataset.labels[train] if labels is None else np.take_along_axis(labels, train, 1)
         return np.asarray([np.bincount(row).max() / len(row) for row in rows])
 
     def _layout(self, way: Way, n_seeds: int, n_cells: int) -> Layout:
@@ -281,22 +292,23 @@ class Engine:
         divided = machine.divide(n_seeds, n_cells)
         devices, auto = self.devices[: divided.devices], (jax.sharding.AxisType.Auto,)
         mesh = jax.make_mesh((divided.devices,), ("lanes",), devices=devices, axis_types=auto)
-        return Layout(mesh, divided.axis, divided.seeds, divided.cells, divided.at_once)
+        return Layout(mesh, divided.axis, divided.seeds, divided.cells, divided.at_once, bool(self.streamed))
 
-    def _seed_examples(self, shard: Shard, seeds: list[int]) -> SeedExamples:
-        data = shard.cells[0].settings.data
-        splits = [draw_split(self.dataset, data, seed) for seed in seeds]
-        drawn = [with_random_labels(self.dataset, data, split, seed) for split, seed in zip(splits, seeds, strict=True)]
-        centred = [moments(self.dataset, data, split) for split in splits]
-        return SeedExamples(
-            train=np.stack([split.train for split in splits]),  # type: ignore[arg-type]
-            validation=np.stack([split.validation for split in splits]),  # type: ignore[arg-type]
-            test=np.stack([split.test for split in splits]),  # type: ignore[arg-type]
-            mean=np.stack([mean for mean, _ in centred]),  # type: ignore[arg-type]
-            std=np.stack([std for _, std in centred]),  # type: ignore[arg-type]
-            seed=np.asarray(seeds, np.int32),  # type: ignore[arg-type]
-            labels=np.stack(drawn) if data.random_labels else None,  # type: ignore[arg-type]
-        )
+    def _moments_of(self, data: Data, split: Split, seeds: list[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Of each seed the mean and standard deviation of its training images, which are read once."""
+        for i, seed in enumerate(seeds):
+            if (data, seed) not in self._moments:
+                self._moments[data, seed] = moments(self.dataset, data, Split(*(part[i] for part in split)))
+        mean, std = zip(*(self._moments[data, seed] for seed in seeds), strict=True)
+        return np.stack(mean), np.stack(std)
+
+    def _feed(self, layout: Layout, labels: np.ndarray | None) -> Feed:
+        if self.streamed:
+            return Streamed(self.dataset, labels, layout)
+        devices = tuple(layout.mesh.devices.flat)
+        if devices not in self._placed:
+            self._placed[devices] = Resident.on(self.dataset, layout)
+        return self._placed[devices]
 
     def _room(self, program: Program) -> int:
         """How many steps a call may take, at most: what is made ahead for them must stay small."""
@@ -311,11 +323,31 @@ class Engine:
         layout = self._layout(way, max(len(shard.seeds), shard.seed_room), shard.room)
         seed_numbers = _fill(list(shard.seeds), layout.seeds)
         settings = _fill([cell.settings for cell in shard.cells], layout.cells)
-        seeds, factors = self._seed_examples(shard, seed_numbers), stack_factors(settings, program.structure)
-        positions = _positions(program, seed_numbers, seeds.train.shape[1], 0, self._room(program))
-        segment = Segment(positions, np.int32(0), np.int32(0), np.bool_(False))  # type: ignore[arg-type]
-        given = (self._examples, seeds, factors, segment)
-        return Wanted(program, way.strategy, layout, *given, self._itself), seed_numbers
+        factors, data = stack_factors(settings, program.structure), settings[0].data
+        split = draw_splits(self.dataset, data, seed_numbers)
+        labels = None
+        if data.random_labels:
+            parts = [Split(*some) for some in zip(*split, strict=True)]
+            drawn = zip(parts, seed_numbers, strict=True)
+            labels = np.stack([with_random_labels(self.dataset, data, part, seed) for part, seed in drawn])
+        mean, std = self._moments_of(data, split, seed_numbers)
+        given = (mean, std, np.asarray(seed_numbers, np.int32), None if self.streamed else labels)
+        feed = self._feed(layout, labels)
+        examples, indices = feed.give(batches_of(program, split, seed_numbers, 0, self._room(program)))
+        segment = Segment(indices, np.int32(0), np.int32(0), np.bool_(False))  # type: ignore[arg-type]
+        return Wanted(
+            program=program,
+            strategy=way.strategy,
+            layout=layout,
+            feed=feed,
+            split=split,
+            labels=labels,
+            seeds=SeedExamples(*given),  # type: ignore[arg-type]
+            factors=factors,
+            examples=examples,
+            segment=segment,
+            engine=self._itself,
+        ), seed_numbers
 
     def _prepare(self, shard: Shard) -> None:
         """Have the programs for `shard` compiled."""
@@ -339,12 +371,6 @@ class Engine:
             return program.result()
         finally:
             self.timing.compile_seconds += time.perf_counter() - begun
-
-
-def _positions(program: Program, seeds: list[int], n_train: int, start: int, room: int) -> Any:
-    """(seeds, room, batch): for each seed the batches of `room` steps from `start` on, and perhaps one more."""
-    steps, size = room + program.structure.others, program.train.batch_size
-    return np.stack([batch_indices(n_train, size, seed, start, steps) for seed in seeds])
 
 
 def _fill(items: list[Any], n: int) -> list[Any]:

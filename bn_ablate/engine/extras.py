@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
 from itertools import repeat, starmap
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,12 +13,13 @@ from jaxtyping import Array, Bool, Float
 
 from bn_ablate.config.measures import PARTS, START_AND_END
 from bn_ablate.config.quantity import REQUESTS
-from bn_ablate.engine.evaluate import Evaluation, evaluate, evaluate_by_batch
+from bn_ablate.engine.evaluate import Evaluation
 from bn_ablate.engine.examples import Examples, SeedExamples
+from bn_ablate.engine.looks import VIEWS
 from bn_ablate.engine.optimizers import rate_shape
+from bn_ablate.engine.passes import Chosen
 from bn_ablate.engine.program import Program
 from bn_ablate.engine.train import Batch, TrainState, loss_fn
-from bn_ablate.engine.whole_splits import recalibrate, zeros_on_training_set
 from bn_ablate.measure import MEASURES, ON_PROBE, Zeros, measured
 from bn_ablate.nn import Factors
 
@@ -44,26 +44,27 @@ def take_extras(
     state: TrainState,
     examples: Examples,
     seed: SeedExamples,
+    chosen: Chosen,
+    seen: dict[str, Any],
     thorough: Bool[Array, ""],
 ) -> Extras:
     """Measure what `program.measure.also` names; `thorough` is the first or the last measurement, which takes more.
 
     What is measured on the probe is not among it: that is seen where the probe is. Averaged weights are evaluated then
-    too, where there are some.
+    too, where there are some. `seen` has what `views_of` names; of whole splits nothing else is looked at here.
     """
-    also = [name for name in program.measure.also if not on_probe(name)]
-    dear = [name for name in also if REQUESTS[name].taken == START_AND_END]
+    often, dear = _asked(program)
 
     def look(names: list[str]) -> Extras:
-        return Seen(names, program, factors, state, examples, seed).measures
+        return Seen(names, program, factors, state, examples, seed, chosen, seen).measures
 
     def look_closely() -> Extras:
         closely = look(dear)
-        of_average = by_part("averaged", evaluate_average(program, factors, state, examples, seed)) if averages else {}
+        of_average = by_part("averaged", Evaluation.of(seen["averaged"])) if averages else {}
         return closely._replace(history=closely.history | of_average)
 
     averages = program.train.average != "none"
-    found = look([name for name in also if name not in dear])
+    found = look(often)
     if dear or averages:
         nothing = jax.eval_shape(look_closely)
         more = lax.cond(
@@ -73,19 +74,31 @@ def take_extras(
     return found
 
 
+def views_of(program: Program) -> tuple[set[str], set[str]]:
+    """What of whole splits is seen at every measurement, and what at the first and the last besides: of `VIEWS`."""
+    often, dear = (
+        {_VIEW.get(name, name) for asked in some for name in MEASURES[asked].sees} for some in _asked(program)
+    )
+    always = {"evaluated"} | (often & VIEWS.keys())
+    averaged = {"averaged"} if program.train.average != "none" else set()
+    return always, ((dear & VIEWS.keys()) - always) | averaged
+
+
+_VIEW = {"real_mean": "arriving", "real": "arriving"}
+"""What measures see that is a part of a view."""
+
+
+def _asked(program: Program) -> tuple[list[str], list[str]]:
+    """The measures on request that are taken at every measurement, and those at the first and the last alone."""
+    also = [name for name in program.measure.also if not on_probe(name)]
+    dear = [name for name in also if REQUESTS[name].taken == START_AND_END]
+    return [name for name in also if name not in dear], dear
+
+
 @measured("evaluations")
 def evaluations(recalibrated: Evaluation, batch: Evaluation) -> dict[str, Float[Array, ""]]:
     """Loss and accuracy on each part with recalibrated and with batch statistics."""
     return by_part("recalibrated", recalibrated) | by_part("batch", batch)
-
-
-def evaluate_average(
-    program: Program, factors: Factors, state: TrainState, examples: Examples, seed: SeedExamples
-) -> Evaluation:
-    """Evaluate the averaged weights with statistics recalibrated for them: those of `state` are of the last ones."""
-    averaged = state._replace(params=state.average)
-    batch_stats, _ = recalibrate(program, factors, averaged, examples, seed)
-    return evaluate(program, factors, averaged._replace(batch_stats=batch_stats), examples, seed)
 
 
 def by_part(how: str, evaluation: Evaluation) -> dict[str, Float[Array, ""]]:
@@ -129,10 +142,13 @@ class Seen:
         state: TrainState,
         examples: Examples,
         seed: SeedExamples,
+        chosen: Chosen,
+        seen: dict[str, Any],
     ) -> None:
         """`names` are the measures that are to be taken."""
         self._asked = [MEASURES[name] for name in names]
         self._given = (program, factors, state, examples, seed)
+        self._chosen, self._seen = chosen, seen
         self._blocks = [f"block_{i}" for i in range(program.model.depth)]
         self.params = state.params
         self.learning_rate = factors.learning_rate
@@ -167,17 +183,14 @@ class Seen:
     @property
     def loss_and_gradient(self) -> Callable[[Any], tuple[Array, Any]]:
         """Those of parameters, on the first training examples with batch statistics and no dropout."""
-        program, _, _, _, seed = self._given
-        return self._on(seed.train[: program.train.batch_size])
+        return self._on(self._chosen.batch)
 
     @property
     def next_loss_and_gradient(self) -> Callable[[Any], tuple[Array, Any]]:
         """The same on as many training examples after them; from the first on, where there are no more."""
-        program, _, _, _, seed = self._given
-        size, n = program.train.batch_size, seed.train.shape[0]
-        return self._on(jnp.take(seed.train, (size + jnp.arange(min(size, n))) % n, mode="clip"))
+        return self._on(self._chosen.after)
 
-    def _on(self, some: Array) -> Callable[[Any], tuple[Array, Any]]:
+    def _on(self, some: Any) -> Callable[[Any], tuple[Array, Any]]:
         program, factors, state, examples, seed = self._given
         batch = Batch(*examples.take(some, seed), None)
         return jax.value_and_grad(lambda params: loss_fn(program, factors, params, state.batch_stats, batch)[0])
@@ -189,69 +202,50 @@ class Seen:
 
     @property
     def train_mode(self) -> Evaluation:
-        """The evaluation of the training examples with batch statistics."""
-        return evaluate_by_batch(*self._given, parts=1)
+        """The evaluation of the training examples with batch statistics; of the other parts nothing."""
+        return Evaluation.of(self._seen["train_mode"])
 
     @property
     def moving_mean(self) -> list[Float[Array, " units"]]:
         """The moving mean of each block's BN."""
-        return self._of_norms("mean", self._given[2].batch_stats)
+        return [self._given[2].batch_stats[name]["norm"]["mean"] for name in self._blocks]
 
     @property
     def real_mean(self) -> list[Float[Array, " units"]]:
         """The mean over the training set of what arrives at each block's BN in evaluation."""
-        return self._of_norms("mean", self._recalibrated[1])
-
-    @property
-    def mean_recalibrated(self) -> Evaluation:
-        """The evaluation with recalibrated means, and the moving variances as they are."""
-        return self._evaluated_with("mean")
-
-    @property
-    def variance_recalibrated(self) -> Evaluation:
-        """The evaluation with recalibrated variances, and the moving means as they are."""
-        return self._evaluated_with("var")
-
-    def _evaluated_with(self, of: Literal["mean", "var"]) -> Evaluation:
-        program, factors, state, examples, seed = self._given
-        stats, _ = recalibrate(*self._given, of=(of,))
-        return evaluate(program, factors, state._replace(batch_stats=stats), examples, seed)
+        return [self._seen["arriving"][name]["norm"].mean for name in self._blocks]
 
     @property
     def moving(self) -> list[Float[Array, " units"]]:
         """The moving variance of each block's BN."""
-        return self._of_norms("var", self._given[2].batch_stats)
+        return [self._given[2].batch_stats[name]["norm"]["var"] for name in self._blocks]
 
     @property
     def real(self) -> list[Float[Array, " units"]]:
         """The variance over the training set of what arrives at each block's BN in evaluation."""
-        return self._of_norms("var", self._recalibrated[1])
+        return [self._seen["arriving"][name]["norm"].var for name in self._blocks]
 
     @property
     def recalibrated(self) -> Evaluation:
         """The evaluation with recalibrated in the place of moving statistics."""
-        return evaluate(*self._settled)
+        return Evaluation.of(self._seen["recalibrated"])
+
+    @property
+    def mean_recalibrated(self) -> Evaluation:
+        """The evaluation with recalibrated means, and the moving variances as they are."""
+        return Evaluation.of(self._seen["mean_recalibrated"])
+
+    @property
+    def variance_recalibrated(self) -> Evaluation:
+        """The evaluation with recalibrated variances, and the moving means as they are."""
+        return Evaluation.of(self._seen["variance_recalibrated"])
 
     @property
     def batch(self) -> Evaluation:
         """The evaluation with batch statistics."""
-        return evaluate_by_batch(*self._given)
+        return Evaluation.of(self._seen["batch"])
 
     @property
     def zeros(self) -> list[Zeros]:
-        """The zeros of each block's activations over the training set, with recalibrated statistics, by pass."""
-        return zeros_on_training_set(*self._settled)
-
-    @cached_property
-    def _recalibrated(self) -> tuple[Any, Any]:
-        """The recalibrated statistics, and those that arrive at each BN in evaluation as the lane stands."""
-        settles = any({"recalibrated", "zeros"} & set(asked.sees) for asked in self._asked)
-        return recalibrate(*self._given, sweeps=None if settles else 1)
-
-    @property
-    def _settled(self) -> tuple[Program, Factors, TrainState, Examples, SeedExamples]:
-        program, factors, state, examples, seed = self._given
-        return program, factors, state._replace(batch_stats=self._recalibrated[0]), examples, seed
-
-    def _of_norms(self, name: str, batch_stats: Any) -> list[Array]:
-        return [batch_stats[block]["norm"][name] for block in self._blocks]
+        """The zeros of each block's activations over the training set, with recalibrated statistics."""
+        return list(self._seen["zeros"])

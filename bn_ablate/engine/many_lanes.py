@@ -14,10 +14,13 @@ from jaxtyping import Array, Bool, Int
 
 from bn_ablate.engine.averaging import first_average
 from bn_ablate.engine.examples import Examples, SeedExamples
+from bn_ablate.engine.looks import Look, look_through
 from bn_ablate.engine.observe import Observation, observe
+from bn_ablate.engine.passes import Chosen, Passes
 from bn_ablate.engine.program import Program, at_precision
 from bn_ablate.engine.randomness import dropout_bits, norm_noise
 from bn_ablate.engine.train import Batch, TrainState, augmented, init_state, train_step
+from bn_ablate.engine.whole_splits import settled
 from bn_ablate.nn import Factors
 from bn_ablate.nn.parameters import with_initial_affine
 
@@ -28,14 +31,14 @@ class Segment(NamedTuple):
     """A stretch of training between two returns to the host.
 
     Attributes:
-        positions: for each seed and step, the training examples of its batch, as positions in the seed's training
-            split; room for as many steps as a segment may have, and one more where lanes see the batch after.
+        indices: for each seed and step, where the training examples of its batch are among the examples that are given
+            with it; room for as many steps as a segment may have, and one more where lanes see the batch after.
         start: the step it begins with.
         n_steps: how many of the steps are taken.
         measured: whether the lanes were measured just before, from where on batch losses are added up anew.
     """
 
-    positions: Int[Array, "seeds room batch"]
+    indices: Int[Array, "seeds room batch"]
     start: Int[Array, ""]
     n_steps: Int[Array, ""]
     measured: Bool[Array, ""]
@@ -70,20 +73,20 @@ def train_lanes(
 
     Args:
         at_once: lanes of a seed that go through a step together, for `map`.
-        examples: the data set.
+        examples: the data set, or those of it that the segment has.
         seeds: leading axis (seeds).
         factors: leading axis (cells).
         states: leading axes (seeds, cells).
         segment: what to do; its scalars are shared by all lanes.
     """
 
-    def one_seed(seed: SeedExamples, positions: Array, states: TrainState) -> TrainState:
-        x, y = examples.take(jnp.take(seed.train, positions, mode="clip"), seed)
-        x = augmented(program, seed.seed, segment.start + jnp.arange(len(positions)), x)
+    def one_seed(seed: SeedExamples, indices: Array, states: TrainState) -> TrainState:
+        x, y = examples.take(indices, seed)
+        x = augmented(program, seed.seed, segment.start + jnp.arange(len(indices)), x)
         noise = None
         if program.drops:
             shapes = program.noise_shapes
-            empty = tuple(jnp.zeros((positions.shape[0], *shape), jnp.uint16) for shape in shapes)
+            empty = tuple(jnp.zeros((len(indices), *shape), jnp.uint16) for shape in shapes)
 
             def draw(i: Array, noise: tuple[Array, ...]) -> tuple[Array, ...]:
                 drawn = dropout_bits(seed.seed, segment.start + i, shapes)
@@ -109,7 +112,55 @@ def train_lanes(
         state = state._replace(loss_sum=jnp.where(segment.measured, 0.0, state.loss_sum))
         return advance(program, segment.n_steps, batches, factors, state)
 
-    return each(strategy, one_seed)(seeds, segment.positions, states)  # type: ignore[no-any-return]
+    return each(strategy, one_seed)(seeds, segment.indices, states)  # type: ignore[no-any-return]
+
+
+class Block(NamedTuple):
+    """Some passes over whole splits, of one call; `n` of them are taken."""
+
+    passes: Passes
+    n: Int[Array, ""]
+
+
+@at_precision
+def look_at_lanes(
+    program: Program,
+    look: Look,
+    strategy: Strategy,
+    at_once: int,
+    examples: Examples,
+    seeds: SeedExamples,
+    factors: Factors,
+    step: Int[Array, "seeds cells"],
+    params: Any,
+    batch_stats: Any,
+    block: Block,
+    so_far: Any,
+) -> Any:
+    """`look` at every lane, cells × seeds, in some passes: what was seen `so_far`, with what these passes have added.
+
+    Args:
+        look: a name in `looks.LOOKS`.
+        examples: the data set, or those of it that the block has.
+        seeds: leading axis (seeds).
+        factors: leading axis (cells).
+        step, params, batch_stats, so_far: leading axes (seeds, cells).
+    """
+
+    def one_seed(seed: SeedExamples, passes: Passes, *lanes: Any) -> Any:
+        one_lane = partial(look_through, program, look, examples, seed, passes, block.n)
+        return each(strategy, one_lane, at_once)(factors, *lanes)
+
+    return each(strategy, one_seed)(seeds, block.passes, step, params, batch_stats, so_far)
+
+
+def settle_lanes(program: Program, factors: Factors, batch_stats: Any, found: Any, mean: Array, var: Array) -> Any:
+    """`settled` of every lane, cells × seeds."""
+
+    def one_lane(factors: Factors, batch_stats: Any, found: Any) -> Any:
+        return settled(program, factors, batch_stats, found, mean, var)
+
+    return jax.vmap(partial(jax.vmap(one_lane), factors))(batch_stats, found)
 
 
 @at_precision
@@ -121,17 +172,19 @@ def measure_lanes(
     seeds: SeedExamples,
     factors: Factors,
     states: TrainState,
+    chosen: Chosen,
+    seen: dict[str, Any],
     thorough: Bool[Array, ""],
 ) -> Observation:
     """Measure every lane, cells × seeds, as it stands; arguments as of `train_lanes`, and of `observe`."""
 
-    def one_seed(seed: SeedExamples, states: TrainState) -> Observation:
-        def one_lane(factors: Factors, state: TrainState) -> Observation:
-            return observe(program, factors, state, examples, seed, thorough)
+    def one_seed(seed: SeedExamples, states: TrainState, chosen: Chosen, seen: dict[str, Any]) -> Observation:
+        def one_lane(factors: Factors, state: TrainState, seen: dict[str, Any]) -> Observation:
+            return observe(program, factors, state, examples, seed, chosen, seen, thorough)
 
-        return each(strategy, one_lane, at_once)(factors, states)  # type: ignore[no-any-return]
+        return each(strategy, one_lane, at_once)(factors, states, seen)  # type: ignore[no-any-return]
 
-    return each(strategy, one_seed)(seeds, states)  # type: ignore[no-any-return]
+    return each(strategy, one_seed)(seeds, states, chosen, seen)  # type: ignore[no-any-return]
 
 
 def advance(
@@ -154,6 +207,7 @@ class Layout(NamedTuple):
         axis: what is divided.
         seeds, cells: how many there are with those that fill up the last device's share.
         at_once: lanes of a seed that go through a step together on a device, for `map`.
+        streamed: whether examples come in blocks, in which those of a seed lie together, seed by seed.
     """
 
     mesh: Mesh
@@ -161,6 +215,7 @@ class Layout(NamedTuple):
     seeds: int
     cells: int
     at_once: int = 1
+    streamed: bool = False
 
     @property
     def specs(self) -> tuple[PartitionSpec, PartitionSpec, PartitionSpec]:
@@ -168,17 +223,22 @@ class Layout(NamedTuple):
         divided, whole = PartitionSpec("lanes"), PartitionSpec()
         return (divided, whole, divided) if self.axis == "seeds" else (whole, divided, PartitionSpec(None, "lanes"))
 
+    @property
+    def of_examples(self) -> PartitionSpec:
+        """Of the examples: every device has all, or those of its own seeds."""
+        return self.specs[0] if self.streamed else PartitionSpec()
+
 
 def initial_on_mesh(program: Program, layout: Layout) -> Callable[[Examples, SeedExamples, Factors, Array], TrainState]:
     """The states of all lanes before training, leading axes (seeds, cells), each on the device that is to train it.
 
-    Takes the examples, the seeds, the factors, and for each seed the positions of its first batch.
+    Takes the examples, the seeds, the factors, and for each seed where the examples of its first batch are.
     """
 
     def all_lanes(examples: Examples, seeds: SeedExamples, factors: Factors, first: Array) -> TrainState:
         def fitted(given: tuple[SeedExamples, Array]) -> TrainState:  # one by one, for the same bits beside any others
-            seed, positions = given
-            x, _ = examples.take(jnp.take(seed.train, positions, mode="clip"), seed)
+            seed, indices = given
+            x, _ = examples.take(indices, seed)
             x = augmented(program, seed.seed, jnp.zeros(1, jnp.int32), x[None])[0]
             return lax.map(lambda lane: init_state(program, seed.seed, lane, x), factors)  # type: ignore[no-any-return]
 
@@ -194,9 +254,8 @@ def initial_on_mesh(program: Program, layout: Layout) -> Callable[[Examples, See
 
         return lax.map(fitted, (seeds, first)) if program.fits else jax.vmap(one_seed)(seeds)
 
-    seeds, cells, lanes = layout.specs
-    given = (PartitionSpec(), seeds, cells, seeds)
-    return jax.shard_map(all_lanes, mesh=layout.mesh, in_specs=given, out_specs=lanes, check_vma=False)
+    seeds, cells, _ = layout.specs
+    return _on_mesh(all_lanes, layout, (layout.of_examples, seeds, cells, seeds))
 
 
 def training_on_mesh(
@@ -206,15 +265,34 @@ def training_on_mesh(
     seeds, cells, lanes = layout.specs
     segment = Segment(seeds, *[PartitionSpec()] * 3)  # type: ignore[arg-type]
     function = partial(train_lanes, program, strategy, layout.at_once)
-    given = (PartitionSpec(), seeds, cells, lanes, segment)
-    return jax.shard_map(function, mesh=layout.mesh, in_specs=given, out_specs=lanes, check_vma=False)
+    return _on_mesh(function, layout, (layout.of_examples, seeds, cells, lanes, segment))
+
+
+def looking_on_mesh(program: Program, look: Look, strategy: Strategy, layout: Layout) -> Callable[..., Any]:
+    """`look_at_lanes` with its seeds, or its cells, divided over devices."""
+    seeds, cells, lanes = layout.specs
+    function = partial(look_at_lanes, program, look, strategy, layout.at_once)
+    block = Block(seeds, PartitionSpec())  # type: ignore[arg-type]
+    return _on_mesh(function, layout, (layout.of_examples, seeds, cells, lanes, lanes, lanes, block, lanes))
+
+
+def settling_on_mesh(program: Program, layout: Layout) -> Callable[..., Any]:
+    """`settle_lanes` with its seeds, or its cells, divided over devices."""
+    _, cells, lanes = layout.specs
+    whole = PartitionSpec()
+    return _on_mesh(partial(settle_lanes, program), layout, (cells, lanes, lanes, whole, whole))
 
 
 def measuring_on_mesh(
     program: Program, strategy: Strategy, layout: Layout
-) -> Callable[[Examples, SeedExamples, Factors, TrainState, Array], Observation]:
+) -> Callable[[Examples, SeedExamples, Factors, TrainState, Chosen, dict[str, Any], Array], Observation]:
     """`measure_lanes` with its seeds, or its cells, divided over devices."""
     seeds, cells, lanes = layout.specs
     function = partial(measure_lanes, program, strategy, layout.at_once)
-    given = (PartitionSpec(), seeds, cells, lanes, PartitionSpec())
+    return _on_mesh(function, layout, (layout.of_examples, seeds, cells, lanes, seeds, lanes, PartitionSpec()))
+
+
+def _on_mesh(function: Callable[..., Any], layout: Layout, given: Any) -> Callable[..., Any]:
+    """`function`, whose arguments are divided as is `given`, and whose results have axes (seeds, cells)."""
+    *_, lanes = layout.specs
     return jax.shard_map(function, mesh=layout.mesh, in_specs=given, out_specs=lanes, check_vma=False)

@@ -10,9 +10,10 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from bn_ablate.engine.evaluate import evaluate
+from bn_ablate.engine.evaluate import Evaluation
 from bn_ablate.engine.examples import Examples, SeedExamples
 from bn_ablate.engine.extras import Extras, on_probe, take_extras
+from bn_ablate.engine.passes import Chosen
 from bn_ablate.engine.program import Program, at_precision
 from bn_ablate.engine.train import Batch, TrainState, loss_fn
 from bn_ablate.measure import MEASURES, ON_PROBE, gradient_norms, histogram, measure_layer
@@ -45,17 +46,24 @@ def observe(
     state: TrainState,
     examples: Examples,
     seed: SeedExamples,
+    chosen: Chosen,
+    seen: dict[str, Any],
     thorough: Array,
 ) -> Observation:
-    """Measure one lane as it stands; `thorough` is the first or the last measurement, which takes more."""
+    """Measure one lane as it stands; `thorough` is the first or the last measurement, which takes more.
+
+    Args:
+        examples: those that are `chosen`, or more.
+        seen: what was seen of whole splits, by the names in `looks.VIEWS`.
+    """
     factors = factors.at(state.step, program.structure)
-    loss, accuracy = evaluate(program, factors, state, examples, seed, thorough)
-    x, y = examples.take(seed.train[: program.measure.probe], seed)
-    (_, seen), gradients = jax.value_and_grad(
+    loss, accuracy = Evaluation.of(seen["evaluated"])
+    x, y = examples.take(chosen.probe, seed)
+    (_, probed), gradients = jax.value_and_grad(
         lambda params: loss_fn(program, factors, params, state.batch_stats, Batch(x, y, None), ("intermediates",)),
         has_aux=True,
     )(state.params)
-    blocks = [seen["intermediates"][f"block_{i}"] for i in range(program.model.depth)]
+    blocks = [probed["intermediates"][f"block_{i}"] for i in range(program.model.depth)]
     before, z, a = (
         [block[name][0] for block in blocks] for name in ("linear_output", "activation_input", "activation_output")
     )
@@ -77,7 +85,7 @@ def observe(
         accuracy=accuracy,
         layers=by_layer(measure, z, a) | {"gradient_norm": gradient_norms(gradients, program.model.depth)},
         histograms=lax.cond(thorough, count, lambda: jnp.zeros(empty.shape, empty.dtype)),
-        extras=take_extras(program, factors, state, examples, seed, thorough),
+        extras=take_extras(program, factors, state, examples, seed, chosen, seen, thorough),
     )
 
 

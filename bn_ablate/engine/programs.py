@@ -11,22 +11,33 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
+from jax.sharding import NamedSharding
 from jax.stages import Compiled, Lowered
 
 from bn_ablate.config.extensions import LOADED
 from bn_ablate.config.training_keys import Measure
+from bn_ablate.data import Split
 from bn_ablate.engine.compiling import compiler_options, hastily
 from bn_ablate.engine.examples import Examples, SeedExamples
 from bn_ablate.engine.executables import Executable
+from bn_ablate.engine.extras import views_of
+from bn_ablate.engine.feed import Feed
+from bn_ablate.engine.looks import RECALIBRATED, VIEWS, Look, blank, passes_of
 from bn_ablate.engine.many_lanes import (
+    Block,
     Layout,
     Segment,
     Strategy,
     initial_on_mesh,
+    looking_on_mesh,
     measuring_on_mesh,
+    settling_on_mesh,
     training_on_mesh,
 )
+from bn_ablate.engine.passes import Chosen, Passes, chosen
 from bn_ablate.engine.program import Program
+from bn_ablate.engine.train import TrainState
 from bn_ablate.nn import Factors
 
 MOST_KEPT = 48
@@ -40,14 +51,19 @@ class Programs(NamedTuple):
     """What trains and measures some lanes; each is waited for when it is first needed.
 
     Attributes:
-        begin: (examples, seeds, factors, positions of each seed's first batch) to the states before training.
-        measure: (examples, seeds, factors, states, thorough) to what is observed.
+        begin: (examples, seeds, factors, where each seed's first batch is) to the states before training.
         train: (examples, seeds, factors, states, segment) to the states after it; it takes the place of those given.
+        measure: (examples, seeds, factors, states, chosen, seen, thorough) to what is observed.
+        looks: by name, (examples, seeds, factors, steps, parameters, statistics, block, so far) to what was seen so
+            far with what the block has shown, which takes its place.
+        settle: (factors, statistics, what arrives, means, variances) to recalibrated statistics, if any are.
     """
 
     begin: Future[Compiled]
-    measure: Future[Compiled]
     train: Future[Compiled]
+    measure: Future[Compiled]
+    looks: dict[Look, Future[Compiled]]
+    settle: Future[Compiled] | None
 
 
 @dataclass(frozen=True)
@@ -56,25 +72,38 @@ class Wanted:
 
     Parts that Python code has registered may change with that code, as functions that they call: programs with such
     parts are kept for their `engine` alone, which stands for itself here, and not on disk.
+
+    Attributes:
+        split: of each seed, the examples of its parts.
+        labels: of each seed those of all examples, where some have others than their own.
+        examples, segment: the first batches, for as many steps as a call may have.
     """
 
     program: Program
     strategy: Strategy
     layout: Layout
-    examples: Examples
+    feed: Feed
+    split: Split
+    labels: np.ndarray | None
     seeds: SeedExamples
     factors: Factors
+    examples: Examples
     segment: Segment
     engine: object
 
     def programs(self) -> Programs:
         """Those of this process, or of an earlier one, or new ones: traced here one after another, compiled beside.
 
-        What measures is needed first.
+        What is needed first comes first.
         """
-        begin = self.begin()
-        measure = self._kept("measure", self.program, self._options, (self.examples,), self._measuring)
-        return Programs(begin, measure, self.train())
+        views = set().union(*views_of(self.program))
+        settles = self.program.structure.moving and bool(views & RECALIBRATED.keys())
+        looks = dict.fromkeys([VIEWS[view] for view in VIEWS if view in views] + ["arriving"] * settles)
+        begin, found = self.begin(), {look: self.look(look) for look in looks}
+        settle = self._kept("settle", self.training, self._options, None, self._settling) if settles else None
+        given = (self.feed.like(self.chosen), self.chosen)
+        measure = self._kept("measure", self.program, self._options, given, self._measuring)
+        return Programs(begin, self.train(), measure, found, settle)
 
     def begin(self) -> Future[Compiled]:
         """What makes the initial states, by itself."""
@@ -84,10 +113,39 @@ class Wanted:
         """What trains, by itself."""
         return self._kept("train", self.training, self._options, (self.examples, self.segment), self._training)
 
+    def look(self, look: Look) -> Future[Compiled]:
+        """What looks at whole splits, by itself."""
+        block = self.block_of(look)
+        given = (self.feed.like(block.passes.indices), block)
+        return self._kept(look, self.training, self._options, given, lambda: self._looking(look, block))
+
     @property
     def first(self) -> Any:
-        """(seeds, batch): the positions of each seed's first batch."""
-        return self.segment.positions[:, 0]
+        """(seeds, batch): where the examples of each seed's first batch are."""
+        return self.segment.indices[:, 0]
+
+    @cached_property
+    def chosen(self) -> Chosen:
+        """The training examples that lanes are probed with."""
+        return chosen(self.split, self.program.measure.probe, self.program.train.batch_size)
+
+    def passes(self, look: Look) -> tuple[Passes, int]:
+        """All passes of a look, and how many of them are taken where it does not look at everything: the first ones."""
+        if look not in self._passes:
+            self._passes[look] = passes_of(look, self.program, self.split)
+        return self._passes[look]
+
+    def block_of(self, look: Look, begin: int = 0, end: int | None = None) -> Block:
+        """The passes of a look from `begin` on, as many as one call takes, but none from `end` on."""
+        (indices, owners), _ = self.passes(look)
+        seeds, n, size = indices.shape
+        room, end = self.feed.passes_at_once(n, seeds, size), n if end is None else end
+        some = Passes(*(_filled(array[:, begin : begin + room], room) for array in (indices, owners)))
+        return Block(some, np.int32(min(end - begin, room)))  # type: ignore[arg-type]
+
+    @cached_property
+    def _passes(self) -> dict[Look, tuple[Passes, int]]:
+        return {}
 
     @property
     def training(self) -> Program:
@@ -99,16 +157,45 @@ class Wanted:
         begin = jax.jit(initial_on_mesh(self.training, self.layout), compiler_options=hastily())
         return begin.lower(self.examples, self.seeds, self.factors, self.first)
 
+    def _looking(self, look: Look, block: Block) -> Lowered:
+        function = looking_on_mesh(self.training, look, self.strategy, self.layout)
+        states, examples = self._states, self.feed.like(block.passes.indices)
+        given = (states.step, states.params, states.batch_stats, block, self._seen(look))
+        looking = jax.jit(function, donate_argnums=7, compiler_options=self._options)
+        return looking.lower(examples, self.seeds, self.factors, *given)
+
+    def _settling(self) -> Lowered:
+        settle = jax.jit(settling_on_mesh(self.training, self.layout), compiler_options=self._options)
+        given = (self._states.batch_stats, self._seen("arriving"), np.bool_(True), np.bool_(True))
+        return settle.lower(self.factors, *given)
+
     def _measuring(self) -> Lowered:
-        function = measuring_on_mesh(self.program, self.strategy, self.layout)
-        measure = jax.jit(function, compiler_options=self._options)
-        states = self._beginning.out_info
-        return measure.lower(self.examples, self.seeds, self.factors, states, self.segment.measured)
+        measure = jax.jit(measuring_on_mesh(self.program, self.strategy, self.layout), compiler_options=self._options)
+        seen = {view: self._seen(VIEWS[view]) for view in sorted(set().union(*views_of(self.program)))}
+        given = (self._states, self.chosen, seen, self.segment.measured)
+        return measure.lower(self.feed.like(self.chosen), self.seeds, self.factors, *given)
 
     def _training(self) -> Lowered:
         function = training_on_mesh(self.training, self.strategy, self.layout)
         train = jax.jit(function, donate_argnums=3, compiler_options=self._options)
-        return train.lower(self.examples, self.seeds, self.factors, self._beginning.out_info, self.segment)
+        return train.lower(self.examples, self.seeds, self.factors, self._states, self.segment)
+
+    @cached_property
+    def _states(self) -> TrainState:
+        """The states of all lanes, as shapes on their devices."""
+        return self._placed(self._beginning.out_info)  # type: ignore[no-any-return]
+
+    def _seen(self, look: Look) -> Any:
+        """What a look shows of all lanes, as shapes on their devices."""
+        return self._placed(self.blank(look, self._states.batch_stats))
+
+    def _placed(self, tree: Any) -> Any:
+        place = NamedSharding(self.layout.mesh, self.layout.specs[2])
+        return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place), tree)
+
+    def blank(self, look: Look, batch_stats: Any) -> Any:
+        """What a look shows of no examples, of every lane."""
+        return blank(look, self.program, batch_stats)
 
     @cached_property
     def _options(self) -> dict[str, Any]:
@@ -123,7 +210,7 @@ class Wanted:
         key = (
             part,
             program,
-            (self.strategy, self.layout.axis, self.layout.at_once),
+            (self.strategy, self.layout.axis, self.layout.at_once, self.layout.streamed),
             tuple((device.platform, device.id) for device in devices),
             tuple(sorted(options.items())),
             tuple(getattr(jax.config, name) for name in NUMBERS),
@@ -205,3 +292,8 @@ def ahead(prepare: Callable[[], None]) -> None:
 def forget() -> None:
     """Drop the compiled programs that are kept in this process."""
     _KEPT.forget()
+
+
+def _filled(array: np.ndarray, n: int) -> np.ndarray:
+    """(seeds, n, …): `array` with zeros after what it has along its second axis."""
+    return np.concatenate([array, np.zeros((len(array), n - array.shape[1], *array.shape[2:]), array.dtype)], 1)

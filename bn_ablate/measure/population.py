@@ -1,4 +1,4 @@
-"""Measures over a whole part of the data, put together from passes over some of it."""
+"""Measures over a whole part of the data, of which a pass sees some: what two passes saw can be merged."""
 
 from __future__ import annotations
 
@@ -12,11 +12,23 @@ from bn_ablate.measure.layers import ZERO
 
 
 class Moments(NamedTuple):
-    """Of each channel: the number n of values, their mean, their biased variance (with a leading axis: by pass)."""
+    """Of each channel: the number n of values, their mean, their biased variance; all 0 for no values."""
 
-    n: Float[Array, "*passes"]
-    mean: Float[Array, "*passes channels"]
-    var: Float[Array, "*passes channels"]
+    n: Float[Array, ""]
+    mean: Float[Array, " channels"]
+    var: Float[Array, " channels"]
+
+    def merged(self, more: Moments) -> Moments:
+        """Those of both together, exactly (Chan, Golub & LeVeque 1983).
+
+        With s the share of `more` in n, and Δ = mₘ − m, mean = m + s · Δ, and
+        var = (1 − s) · v + s · vₘ + s · (1 − s) · Δ².
+        """
+        n = self.n + more.n
+        share = more.n / n
+        apart = more.mean - self.mean
+        var = (1.0 - share) * self.var + share * more.var + share * (1.0 - share) * jnp.square(apart)
+        return Moments(n, self.mean + share * apart, var)
 
 
 def moments(x: Float[Array, "batch *places channels"], counted: Bool[Array, " batch"]) -> Moments:
@@ -26,14 +38,6 @@ def moments(x: Float[Array, "batch *places channels"], counted: Bool[Array, " ba
     mean = jnp.sum(jnp.where(mask, rows, 0.0), 0) / n
     var = jnp.sum(jnp.where(mask, jnp.square(rows - mean[None]), 0.0), 0) / n
     return Moments(n, mean, var)
-
-
-def pooled(passes: Moments) -> Moments:
-    """The exact moments of all passes together: mean = Σ nₖ mₖ / n, var = Σ nₖ (vₖ + (mₖ − mean)²) / n."""
-    n = jnp.sum(passes.n)
-    share = (passes.n / n)[:, None]
-    mean = jnp.sum(share * passes.mean, 0)
-    return Moments(n, mean, jnp.sum(share * (passes.var + jnp.square(passes.mean - mean[None])), 0))
 
 
 @measured("variance_shift")
@@ -58,17 +62,22 @@ def mean_shift(
 
 
 class Zeros(NamedTuple):
-    """Zeros of an activation's output (with a leading axis: by pass).
+    """Zeros of an activation's output; all 0 for no values.
 
     Attributes:
         n: values of each unit.
-        always: whether a unit is zero throughout.
+        alive: whether a unit is anything else than zero somewhere.
         share: share of unit × sample that is zero.
     """
 
-    n: Float[Array, "*passes"]
-    always: Bool[Array, "*passes units"]
-    share: Float[Array, "*passes"]
+    n: Float[Array, ""]
+    alive: Bool[Array, " units"]
+    share: Float[Array, ""]
+
+    def merged(self, more: Zeros) -> Zeros:
+        """Those of both together."""
+        n = self.n + more.n
+        return Zeros(n, self.alive | more.alive, self.share + more.n / n * (more.share - self.share))
 
 
 def zeros(a: Float[Array, "batch *places units"], counted: Bool[Array, " batch"]) -> Zeros:
@@ -77,15 +86,14 @@ def zeros(a: Float[Array, "batch *places units"], counted: Bool[Array, " batch"]
     zero = jnp.abs(rows) < ZERO
     n = jnp.sum(mask, dtype=jnp.float32)
     share = jnp.sum(zero & mask, dtype=jnp.float32) / (n * rows.shape[-1])
-    return Zeros(n, jnp.all(zero | ~mask, 0), jnp.where(jnp.all(jnp.isfinite(rows) | ~mask), share, jnp.nan))
+    return Zeros(n, jnp.any(~zero & mask, 0), jnp.where(jnp.all(jnp.isfinite(rows) | ~mask), share, jnp.nan))
 
 
 @measured("dead")
 def units_off(zeros: Zeros) -> dict[str, Float[Array, ""]]:
-    """The dead units, and the inactive ones, over all passes together; NaN where some activation was not finite."""
-    inactive = jnp.sum(zeros.share * zeros.n) / jnp.sum(zeros.n)
-    dead = jnp.mean(jnp.all(zeros.always, 0).astype(jnp.float32))
-    return {"dead_train": jnp.where(jnp.isfinite(inactive), dead, jnp.nan), "inactive_train": inactive}
+    """The dead units, and the inactive ones, over the training set; NaN where some activation was not finite."""
+    dead = jnp.mean(~zeros.alive, dtype=jnp.float32)
+    return {"dead_train": jnp.where(jnp.isfinite(zeros.share), dead, jnp.nan), "inactive_train": zeros.share}
 
 
 def _rows(x: Array, counted: Array) -> tuple[Array, Array]:

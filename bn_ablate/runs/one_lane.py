@@ -84,7 +84,7 @@ class LaneOnData:
 
         from bn_ablate.engine.examples import SeedExamples
 
-        return SeedExamples(*self.split, self.mean, self.std, np.int32(self.seed))  # type: ignore[arg-type]
+        return SeedExamples(self.mean, self.std, np.int32(self.seed))  # type: ignore[arg-type]
 
     def _labelled(self, indices: np.ndarray) -> Labelled:
         """The examples at `indices`, by the compiled function of training: NumPy's last bit may be another."""

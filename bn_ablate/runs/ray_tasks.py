@@ -139,7 +139,7 @@ def _engine(layout: Layout, dataset: Dataset) -> Engine:
     key = (dataset.sha256, machine)
     if key not in _ENGINES:
         _ENGINES.clear()
-        _ENGINES[key] = Engine(dataset, machine.strategy, at_once=machine.at_once)
+        _ENGINES[key] = Engine.on(machine, dataset)
     return _ENGINES[key]
 
 

@@ -137,11 +137,16 @@ def run(
 
 
 class Expected(NamedTuple):
-    """What a run is expected to take: bytes of memory, shards, and bytes of disk, at most."""
+    """What a run is expected to take: bytes of memory, shards, and bytes of disk, at most.
+
+    Attributes:
+        streamed: bytes of the images, where they are read in blocks as they are needed; else 0.
+    """
 
     memory: int
     shards: int
     disk: int
+    streamed: int = 0
 
 
 def expected(plan: Plan, machine: Machine, data_dir: Path | None = None) -> Expected:
@@ -153,14 +158,15 @@ def expected(plan: Plan, machine: Machine, data_dir: Path | None = None) -> Expe
     """
     from bn_ablate.data import extent_of
     from bn_ablate.plan.disk import disk_bytes
-    from bn_ablate.plan.memory import count_shards, estimate_bytes
+    from bn_ablate.plan.memory import count_shards, estimate_bytes, resident_bytes, streams
 
     with _named(plan.study):
         extent = extent_of(plan.study.data.name, data_dir)
         _check_networks(plan, plan.study.data.name, extent)
         _check_augmentations(plan, plan.study.data.name, extent)
         shards = count_shards(plan, machine, extent)
-        return Expected(estimate_bytes(plan, machine, extent), shards, disk_bytes(plan, shards, extent))
+        streamed = resident_bytes(extent, 0) if streams(extent, machine) else 0
+        return Expected(estimate_bytes(plan, machine, extent), shards, disk_bytes(plan, shards, extent), streamed)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, reduce
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
@@ -77,17 +77,19 @@ class LoadedLane(LaneOnData):
         Raises:
             KeyError: there is no such part.
         """
-        import jax.numpy as jnp
+        import numpy as np
 
-        from bn_ablate.engine.examples import Examples
-        from bn_ablate.engine.train import TrainState
+        from bn_ablate.engine.evaluate import Evaluation
+        from bn_ablate.engine.passes import all_parts
 
         place = {name: i for i, name in enumerate(self.split._fields)}[part]
-        zero = jnp.int32(0)
-        state = TrainState(self.variables["params"], self.variables["batch_stats"], (), zero, jnp.float32(0), zero)
-        data = Examples(jnp.asarray(self.dataset.images), jnp.asarray(self.labels))
-        _, evaluated = _compiled()
-        return float(evaluated(self.program, self.factors, state, data, self._seed_examples).accuracy[place])
+        (indices, owners), _ = all_parts(self.split, self.program.measure.eval_batch)
+        _, scores = _compiled()
+        passes = (
+            scores(self.program, self.factors, self.variables, *self._labelled(some), of)
+            for some, of in zip(indices, owners, strict=True)
+        )
+        return float(np.asarray(Evaluation.of(reduce(lambda sums, more: sums.merged(more), passes)).accuracy)[place])
 
     def predictions(self, part: Literal["train", "validation", "test"]) -> Predictions:
         """What it says of a part, and what follows: accuracy by class, confusion matrix, calibration error.
@@ -105,17 +107,17 @@ class LoadedLane(LaneOnData):
 
 @cache
 def _compiled() -> tuple[Any, Any]:
-    """Logits of a program's network, and its evaluation, each compiled once for a program and shape."""
+    """Logits of a program's network, and its scores, each compiled once for a program and shape."""
     import jax
 
-    from bn_ablate.engine.evaluate import evaluate
+    from bn_ablate.engine.evaluate import scores
     from bn_ablate.engine.program import Program, at_precision
 
     @at_precision
     def logits(program: Program, variables: Any, factors: Factors, x: Any) -> Any:
         return program.network.apply(variables, x, factors, train=False)
 
-    return jax.jit(logits, static_argnums=0), jax.jit(at_precision(evaluate), static_argnums=0)
+    return jax.jit(logits, static_argnums=0), jax.jit(at_precision(scores), static_argnums=0)
 
 
 def load_lane(

@@ -68,7 +68,8 @@ class Here:
         self._notes: list[str] = []
         self.layout = settle(Layout.of(folder), asked)
         machine = self.layout.machine
-        self.engine = Engine(dataset, machine.strategy, at_once=machine.at_once, between=self.between)
+        self.engine = Engine.on(machine, dataset)
+        self.engine.between = self.between
         return provenance_of(self.engine)
 
     def facts(self) -> dict[str, Any]:

@@ -37,8 +37,7 @@ def time_plan(plan: Plan, asked: Asked, seconds: float = 5.0, data_dir: Path | N
     from bn_ablate.engine import Engine
 
     layout = settle(None, asked)
-    machine = layout.machine
-    engine = Engine(data_of(plan, None, data_dir), machine.strategy, at_once=machine.at_once)
+    engine = Engine.on(layout.machine, data_of(plan, None, data_dir))
     by_program: dict[int, list[Shard]] = {}
     for shard in layout.shards(plan, frozenset(), engine.dataset.extent):
         by_program.setdefault(id(shard.group), []).append(shard)

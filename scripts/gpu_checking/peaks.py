@@ -64,7 +64,7 @@ def _peak(section: Section, title: str) -> dict[str, Any]:
     settings = shard.cells[0].settings
     estimate = shard_bytes(settings, len(shard.lane_ids), len(shard.seeds), engine.machine(), engine.dataset.extent)
     programs = engine._compiled(engine._wanted(shard)[0])
-    memory = [each.result().memory_analysis() for each in (programs.measure, programs.train)]
+    memory = [each.result().memory_analysis() for each in (*programs.looks.values(), programs.measure, programs.train)]
     return {
         "lanes": len(shard.lane_ids),
         "strategy": engine.strategy,

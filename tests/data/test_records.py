@@ -192,10 +192,10 @@ def test_a_folder_that_cannot_be_written_to_is_read_all_the_same(digits_copy, di
 def test_the_cache_of_another_process_that_was_first_is_kept(digits_copy, digits, monkeypatch):
     shutil.rmtree(digits_copy / "arrays")
 
-    def read_while_another_process_does(folder):
+    def read_while_another_process_does(folder, *file):
         monkeypatch.setattr("bn_ablate.data.records.read_records", read_records)
         assert open_arrays(folder).sha256 == digits.sha256
-        return read_records(folder)
+        return read_records(folder, *file)
 
     monkeypatch.setattr("bn_ablate.data.records.read_records", read_while_another_process_does)
     assert open_arrays(digits_copy).sha256 == digits.sha256

@@ -16,15 +16,17 @@ import bn_ablate as bn
 from bn_ablate.config.measures import AVERAGING, PARTS
 from bn_ablate.config.names import PLACEMENTS
 from bn_ablate.config.quantity import REQUESTS, TABLES
-from bn_ablate.data import load
+from bn_ablate.data import Split, load
 from bn_ablate.data.permutation import permutation
 from bn_ablate.engine import Engine, shards_of
-from bn_ablate.engine.evaluate import Evaluation, evaluate
+from bn_ablate.engine.evaluate import Evaluation
 from bn_ablate.engine.examples import Examples, SeedExamples
-from bn_ablate.engine.extras import Extras, take_extras
+from bn_ablate.engine.extras import Extras, take_extras, views_of
+from bn_ablate.engine.looks import VIEWS, blank, look_through, passes_of, see
+from bn_ablate.engine.passes import chosen
 from bn_ablate.engine.program import Program, program_of
 from bn_ablate.engine.train import Batch, TrainState, init_state, loss_fn
-from bn_ablate.engine.whole_splits import recalibrate
+from bn_ablate.engine.whole_splits import settled
 from bn_ablate.nn import Factors, lane_factors, stack_factors
 from bn_ablate.plan import make_plan
 from bn_ablate.results.recording.frames import tables_of
@@ -50,19 +52,55 @@ class Setting(NamedTuple):
     state: TrainState
     examples: Examples
     seed: SeedExamples
+    split: Split
     look: Callable[..., Extras]
 
     def taken(self, placement: str, thorough: bool = True, **changes: Any) -> Extras:
         """The extras in NumPy."""
         state = self.state._replace(**changes)
-        found = self.look(self.factors[placement], state, self.examples, self.seed, jnp.bool_(thorough))
+        found = self.look(self.factors[placement], state, jnp.bool_(thorough))
         return jax.tree.map(np.asarray, found)  # type: ignore[no-any-return]
 
     def part(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """The standardized images of a part as rows, and their labels."""
-        chosen = getattr(self.seed, name)
-        x, y = self.examples.take(chosen, self.seed)
-        return np.asarray(x, float).reshape(len(chosen), -1), np.asarray(y)
+        indices = getattr(self.split, name)
+        x, y = self.examples.take(indices, self.seed)
+        return np.asarray(x, float).reshape(len(indices), -1), np.asarray(y)
+
+
+def over(
+    program: Program,
+    factors: Factors,
+    state: TrainState,
+    examples: Examples,
+    seed: SeedExamples,
+    split: Split,
+    whole: bool,
+    view: str,
+    params: Any,
+    batch_stats: Any,
+) -> Any:
+    """What one lane shows in a view, over all examples at once."""
+    passes, few = passes_of(VIEWS[view], program, split)
+    n = few if view == "train_mode" or not whole else len(passes.indices)
+    nothing = blank(VIEWS[view], program, batch_stats)
+    given = (examples, seed, passes, n, factors, state.step, params, batch_stats, nothing)
+    return look_through(program, VIEWS[view], *given)
+
+
+def extras(
+    program: Program, examples: Examples, seed: SeedExamples, split: Split
+) -> Callable[[Factors, TrainState, Any], Extras]:
+    """What takes the extras of one lane, in one program, with all that is seen of whole splits."""
+
+    @jax.jit
+    def look(factors: Factors, state: TrainState, thorough: Any) -> Extras:
+        views = set().union(*views_of(program))
+        lane = (program, factors, state, examples, seed)
+        seen = see(views, program, state, partial(over, *lane, split, True), partial(settled, program, factors))
+        return take_extras(*lane, chosen(split, program.measure.probe, BATCH), seen, thorough)
+
+    return look
 
 
 @pytest.fixture(scope="module")
@@ -78,10 +116,11 @@ def setting() -> Setting:
     images, labels = rng.integers(0, 256, (n, 2, 2, 1)), rng.integers(0, CLASSES, n)
     train, validation, test = np.split(rng.permutation(n).astype(np.int32), [N_TRAIN, N_TRAIN + N_VALIDATION])
     mean, std = np.full((2, 2, 1), 128, np.float32), np.full((2, 2, 1), 70, np.float32)
-    seed = SeedExamples(*map(jnp.asarray, (train, validation, test, mean, std)), seed=jnp.int32(0))
+    seed = SeedExamples(jnp.asarray(mean), jnp.asarray(std), seed=jnp.int32(0))
+    split = Split(train, validation, test)
     examples = Examples(jnp.asarray(images, jnp.uint8), jnp.asarray(labels, jnp.int32))
-    look = jax.jit(lambda *args: take_extras(program, *args))
-    return Setting(program, factors, state._replace(params=params, batch_stats=stats), examples, seed, look)
+    look = extras(program, examples, seed, split)
+    return Setting(program, factors, state._replace(params=params, batch_stats=stats), examples, seed, split, look)
 
 
 def evaluated(found: Extras, how: str) -> Evaluation:
@@ -246,7 +285,7 @@ def test_gamma_and_beta_of_the_lane(setting: Setting) -> None:
         np.testing.assert_allclose(found["gamma_max"][i], norm["scale"].max(), rtol=1e-6)
         np.testing.assert_allclose(found["beta_negative"][i], (np.asarray(norm["bias"]) < 0).mean(), rtol=1e-6)
     without = setting.factors["post"]._replace(use_scale=jnp.bool_(False), use_bias=jnp.bool_(False))
-    bare = setting.look(without, setting.state, setting.examples, setting.seed, jnp.bool_(True)).layers
+    bare = setting.look(without, setting.state, jnp.bool_(True)).layers
     np.testing.assert_array_equal(bare["gamma_min"], 1.0)
     np.testing.assert_array_equal(bare["beta_max"], 0.0)
 
@@ -255,7 +294,7 @@ def test_the_landscape_is_that_of_the_first_batch(setting: Setting) -> None:
     """At the smallest and the largest step size, by way of the loss function alone."""
     found = setting.taken("pre").history
     factors = setting.factors["pre"]
-    batch = Batch(*setting.examples.take(setting.seed.train[:BATCH], setting.seed), None)
+    batch = Batch(*setting.examples.take(setting.split.train[:BATCH], setting.seed), None)
     state = setting.state
 
     @jax.jit
@@ -294,14 +333,16 @@ def test_between_the_first_and_the_last_measurement_the_dear_ones_are_not_taken(
 def test_between_the_ends_curves_are_on_some_examples_of_each_part(setting: Setting) -> None:
     """On 8 of 23, all 6 and 8 of 11, in passes of 5; at the ends on all."""
     measure = setting.program.measure.model_copy(update={"examples": 8})
-    look = jax.jit(partial(evaluate, replace(setting.program, measure=measure)))
-    lane = (setting.factors["pre"], setting.state, setting.examples)
-    parts = {part: getattr(setting.seed, part) for part in PARTS}
-    few = {part: indices[permutation(len(indices), "measured", 0)[:8]] for part, indices in parts.items()}
-    assert [len(indices) for indices in few.values()] == [8, 6, 8]
-    for whole, seed in ((True, setting.seed), (False, setting.seed._replace(**few))):
-        found = look(*lane, setting.seed, jnp.bool_(whole))
-        np.testing.assert_allclose(found, evaluate(setting.program, *lane, seed), rtol=1e-6)
+    partly = replace(setting.program, measure=measure)
+    few = Split(*(part[permutation(len(part), "measured", 0)[:8]] for part in setting.split))
+    assert [len(part) for part in few] == [8, 6, 8]
+    lane = (setting.factors["pre"], setting.state, setting.examples, setting.seed)
+    weights = (setting.state.params, setting.state.batch_stats)
+    for whole, split in ((True, setting.split), (False, few)):
+        found = over(partly, *lane, setting.split, whole, "evaluated", *weights)
+        wanted = over(setting.program, *lane, split, True, "evaluated", *weights)
+        np.testing.assert_array_equal(found.n, [len(part) for part in split])
+        np.testing.assert_allclose(Evaluation.of(found), Evaluation.of(wanted), rtol=1e-6)
 
 
 def test_a_lane_that_is_not_finite_measures_nothing(setting: Setting) -> None:
@@ -336,9 +377,9 @@ def test_dropout_before_bn_shifts_its_variance_by_the_share_it_keeps() -> None:
     rng = np.random.default_rng(3)
     n = 200
     images = jnp.asarray(rng.integers(0, 256, (n, 2, 2, 1)), jnp.uint8)
-    examples, everything = Examples(images, jnp.zeros(n, jnp.int32)), jnp.arange(n)
+    examples, everything = Examples(images, jnp.zeros(n, jnp.int32)), np.arange(n, dtype=np.int32)
     plain = jnp.zeros((2, 2, 1)), jnp.full((2, 2, 1), 100.0)
-    seed = SeedExamples(everything, everything[:1], everything[1:2], *plain, seed=jnp.int32(0))
+    seed, split = SeedExamples(*plain, seed=jnp.int32(0)), Split(everything, everything[:1], everything[1:2])
     x, y = examples.take(everything, seed)
 
     def trained(bits: jax.Array) -> Tree:
@@ -346,7 +387,7 @@ def test_dropout_before_bn_shifts_its_variance_by_the_share_it_keeps() -> None:
 
     stats = jax.jit(jax.vmap(trained))(jnp.asarray(rng.integers(0, 2**16, (400, 2, n, 4)), jnp.uint16))
     state = state._replace(batch_stats=jax.tree.map(lambda leaf: leaf.mean(0), stats))
-    found = jax.jit(lambda state: take_extras(program, factors, state, examples, seed, jnp.bool_(True)))(state)
+    found = extras(program, examples, seed, split)(factors, state, jnp.bool_(True))
     np.testing.assert_allclose(found.layers["variance_ratio"], [1.0, keep], rtol=0.01)
     np.testing.assert_allclose(found.layers["variance_shift"], [1.0, 1 / keep], rtol=0.01)
 
@@ -422,10 +463,13 @@ def test_moving_statistics_alone_are_recalibrated(setting: Setting) -> None:
     state = setting.state._replace(batch_stats=stats)
 
     @jax.jit
-    def settled(factors: Factors) -> Any:
-        return jax.vmap(lambda lane: recalibrate(program, lane, state, setting.examples, setting.seed))(factors)
+    @jax.vmap
+    def once(lane: Factors) -> Any:
+        given = (program, lane, state, setting.examples, setting.seed, setting.split)
+        found = over(*given, True, "arriving", setting.state.params, stats)
+        return settled(program, lane, stats, found, True, True), found
 
-    recalibrated, arriving = settled(factors)
+    recalibrated, arriving = once(factors)
     for name, block in stats.items():
         for key, before in block["norm"].items():
             moved = ~np.isclose(recalibrated[name]["norm"][key], before).reshape(len(lanes), -1).all(1)
@@ -435,5 +479,5 @@ def test_moving_statistics_alone_are_recalibrated(setting: Setting) -> None:
     z = x @ np.asarray(block["linear"]["kernel"]) + np.asarray(block["bias"])
     wanted = [z - np.asarray(block["bias"]), z, z]  # what BN would subtract is not added
     for i, of_lane in enumerate(wanted):
-        np.testing.assert_allclose(arriving["block_0"]["norm"]["mean"][i], of_lane.mean(0), rtol=1e-4, atol=1e-5)
-        np.testing.assert_allclose(arriving["block_0"]["norm"]["var"][i], of_lane.var(0), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(arriving["block_0"]["norm"].mean[i], of_lane.mean(0), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(arriving["block_0"]["norm"].var[i], of_lane.var(0), rtol=1e-4, atol=1e-5)

@@ -137,7 +137,7 @@ def test_another_level_changes_no_stored_lane(tmp_path: Path) -> None:
 def test_one_trace_and_one_program_for_every_traced_factor(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many levels, cells, seeds, shards, engines: what measures and what trains is traced and compiled once."""
     traces: Counter[str] = Counter()
-    for name in ("measure_lanes", "train_lanes"):
+    for name in ("look_at_lanes", "measure_lanes", "train_lanes"):
         original = getattr(many_lanes, name)
         monkeypatch.setattr(many_lanes, name, lambda *args, o=original, n=name: (traces.update([n]), o(*args))[1])
     axes = {
@@ -160,7 +160,7 @@ def test_one_trace_and_one_program_for_every_traced_factor(monkeypatch: pytest.M
     for shard in shards:
         engine.run(shard)
     other.run(shards[0])
-    assert traces == {"measure_lanes": 1, "train_lanes": 1}
+    assert traces == {"look_at_lanes": 1, "measure_lanes": 1, "train_lanes": 1}
     assert engine.timing.programs == other.timing.programs == 1
     assert engine.timing.lane_steps == plan.n_lanes * 2
 

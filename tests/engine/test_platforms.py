@@ -15,8 +15,6 @@ from bn_ablate.data import Dataset
 from bn_ablate.data.dataset import fingerprint
 from bn_ablate.engine import DeviceError, Engine, many_lanes, set_up, shards_of
 from bn_ablate.engine.devices import is_accelerator
-from bn_ablate.engine.examples import Examples
-from bn_ablate.engine.many_lanes import Segment
 from bn_ablate.engine.program import program_of
 from bn_ablate.engine.shards import Shard
 from bn_ablate.nn import stack_factors
@@ -107,21 +105,24 @@ def one_shard(architecture: str, convolution: str, precision: str) -> Shard:
 def lowered(
     architecture: str, strategy: Any, convolution: str, precision: str, default: str = "default"
 ) -> jax.export.Exported:
-    """Its two programs as one function, for `PLATFORMS`, traced where JAX's `default` precision of products is this."""
+    """Its three programs as one function, for `PLATFORMS`, where JAX has this `default` precision of products."""
     shard = one_shard(architecture, convolution, precision)
     engine = Engine(random_images(), strategy, jax.local_devices()[:1])
-    program, layout = engine.program(shard), engine._layout(engine.way, 1, shard.room)
-    factors = stack_factors([cell.settings for cell in shard.cells], program.structure)
-    seeds = engine._seed_examples(shard, [0])
+    wanted, _ = engine._wanted(shard)
+    program, layout = wanted.program, wanted.layout
     begin = jax.jit(many_lanes.initial_on_mesh(program, layout))
-    states = jax.eval_shape(begin, engine._examples, seeds, factors, np.zeros((1, program.train.batch_size), np.int32))
-    scalars = np.int32(0), np.int32(1), np.bool_(True)
-    segment = Segment(np.zeros((1, 2, program.train.batch_size), np.int32), *scalars)  # type: ignore[arg-type]
+    states = jax.eval_shape(begin, wanted.examples, wanted.seeds, wanted.factors, wanted.first)
+    seen, block = wanted.blank("scores", states.batch_stats), wanted.block_of("scores")
+    look = many_lanes.looking_on_mesh(program, "scores", strategy, layout)
     measure = many_lanes.measuring_on_mesh(program, strategy, layout)
     train = many_lanes.training_on_mesh(program, strategy, layout)
 
-    def both(examples: Examples, *lanes: Any) -> Any:
-        return measure(examples, *lanes, segment.measured), train(examples, *lanes, segment)
+    def all_three(*lanes: Any) -> Any:
+        *given, states = lanes
+        seeing = look(*given, states.step, states.params, states.batch_stats, block, seen)
+        observed = measure(*lanes, wanted.chosen, {"evaluated": seeing}, wanted.segment.measured)
+        return observed, train(*lanes, wanted.segment)
 
+    given = (wanted.examples, wanted.seeds, wanted.factors, states)
     with jax.default_matmul_precision(default):
-        return jax.export.export(jax.jit(both), platforms=PLATFORMS)(engine._examples, seeds, factors, states)
+        return jax.export.export(jax.jit(all_three), platforms=PLATFORMS)(*given)

@@ -20,8 +20,9 @@ TORCH = json.loads((Path(__file__).parent / "torch_training.json").read_text())
 def test_losses_are_those_of_pytorch_on_the_same_batches_crops_and_flips(name: str) -> None:
     """The program that trains a lane alone takes the steps one by one, as measured before each."""
     wanted = Engine(recorded.dataset()).alone(recorded.cell_of(name), 0)
-    train, states = wanted.train().result(), wanted.begin().result()(wanted.seeds.seed, wanted.factors)
-    losses, every = [], wanted.segment.positions
+    train, begin = wanted.train().result(), wanted.begin().result()
+    states = begin(wanted.examples, wanted.seeds, wanted.factors, wanted.first)
+    losses, every = [], wanted.segment.indices
     for step in range(recorded.STEPS):
         now = Segment(np.roll(every, -step, 1), np.int32(step), np.int32(1), np.bool_(True))  # type: ignore[arg-type]
         states = train(wanted.examples, wanted.seeds, wanted.factors, states, now)

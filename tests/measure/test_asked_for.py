@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,7 +16,6 @@ from bn_ablate.measure import (
     measure_affine,
     measure_layer,
     moments,
-    pooled,
     unit_percentiles,
     units_off,
     variance_shift,
@@ -27,21 +28,22 @@ from bn_ablate.measure.ranks import ranks
 
 
 def passes_of(measure, x: np.ndarray, size: int):  # type: ignore[no-untyped-def]
-    """`measure` of each pass over `size` examples of `x`, stacked; the last pass is filled up with nonsense."""
+    """`measure` of passes over `size` examples of `x`, merged; the last pass is filled up with nonsense."""
     n = -(-len(x) // size) * size
     filled = np.full((n, *x.shape[1:]), np.nan, np.float32)
     filled[: len(x)] = x
     counted = np.arange(n) < len(x)
     parts = [jax.jit(measure)(filled[i : i + size], counted[i : i + size]) for i in range(0, n, size)]
-    return jax.tree.map(lambda *leaves: np.stack(leaves), *parts)
+    nothing = jax.tree.map(np.zeros_like, parts[0])
+    return reduce(lambda some, more: jax.jit(type(some).merged)(some, more), parts, nothing)
 
 
 @pytest.mark.parametrize("shape", [(23, 4), (7, 3, 2, 4)])
-def test_pooled_moments_are_those_of_all_examples_at_once(shape: tuple[int, ...]) -> None:
+def test_merged_moments_are_those_of_all_examples_at_once(shape: tuple[int, ...]) -> None:
     """Means that differ from pass to pass, and one far from zero, where E[x²] − E[x]² would have lost the variance."""
     x = np.random.default_rng(0).normal(size=shape) + np.arange(shape[0]).reshape(-1, *[1] * (len(shape) - 1))
     x = (x + np.array([0, 1, 10, 1000])).astype(np.float32)
-    found = jax.jit(pooled)(passes_of(moments, x, 5))
+    found = passes_of(moments, x, 5)
     rows = x.astype(float).reshape(-1, 4)
     assert float(found.n) == len(rows)
     np.testing.assert_allclose(found.mean, rows.mean(0), rtol=1e-6)

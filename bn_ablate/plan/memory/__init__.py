@@ -10,8 +10,10 @@ from bn_ablate.plan.memory.estimate import (
     estimate_bytes,
     lane_bytes,
     lanes_that_fit,
+    resident_bytes,
     shard_bytes,
     shard_shape,
+    streams,
 )
 
 __all__ = [
@@ -24,6 +26,8 @@ __all__ = [
     "estimate_bytes",
     "lane_bytes",
     "lanes_that_fit",
+    "resident_bytes",
     "shard_bytes",
     "shard_shape",
+    "streams",
 ]

@@ -39,6 +39,12 @@ BLOCK_BYTES = 32 * 2**20
 AHEAD_COPIES = {"map": 1, "vmap": 4}
 """How often these exist at the peak: gathered, standardized, drawn, put together; for a seed at a time, or for all."""
 
+READ_COPIES = 4
+"""How often a block of streamed examples exists at the peak: read and placed on a device, in use and the one after."""
+
+MOST_OF_DATA = 0.5
+"""The share of what a run may take that a whole data set may take; a larger one is streamed."""
+
 SHARE = 0.5
 """The share of the machine's memory that a run takes by default."""
 
@@ -150,8 +156,26 @@ def shard_bytes(settings: LaneSettings, lanes: int, seeds: int, machine: Machine
     state = lane_bytes(settings, extent)
     along = LANDSCAPE_COPIES * state if "landscape" in settings.measure.also else 0
     arrays_of_seeds = 3 if settings.data.random_labels else 2
-    data = extent.examples * ((1 + divided.devices) * pixels + arrays_of_seeds * FLOAT * divided.seeds)
+    indices = extent.examples * arrays_of_seeds * FLOAT * divided.seeds
+    if streams(extent, machine):
+        images = pixels * extent.itemsize
+        room = min(max(1, BLOCK_BYTES // (settings.train.batch_size * pixels * FLOAT)), settings.measure.every)
+        block = max(divided.seeds * room * settings.train.batch_size * images, BLOCK_BYTES)
+        block = max(block, divided.seeds * 2 * settings.measure.eval_batch * images)
+        data = READ_COPIES * block + indices
+    else:
+        data = resident_bytes(extent, divided.devices) + indices
     return STATE_COPIES * lanes * state + at_work * (working + along) + seeds_at_work * ahead + data
+
+
+def resident_bytes(extent: Extent, devices: int) -> int:
+    """What the images of a whole data set take: on the host, and on each device."""
+    return extent.examples * math.prod(extent.image) * extent.itemsize * (1 + devices)
+
+
+def streams(extent: Extent, machine: Machine) -> bool:
+    """Whether examples are read in blocks as they are needed, since all of them would take too much of the memory."""
+    return resident_bytes(extent, machine.devices) > MOST_OF_DATA * machine.budget
 
 
 def lanes_that_fit(settings: LaneSettings, seeds: int, machine: Machine, extent: Extent = DIGITS) -> int:
