@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from functools import partial
@@ -157,6 +158,8 @@ def command(
 
     monkeypatch.setattr(engine, "set_up", lambda device: None)
     monkeypatch.setattr(analysis, "write_report", lambda path: [])
+    for module in ("rerun", "stored_weights"):  # imported while `run` is another, they would keep that
+        importlib.import_module(f"bn_ablate.runs.{module}")
     monkeypatch.setattr(study, "run", train)
 
     def call(*words: str) -> tuple[int, bool, str]:
