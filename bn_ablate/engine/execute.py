@@ -124,6 +124,7 @@ class Engine:
     streamed: bool | None = None
     timing: Timing = field(default_factory=Timing)
     between: Callable[[], None] = lambda: None
+    _program: tuple[tuple[Cell, ...], Program | None] = field(default=((), None), repr=False)
     _itself: object = field(default_factory=object, repr=False)
     _used: set[Future[jax.stages.Compiled]] = field(default_factory=set, repr=False)
 
@@ -151,8 +152,14 @@ class Engine:
     def program(self, shard: Shard) -> Program:
         """The program that trains `shard`: that of its whole group."""
         assert self.devices is not None
-        settings = [cell.settings for cell in shard.group]
-        return program_of(settings, self.dataset.images.shape[1:], self.dataset.n_classes, self.devices[0].platform)
+        if shard.program:
+            return shard.program
+        group, known = self._program
+        if known is None or group is not shard.group:  # a group may have thousands of cells, and as many shards
+            settings, shape = [cell.settings for cell in shard.group], self.dataset.images.shape[1:]
+            known = program_of(settings, shape, self.dataset.n_classes, self.devices[0].platform)
+            self._program = shard.group, known
+        return known
 
     def machine(self, budget: int | None = None) -> Machine:
         """What this engine has at its disposal; without a `budget`, a share of the memory."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from bn_ablate.config.lane import LaneSettings
 from bn_ablate.plan import Cell, Group, Plan
 from bn_ablate.plan.memory import shard_shape
+
+if TYPE_CHECKING:
+    from bn_ablate.engine.program import Program
 
 
 class Way(NamedTuple):
@@ -38,6 +41,7 @@ class Shard:
             cells share it, and so share a program.
         seed_room: seeds that it is compiled for.
         way: how it is trained; the engine's own way when None.
+        program: that of `group`, where it is known: then nothing is asked of `group`, which may be empty.
     """
 
     group: tuple[Cell, ...]
@@ -46,6 +50,7 @@ class Shard:
     room: int
     seed_room: int = 1
     way: Way | None = None
+    program: Program | None = None
 
     @property
     def lane_ids(self) -> list[str]:

@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ from bn_ablate.runs.training import origin_of
 if TYPE_CHECKING:
     from bn_ablate.data import Dataset
     from bn_ablate.engine import Shard
+    from bn_ablate.engine.program import Program
     from bn_ablate.results import Held, Provenance, Store
 
 RETRIES = 3
@@ -116,7 +118,7 @@ class OnRay:
         from bn_ablate.engine import Timing
 
         self._data = self._ray.put(dataset)
-        self._extent = dataset.extent
+        self._extent, self._shape, self._classes = dataset.extent, dataset.images.shape[1:], dataset.n_classes
         job = Job(self.device, sources(plan.study), Layout.of(folder), asked, plan.study.measure.keep)
         self._spent, self._peak = Timing(), 0
         seen: Seen = self._result(self._task.remote(look, job, self._data))
@@ -144,6 +146,7 @@ class OnRay:
             CrewError: a task fails; what is finished is stored.
         """
         from bn_ablate.engine import Timing
+        from bn_ablate.engine.program import program_of
         from bn_ablate.results.provenance import Bearing
 
         origin, manifest = origin_of(plan, store, manifest)
@@ -155,11 +158,21 @@ class OnRay:
         planned = sum(len(shard.lane_ids) * shard.cells[0].settings.train.steps for shard in work)
         record = self._ray.put(origin)
         pending: dict[Any, Shard] = {}
+        programs: dict[int, Program] = {}
+
+        def with_program(shard: Shard) -> Shard:
+            """`shard` with its program in place of all cells of its group, which may be thousands: what is sent."""
+            if (key := id(shard.group)) not in programs:
+                settings, platform = [cell.settings for cell in shard.group], self.layout.machine.platform
+                programs[key] = program_of(settings, self._shape, self._classes, platform)
+            return replace(shard, group=(), program=programs[key])
+
         try:
             while work or pending:
                 while work and len(pending) < AHEAD * self.workers:
                     shard = work.pop(0)
-                    pending[self._task.remote(train_shard, self._job, self._data, record, shard)] = shard
+                    sent = with_program(shard)
+                    pending[self._task.remote(train_shard, self._job, self._data, record, sent)] = shard
                 for ready in self._ray.wait(list(pending), timeout=SECONDS_BETWEEN)[0]:
                     shard, done = pending.pop(ready), self._result(ready)
                     if strange := origin.provenance.differences(done.record.provenance, Bearing.CODE, Bearing.DATA):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,8 @@ import pytest
 
 import bn_ablate as bn
 from bn_ablate.data import load
-from bn_ablate.engine import Engine, Outcome, executables, many_lanes, programs, shards_of
+from bn_ablate.engine import Engine, Outcome, executables, execute, many_lanes, programs, shards_of
+from bn_ablate.engine.program import program_of
 from bn_ablate.engine.shards import Shard
 from bn_ablate.engine.train import init_state, loss_fn
 from bn_ablate.nn import Factors
@@ -109,6 +112,21 @@ def test_some_lanes_at_a_time_give_what_one_by_one_does(mapped: Outcome) -> None
     some = Engine(load("digits"), "map", at_once=5).run(mapped.shard, keep_states=True)
     agree(some.observations, mapped.observations, 1e-4)
     agree(some.states.params, mapped.states.params, 1e-5)  # type: ignore[union-attr]
+
+
+def test_a_program_is_made_out_of_a_group_once_and_a_shard_that_brings_it_needs_no_group(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(execute, "program_of", lambda lanes, *of: asked.append(len(lanes)) or program_of(lanes, *of))
+    engine, shards = Engine(load("digits")), shards_of(make_plan(bn.build_study(TABLE)), max_lanes=2)
+    program = engine.program(shards[0])
+    assert [engine.program(shard) for shard in shards] == [program] * len(shards)
+    assert asked == [12]
+    sent = pickle.loads(pickle.dumps(replace(shards[-1], group=(), program=program)))
+    assert (engine.program(sent), sent.id, sent.lane_ids) == (program, shards[-1].id, shards[-1].lane_ids)
+    assert len(pickle.dumps(sent)) < len(pickle.dumps(shards[-1]))
+    assert asked == [12]
 
 
 def test_all_cells_of_a_seed_begin_alike_and_seeds_differ() -> None:
