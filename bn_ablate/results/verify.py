@@ -6,18 +6,22 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bn_ablate.config.given import place
 from bn_ablate.results.checkpoints import damaged as damaged_checkpoints
 from bn_ablate.results.files import ResultsError
-from bn_ablate.results.finished import held_in, rows_of
+from bn_ablate.results.finished import held_in
 from bn_ablate.results.manifest import MANIFEST, read_manifest
 from bn_ablate.results.origins import Held, Record
+from bn_ablate.results.published_tables import gathered
 from bn_ablate.results.reader import Results, open_results
-from bn_ablate.results.recording.columns import KEYS, ORIGIN, table_schemas
+from bn_ablate.results.recording.columns import ORIGIN, table_schemas
 from bn_ablate.results.seal import damage
 from bn_ablate.results.standing import at_work, unfinished
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 def verify(path: str | Path, data_dir: Path | None = None) -> list[str]:
@@ -46,11 +50,9 @@ def verify(path: str | Path, data_dir: Path | None = None) -> list[str]:
 
 def _contents(results: Results) -> Iterator[str]:
     """Where tables and manifest are not what the shards hold."""
-    import polars as pl
-
     _ = results.study, results.claims
     held = held_in(results.path / "shards")
-    used: dict[Path, list[str]] = {}
+    used: dict[str, Held] = {}
     records = {shard.folder: shard.record for shard in held}
     of_lane: dict[str, list[Held]] = {}
     for shard in held:
@@ -72,14 +74,25 @@ def _contents(results: Results) -> Iterator[str]:
                 + "; `bn-ablate run` trains it"
             )
             return
-        used.setdefault(fitting[0].folder, []).append(lane)
+        used[lane] = fitting[0]
+    in_order = results.networks.select("lane_id").with_row_index("_row")
     for table, schema in table_schemas(results.study.column_measures).items():
-        keys = [key for key in KEYS if key in schema]
-        rows = (rows_of(folder, table, records[folder], lanes) for folder, lanes in sorted(used.items()))
-        whole = pl.concat([pl.DataFrame(schema=schema), *rows], how="diagonal").sort(keys)
-        published = results.networks if table == "lanes" else getattr(results, table)
-        if not whole.equals(published.select(list(schema)).sort(keys)):
+        published = results.networks.lazy() if table == "lanes" else results.scan(table)
+        if not _the_same(published.select(list(schema)), gathered(table, schema, in_order, used)):
+            _ = getattr(results, table)  # says more where they are no rows of such a table
             yield f"{table}.parquet: is not what the shards hold; delete it, and `bn-ablate run` writes it again"
+
+
+def _the_same(published: pl.LazyFrame, pieces: Iterator[pl.DataFrame]) -> bool:
+    """Whether a published table has the rows of `pieces` in their order, and no others; a piece is read at a time."""
+    import polars as pl
+
+    at = 0
+    for piece in pieces:
+        if not published.slice(at, piece.height).collect().equals(piece):
+            return False
+        at += piece.height
+    return bool(published.select(pl.len()).collect().item() == at)
 
 
 def _lanes_with_origins(results: Results) -> Iterator[tuple[str, int | None]]:
