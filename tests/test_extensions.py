@@ -149,7 +149,6 @@ def test_slopes_are_found_by_jax_where_they_are_not_given() -> None:
 
 
 @pytest.mark.usefixtures("draw_little")
-@pytest.mark.usefixtures("draw_little")
 def test_what_came_with_results_is_run_when_asked_only(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -103,6 +103,7 @@ def test_lanes_trained_anew_are_the_same_to_the_bit(tmp_path: Path, strategy: Li
     assert {key: row[key] for key in row if key != "underfitting"} == {k: same[k] for k in same if k != "underfitting"}
 
 
+@pytest.mark.usefixtures("draw_little")
 def test_the_command_line_says_whether_the_numbers_are_the_same(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

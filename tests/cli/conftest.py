@@ -10,8 +10,6 @@ import jax
 import pytest
 
 from bn_ablate import engine
-from bn_ablate.analysis import figures
-from bn_ablate.analysis.figures import Chart
 from bn_ablate.cli import main as cli
 from bn_ablate.cli.signals import SIGNALS
 from tests.cli.command_line import TINY, Bn, Done
@@ -27,17 +25,10 @@ def _in_this_process() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "set_up", lambda device: None)
         few_figures(patch)
-        patch.setattr(figures, "laid_out", as_it_is)  # to put everything in its place takes most of the rest
         yield
     jax.config.update("jax_default_matmul_precision", precision)
     for signum, handler in before.items():
         signal.signal(signum, handler)
-
-
-def as_it_is(chart: Chart) -> Chart:
-    """The chart, where nothing is moved for anything else."""
-    chart.figure.set_layout_engine("none")
-    return chart
 
 
 @pytest.fixture
