@@ -10,6 +10,7 @@ import numpy as np
 
 CHUNK_BYTES = 64 * 2**20
 """What is read at once of an array that may be larger than the memory."""
+_AT_ONCE = 256
 
 
 def mapping(array: np.ndarray) -> mmap.mmap | None:
@@ -29,6 +30,16 @@ def release(array: np.ndarray) -> None:
     """
     if (file := mapping(array)) is not None and hasattr(mmap, "MADV_DONTNEED"):
         file.madvise(mmap.MADV_DONTNEED)
+
+
+def taken(array: np.ndarray, indices: np.ndarray) -> np.ndarray:
+    """A copy of `array[indices]`, a few entries at a time: around each the system may map megabytes of a file."""
+    found = np.empty((len(indices), *array.shape[1:]), array.dtype)
+    for begin in range(0, len(indices), _AT_ONCE):
+        some = slice(begin, begin + _AT_ONCE)
+        found[some] = array[indices[some]]
+        release(array)
+    return found
 
 
 def chunks(array: np.ndarray, most: int = 2**62) -> Iterator[np.ndarray]:

@@ -9,7 +9,7 @@ from jaxtyping import Float32
 
 from bn_ablate.config.training_keys import Data
 from bn_ablate.data.dataset import Dataset
-from bn_ablate.data.mapped import release
+from bn_ablate.data.mapped import taken
 from bn_ablate.data.splits import Split
 
 _CHUNK, _VALUES = 4096, 2**25  # images, and values of images, that are converted at once, to bound the memory
@@ -39,9 +39,8 @@ def moments(
         kind = np.int64 if exact else np.float64
         totals = [np.zeros((), kind)] * len(of)
         for begin in range(0, split.train.size, size):
-            images = dataset.images[split.train[begin : begin + size]].astype(kind)
+            images = taken(dataset.images, split.train[begin : begin + size]).astype(kind)
             totals = [total + each(images).sum(axis=0) for total, each in zip(totals, of, strict=True)]
-            release(dataset.images)
         for total in totals:
             summed = total.sum(axis=axes, keepdims=True)
             yield np.asarray(summed / (split.train.size * dataset.images[0].size / summed.size))

@@ -15,7 +15,7 @@ from jax.sharding import NamedSharding
 from jaxtyping import Int32
 
 from bn_ablate.data import Dataset
-from bn_ablate.data.mapped import release
+from bn_ablate.data.mapped import taken
 from bn_ablate.engine.examples import Examples
 from bn_ablate.engine.many_lanes import Layout
 from bn_ablate.plan.memory import BLOCK_BYTES
@@ -83,8 +83,7 @@ class Streamed(Feed):
         leaves, tree = jax.tree.flatten(indices)
         seeds = len(leaves[0])
         flat = np.concatenate([leaf.reshape(seeds, -1) for leaf in leaves], 1)
-        images = np.asarray(self.dataset.images[flat.reshape(-1)])
-        release(self.dataset.images)
+        images = taken(self.dataset.images, flat.reshape(-1))
         labels = self.dataset.labels[flat] if self.labels is None else np.take_along_axis(self.labels, flat, 1)
         there = jax.device_put(Examples(images, labels.reshape(-1)), self._place)  # type: ignore[arg-type]
         places = (np.arange(flat.size, dtype=np.int32) % (flat.size // self._shares)).reshape(flat.shape)
