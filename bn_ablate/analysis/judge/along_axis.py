@@ -23,9 +23,11 @@ class KindAlongAxis(Kind[A], ABC):
     ) -> tuple[tuple[float, ...], Vector, list[dict[str, int]]]:
         """The levels of the axis that `rule` has cells at, ascending, a column `(seeds,)` for each, what was chosen."""
         axis = hypothesis.axis
-        there = {cell.levels[axis] for cell in scores.cells if cell.matches(rule)}
-        levels = tuple(sorted(there.intersection(levels_in(rule, axis, axes[axis]))))
-        sides = [scores.side(values, rule | {axis: level}, hypothesis.select) for level in levels]
+        there: dict[float, list[int]] = {}
+        for place in scores.places(rule):
+            there.setdefault(scores.cells[place].levels[axis], []).append(place)
+        levels = tuple(sorted(there.keys() & set(levels_in(rule, axis, axes[axis]))))
+        sides = [scores.side_at(values, there[level], hypothesis.select) for level in levels]
         return levels, np.stack([side.values for side in sides], axis=1), [side.chosen for side in sides]
 
     def positions(self, hypothesis: A, levels: tuple[float, ...], axes: Axes) -> Vector:

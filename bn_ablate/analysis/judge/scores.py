@@ -73,7 +73,10 @@ class Scores:
         it on its validation data: what is estimated is how networks do that are tuned. Seeds stay independent of each
         other, so that interval and test hold as they do without a choice.
         """
-        places = self.places(rule)
+        return self.side_at(values, self.places(rule), select, summary)
+
+    def side_at(self, values: Vector, places: list[int], select: Select | None, summary: str = "mean") -> Side:
+        """`side` of the cells at `places`."""
         summarize: Callable[..., Vector] = np.std if summary == "spread" else np.mean
         if select is None:
             return Side(summarize(values[:, places], axis=1), {})
