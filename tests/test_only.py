@@ -75,8 +75,9 @@ def test_long_names_of_parts_are_cut_and_stay_different() -> None:
     assert all(len(name) <= LONGEST_NAME for name in names)
 
 
+@pytest.mark.slow  # tests/test_extensions.py verifies a lane of a whole study by training it alone
 @pytest.mark.usefixtures("as_users_begin")
-@pytest.mark.parametrize("strategy", ["map", pytest.param("vmap", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("strategy", ["map", "vmap"])
 def test_lanes_trained_anew_are_the_same_to_the_bit(tmp_path: Path, strategy: Literal["map", "vmap"]) -> None:
     study = build_study(TABLE | {"name": "part", "hypotheses": []})
     stored = bn.run(study, tmp_path, strategy=strategy)
