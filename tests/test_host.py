@@ -164,8 +164,10 @@ def test_a_study_is_planned_where_nothing_of_linux_is_there() -> None:
 
 LINUX_ONLY = ("sched_", "sysconf", "ru_maxrss", "prctl", "memfd_", "posix_fadvise", "posix_fallocate", "sendfile")
 LINUX_ONLY += ("copy_file_range", "pidfd_", "inotify", "epoll", "sigtimedwait", "eventfd", "setns", "unshare", "splice")
-APART = {"scripts/benching/protocol.py"}
-"""A file that needs the standard library alone, and asks for itself."""
+APART = {"scripts/benching/protocol.py", "scripts/scale_check.py", "scripts/worker_throughput.py"}
+"""One that needs the standard library alone, and asks for itself; and two that measure, what children took or on cores
+of their own, and say so.
+"""
 
 
 @pytest.mark.parametrize("folder", ["bn_ablate", "scripts"])

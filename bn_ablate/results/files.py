@@ -157,6 +157,17 @@ def read_table(path: Path) -> pl.DataFrame:
     return pl.read_parquet(io.BytesIO(path.read_bytes()))
 
 
+def scan_table(path: Path) -> pl.LazyFrame:
+    """The table in a Parquet file, read as it is asked for; at once where its name is no text, as Polars has them."""
+    import polars as pl
+
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError:
+        return pl.scan_parquet(io.BytesIO(path.read_bytes()), glob=False)
+    return pl.scan_parquet(path, glob=False)
+
+
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a file's content, in hexadecimal."""
     with path.open("rb") as file:

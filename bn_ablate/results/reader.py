@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bn_ablate.config.given import place
 from bn_ablate.config.names import NAME
-from bn_ablate.results.files import ResultsError, read_table, sha256_of
+from bn_ablate.results.files import ResultsError, read_table, scan_table, sha256_of
 from bn_ablate.results.manifest import MANIFEST, read_manifest, written_by
 from bn_ablate.results.origins import Mixture, mixture
 from bn_ablate.results.recording.columns import ORIGIN, misfit, published_schema
@@ -110,7 +110,7 @@ class Results:
 
         file = self._checked(table)
         try:
-            found = pl.scan_parquet(file, glob=False)
+            found = scan_table(file)
             self._fitting(table, file, found.head(0).collect())
         except pl.exceptions.PolarsError as error:
             raise self._unread(file, error) from None

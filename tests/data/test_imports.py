@@ -18,6 +18,7 @@ from rich.console import Console
 
 from bn_ablate.cli import main as cli
 from bn_ablate.cli.progress_bar import count_progress
+from bn_ablate.config.architectures import Extent
 from bn_ablate.data import DataError, extent_of, load
 from bn_ablate.data.imports import import_data
 from bn_ablate.data.imports.class_folders import layout
@@ -301,7 +302,7 @@ def test_the_rows_of_a_table_are_vectors(tmp_path, kind):
         path.write_text(ROWS.replace(",", "\t") if kind == "tsv" else ROWS)
     made = import_data("flowers", path, label="kind", drop=("id",))
     assert made.classes == ("iris", "rose")
-    assert extent_of("flowers") == made.dataset.extent == ((1, 1, 2), 2, 3)
+    assert extent_of("flowers") == made.dataset.extent == Extent((1, 1, 2), 2, 3, itemsize=4)
     assert made.dataset.images.dtype == np.float32
     assert made.dataset.images.reshape(3, 2).tolist() == [[1.5, 2.0], [-300.0, 0.25], [4.0, 5.0]]
     assert made.dataset.labels.tolist() == [0, 1, 0]
@@ -412,7 +413,7 @@ def test_an_import_is_replaced_on_request_and_only_by_one_that_is_whole(tmp_path
     assert load("flowers").sha256 == first.sha256
     flowers.write_text(ROWS + "1,2,3,rose\n")
     import_data("flowers", flowers, label="kind", overwrite=True)
-    assert load("flowers").extent == ((1, 1, 3), 2, 4)
+    assert load("flowers").extent == Extent((1, 1, 3), 2, 4, itemsize=4)
     assert [path.name for path in (tmp_path / "own").iterdir()] == ["flowers"]
     example = {"train": [{"image": np.zeros((2, 3, 1), np.uint8), "label": 0}]}
     write_tfds(tmp_path / "own", "made_by_hand", example)
