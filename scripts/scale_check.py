@@ -104,9 +104,9 @@ def make_up(config: Path, results: Path) -> None:
     from bn_ablate.config.measures import PROBED
     from bn_ablate.data import load
     from bn_ablate.engine import Engine, Outcome
-    from bn_ablate.engine.execute import measured_steps
     from bn_ablate.engine.extras import Extras
     from bn_ablate.engine.observe import Observation
+    from bn_ablate.engine.outcome import measured_steps
     from bn_ablate.plan import make_plan
     from bn_ablate.results import Record, Store
     from bn_ablate.results.provenance import environment, provenance_of

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -19,10 +19,11 @@ from bn_ablate.data import Dataset, Split, draw_splits, moments, with_random_lab
 from bn_ablate.engine.devices import machine
 from bn_ablate.engine.examples import SeedExamples
 from bn_ablate.engine.feed import Ahead, Feed, Resident, Streamed
-from bn_ablate.engine.kept import Keeping, Weights
+from bn_ablate.engine.kept import Keeping
 from bn_ablate.engine.many_lanes import Layout, Segment, Strategy
 from bn_ablate.engine.measuring import Measuring
 from bn_ablate.engine.observe import Observation
+from bn_ablate.engine.outcome import Outcome, Progress, Timing, measured_steps
 from bn_ablate.engine.program import Program, program_of
 from bn_ablate.engine.programs import Programs, Wanted, ahead
 from bn_ablate.engine.resume import Keeper, Snapshot, pack, program_key, unpack
@@ -38,67 +39,6 @@ SECONDS_PER_CALL = 1.0
 
 SECONDS_BETWEEN = 0.25
 """How often whoever wants to stop is asked while a program is waited for."""
-
-
-class Progress(NamedTuple):
-    """Where a run stands: lane-steps done in this shard, seconds spent on them, and lanes that have diverged so far.
-
-    `batch_loss` is (seeds, cells), the mean batch loss of each lane since it was last measured.
-    """
-
-    lane_steps: int
-    seconds: float
-    diverged: int
-    batch_loss: np.ndarray | None = None
-
-
-@dataclass
-class Timing:
-    """Where the time of an engine went.
-
-    Attributes:
-        compile_seconds: waiting for programs to be traced, compiled or loaded.
-        train_seconds: running the compiled programs, measurements included.
-        lane_steps: training steps done, over all lanes.
-        resumed: lane-steps that had been done before, and were resumed from.
-        programs: different programs that lanes were trained by.
-    """
-
-    compile_seconds: float = 0.0
-    train_seconds: float = 0.0
-    lane_steps: int = 0
-    resumed: int = 0
-    programs: int = 0
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a shard.
-
-    Attributes:
-        shard: the shard.
-        steps: the measured steps, first 0 and last the end of training.
-        observations: leaves with leading axes (times, seeds, cells).
-        diverged_at: (seeds, cells), −1 where the lane did not diverge.
-        chance: (seeds,), the share of the commonest class among the training examples.
-        states: the final states, leading axes (seeds, cells), when asked for.
-        weights: those that were kept, by what for.
-        moments: mean and standard deviation that images were standardized with, leading axis (seeds).
-    """
-
-    shard: Shard
-    steps: tuple[int, ...]
-    observations: Observation
-    diverged_at: np.ndarray
-    chance: np.ndarray
-    states: TrainState | None = None
-    weights: dict[str, Weights] = field(default_factory=dict)
-    moments: tuple[np.ndarray, np.ndarray] | None = None
-
-
-def measured_steps(steps: int, every: int) -> tuple[int, ...]:
-    """0, every, 2·every, …, and `steps`."""
-    return (*range(0, steps, every), steps)
 
 
 @dataclass
