@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from bn_ablate.engine.passes import NOWHERE
+from bn_ablate.engine.passes import NOWHERE, Pass
 from bn_ablate.engine.program import Program
 from bn_ablate.measure import correct, cross_entropy
 from bn_ablate.nn import Factors
@@ -38,34 +38,20 @@ class Evaluation(NamedTuple):
         return cls(sums.loss / sizes, sums.right / sizes)
 
 
-def scores(
-    program: Program,
-    factors: Factors,
-    variables: Any,
-    x: Float[Array, "batch h w c"],
-    y: Int[Array, " batch"],
-    owners: Int[Array, " batch"],
-) -> Sums:
+def scores(program: Program, factors: Factors, variables: Any, some: Pass) -> Sums:
     """Evaluate some examples in eval mode, with the moving statistics of `variables` and no dropout."""
-    logits: Array = program.network.apply(variables, x, factors, train=False)  # type: ignore[assignment]
-    return _sums(logits, y, owners)
+    logits: Array = program.network.apply(variables, some.x, factors, train=False)  # type: ignore[assignment]
+    return _sums(logits, some)
 
 
-def scores_by_batch(
-    program: Program,
-    factors: Factors,
-    variables: Any,
-    x: Float[Array, "batch h w c"],
-    y: Int[Array, " batch"],
-    owners: Int[Array, " batch"],
-) -> Sums:
+def scores_by_batch(program: Program, factors: Factors, variables: Any, some: Pass) -> Sums:
     """Evaluate a batch with its own statistics and no dropout."""
-    logits, _ = program.network.apply(variables, x, factors, train=True, mutable=["batch_stats"])
-    return _sums(logits, y, owners)
+    logits, _ = program.network.apply(variables, some.x, factors, train=True, mutable=["batch_stats"])
+    return _sums(logits, some)
 
 
-def _sums(logits: Array, y: Array, owners: Array) -> Sums:
+def _sums(logits: Array, some: Pass) -> Sums:
     # chosen by where, not by a product with 0: a loss that is not finite must stay in its own part
-    mine = owners[None] == jnp.arange(NOWHERE, dtype=owners.dtype)[:, None]
-    both = cross_entropy(logits, y), correct(logits, y)
+    mine = some.owners[None] == jnp.arange(NOWHERE, dtype=some.owners.dtype)[:, None]
+    both = cross_entropy(logits, some.y), correct(logits, some.y)
     return Sums(mine.sum(1, dtype=jnp.int32), *(jnp.where(mine, values[None], 0.0).sum(1) for values in both))

@@ -15,11 +15,11 @@ from bn_ablate.config.measures import PARTS, START_AND_END
 from bn_ablate.config.quantity import REQUESTS
 from bn_ablate.engine.evaluate import Evaluation
 from bn_ablate.engine.examples import Examples, SeedExamples
-from bn_ablate.engine.looks import VIEWS
 from bn_ablate.engine.optimizers import rate_shape
 from bn_ablate.engine.passes import Chosen
 from bn_ablate.engine.program import Program
 from bn_ablate.engine.train import Batch, TrainState, loss_fn
+from bn_ablate.engine.views import VIEWS
 from bn_ablate.measure import MEASURES, ON_PROBE, Zeros, measured
 from bn_ablate.nn import Factors
 

@@ -14,12 +14,12 @@ from jaxtyping import Array, Bool, Int
 
 from bn_ablate.engine.averaging import first_average
 from bn_ablate.engine.examples import Examples, SeedExamples
-from bn_ablate.engine.looks import Look, look_through
 from bn_ablate.engine.observe import Observation, observe
 from bn_ablate.engine.passes import Chosen, Passes
 from bn_ablate.engine.program import Program, at_precision
 from bn_ablate.engine.randomness import dropout_bits, norm_noise
 from bn_ablate.engine.train import Batch, TrainState, augmented, init_state, train_step
+from bn_ablate.engine.views import Look, look_through
 from bn_ablate.engine.whole_splits import settled
 from bn_ablate.nn import Factors
 from bn_ablate.nn.parameters import with_initial_affine

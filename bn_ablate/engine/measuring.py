@@ -14,12 +14,12 @@ from jax.stages import Compiled
 from bn_ablate.engine.examples import Examples
 from bn_ablate.engine.extras import views_of
 from bn_ablate.engine.feed import Ahead
-from bn_ablate.engine.looks import VIEWS, Look, see
 from bn_ablate.engine.many_lanes import Block
 from bn_ablate.engine.observe import Observation
 from bn_ablate.engine.passes import Chosen
 from bn_ablate.engine.programs import Programs, Wanted
 from bn_ablate.engine.train import TrainState
+from bn_ablate.engine.views import VIEWS, Look, see
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Array, Int8, Int32
+from jaxtyping import Array, Float, Int, Int8, Int32
 
 from bn_ablate.data import Split
 from bn_ablate.data.permutation import permutation
@@ -25,6 +25,14 @@ class Passes(NamedTuple):
 
     indices: Int32[np.ndarray, "*seeds passes size"]
     owners: Int8[np.ndarray, "*seeds passes size"]
+
+
+class Pass(NamedTuple):
+    """The examples of one pass, as a network is given them, and of which part each of them is (`Passes.owners`)."""
+
+    x: Float[Array, "pass h w c"]
+    y: Int[Array, " pass"]
+    owners: Int[Array, " pass"]
 
 
 class Chosen(NamedTuple):

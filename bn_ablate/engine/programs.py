@@ -23,7 +23,6 @@ from bn_ablate.engine.examples import Examples, SeedExamples
 from bn_ablate.engine.executables import Executable
 from bn_ablate.engine.extras import views_of
 from bn_ablate.engine.feed import Feed
-from bn_ablate.engine.looks import RECALIBRATED, VIEWS, Look, blank, passes_of
 from bn_ablate.engine.many_lanes import (
     Block,
     Layout,
@@ -38,6 +37,7 @@ from bn_ablate.engine.many_lanes import (
 from bn_ablate.engine.passes import Chosen, Passes, chosen
 from bn_ablate.engine.program import Program
 from bn_ablate.engine.train import TrainState
+from bn_ablate.engine.views import RECALIBRATED, VIEWS, Look, blank, passes_of
 from bn_ablate.nn import Factors
 
 MOST_KEPT = 48

@@ -6,40 +6,26 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool
 
-from bn_ablate.engine.passes import NOWHERE
+from bn_ablate.engine.passes import NOWHERE, Pass
 from bn_ablate.engine.program import Program
 from bn_ablate.measure import Moments, Zeros, moments, zeros
 from bn_ablate.nn import Factors
 
 
-def arriving(
-    program: Program,
-    factors: Factors,
-    variables: Any,
-    x: Float[Array, "batch h w c"],
-    y: Int[Array, " batch"],
-    owners: Int[Array, " batch"],
-) -> Any:
+def arriving(program: Program, factors: Factors, variables: Any, some: Pass) -> Any:
     """The moments of what arrives at each BN in evaluation with the statistics of `variables`, in their tree."""
-    _, seen = program.network.apply(variables, x, factors, train=False, mutable=["intermediates"])
+    _, seen = program.network.apply(variables, some.x, factors, train=False, mutable=["intermediates"])
     found = _arriving(variables["batch_stats"], seen["intermediates"])
-    return jax.tree.map(lambda x: moments(x, owners != NOWHERE), found)
+    return jax.tree.map(lambda x: moments(x, some.owners != NOWHERE), found)
 
 
-def zeros_seen(
-    program: Program,
-    factors: Factors,
-    variables: Any,
-    x: Float[Array, "batch h w c"],
-    y: Int[Array, " batch"],
-    owners: Int[Array, " batch"],
-) -> list[Zeros]:
+def zeros_seen(program: Program, factors: Factors, variables: Any, some: Pass) -> list[Zeros]:
     """The zeros of each hidden block, in evaluation with the statistics of `variables`."""
-    _, seen = program.network.apply(variables, x, factors, train=False, mutable=["intermediates"])
+    _, seen = program.network.apply(variables, some.x, factors, train=False, mutable=["intermediates"])
     blocks = [seen["intermediates"][f"block_{i}"] for i in range(program.model.depth)]
-    return [zeros(block["activation_output"][0], owners != NOWHERE) for block in blocks]
+    return [zeros(block["activation_output"][0], some.owners != NOWHERE) for block in blocks]
 
 
 def settled(

@@ -77,16 +77,17 @@ class LoadedLane(LaneOnData):
         Raises:
             KeyError: there is no such part.
         """
+        import jax
         import numpy as np
 
         from bn_ablate.engine.evaluate import Evaluation
-        from bn_ablate.engine.passes import all_parts
+        from bn_ablate.engine.passes import Pass, all_parts
 
         place = {name: i for i, name in enumerate(self.split._fields)}[part]
         (indices, owners), _ = all_parts(self.split, self.program.measure.eval_batch)
         _, scores = _compiled()
         passes = (
-            scores(self.program, self.factors, self.variables, *self._labelled(some), of)
+            scores(self.program, self.factors, self.variables, Pass(*jax.device_put((*self._labelled(some), of))))
             for some, of in zip(indices, owners, strict=True)
         )
         return float(np.asarray(Evaluation.of(reduce(lambda sums, more: sums.merged(more), passes)).accuracy)[place])

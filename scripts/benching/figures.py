@@ -95,9 +95,9 @@ def networks_per_minute(case: Stored, name: str) -> float:
     return float(60.0 * case["lanes"] / study_seconds(case, name))
 
 
-def quickest(case: Stored, group: str) -> str | None:
-    """The peer of a group that finishes the study first; None where none was measured."""
-    return min(_of(case, group), key=lambda name: study_seconds(case, name), default=None)
+def quickest(case: Stored, groups: str) -> str | None:
+    """The peer of these groups that finishes the study first; None where none was measured."""
+    return min(_of(case, groups), key=lambda name: study_seconds(case, name), default=None)
 
 
 def targets(stored: Stored) -> list[Target]:
@@ -136,8 +136,8 @@ def _running(case: Stored, must: float, aim: float) -> Target:
 
 def _finished(case: Stored, groups: str, must: float, aim: float, warm: float | None = None) -> Target:
     """Against the quickest peer; `warm`: seconds of ours in a second process, which loads its programs."""
-    theirs = min((study_seconds(case, name) for name in _of(case, groups)), default=None)
-    measured = None if theirs is None else theirs / (warm or study_seconds(case, OURS.name))
+    name = quickest(case, groups)
+    measured = study_seconds(case, name) / (warm or study_seconds(case, OURS.name)) if name else None
     whom = {"ab": "the best PyTorch", "c": "a Flax step loop", "d": "a scanned Flax"}[groups]
     how = "finished" if warm is None else "finished in a second process"
     return Target(f"{how}, against {whom}", case["case"]["title"], must, aim, measured, _times)

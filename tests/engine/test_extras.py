@@ -22,10 +22,10 @@ from bn_ablate.engine import Engine, shards_of
 from bn_ablate.engine.evaluate import Evaluation
 from bn_ablate.engine.examples import Examples, SeedExamples
 from bn_ablate.engine.extras import Extras, take_extras, views_of
-from bn_ablate.engine.looks import VIEWS, blank, look_through, passes_of, see
 from bn_ablate.engine.passes import chosen
 from bn_ablate.engine.program import Program, program_of
 from bn_ablate.engine.train import Batch, TrainState, init_state, loss_fn
+from bn_ablate.engine.views import VIEWS, blank, look_through, passes_of, see
 from bn_ablate.engine.whole_splits import settled
 from bn_ablate.nn import Factors, lane_factors, stack_factors
 from bn_ablate.plan import make_plan

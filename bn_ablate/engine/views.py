@@ -14,7 +14,7 @@ from jaxtyping import Array, Int
 from bn_ablate.data import Split
 from bn_ablate.engine.evaluate import Sums, scores, scores_by_batch
 from bn_ablate.engine.examples import Examples, SeedExamples
-from bn_ablate.engine.passes import NOWHERE, Passes, all_parts, in_batches, training_set
+from bn_ablate.engine.passes import NOWHERE, Pass, Passes, all_parts, in_batches, training_set
 from bn_ablate.engine.program import Program
 from bn_ablate.engine.whole_splits import arriving, sweeps_of, zeros_seen
 from bn_ablate.measure import Moments, Zeros
@@ -28,7 +28,7 @@ LOOKS: dict[Look, Callable[..., Any]] = {
     "arriving": arriving,
     "zeros": zeros_seen,
 }
-"""By name: (program, factors, variables, x, y, owners) to what one pass shows."""
+"""By name: (program, factors, variables, pass) to what it shows."""
 
 VIEWS: dict[str, Look] = {
     "evaluated": "scores",
@@ -105,7 +105,7 @@ def look_through(
 
     def one_pass(i: Array, so_far: Any) -> Any:
         x, y = examples.take(indices[i], seed)
-        return merge(so_far, LOOKS[look](program, factors, variables, x, y, owners[i]))
+        return merge(so_far, LOOKS[look](program, factors, variables, Pass(x, y, owners[i])))
 
     return lax.fori_loop(0, n, one_pass, so_far)
 
