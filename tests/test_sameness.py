@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 import bn_ablate as bn
+from bn_ablate.config import LaneSettings
 from bn_ablate.plan import Plan, quick
 
 
@@ -18,6 +19,16 @@ def plan_of(**changes: Any) -> Plan:
 
 def contrast(a: dict[str, Any], b: dict[str, Any], **changes: Any) -> dict[str, Any]:
     return {"id": "h", "statement": "s", "kind": "contrast", "metric": "gap", "a": a, "b": b} | changes
+
+
+def test_gamma_at_the_ends_of_residuals_alone_starts_from_what_is_said_either_way() -> None:
+    """The last block is the only one with BN, and ends a residual: both settings speak of the same γ."""
+    base = LaneSettings().at({"architecture": "resnet", "depth": 3, "placement": "pre", "coverage": "last"})
+    every, ends = base.at({"scale_init": 0.5}), base.at({"scale_init": 0.5, "residual_scale_init": 0.5})
+    assert every.canonical == ends.canonical == ends.at({"scale_init": 2.0}).canonical == every.canonical.canonical
+    assert every.canonical != base.canonical
+    all_normed = [lane.at({"coverage": "all"}).at({"residual_scale_init": 0.25}) for lane in (every, base)]
+    assert all_normed[0].canonical != all_normed[1].canonical
 
 
 def problems_of(**changes: Any) -> dict[str, str]:

@@ -227,9 +227,21 @@ def same_trainables(lane: LaneSettings) -> tuple[str, ...]:
 
 def same_residual_scales(lane: LaneSettings) -> tuple[float | None, ...]:
     """What γ at the ends of residuals starts from; None where the others start from the same."""
-    others = lane.norm.scale_init if WITH_SCALE.holds(lane) else 1.0
-    said = lane.norm.residual_scale_init
+    said, others = lane.norm.residual_scale_init, lane.norm.scale_init if WITH_SCALE.holds(lane) else 1.0
+    if said is None and _ends_alone(lane):
+        said, others = lane.norm.scale_init, 1.0
     return (None,) if said == others else (said,)
+
+
+def same_scales(lane: LaneSettings) -> tuple[float, ...]:
+    """What γ starts from; 1 where that is said of the ends of residuals, since no BN but theirs has a γ."""
+    return (1.0,) if _ends_alone(lane) else (lane.norm.scale_init,)
+
+
+def _ends_alone(lane: LaneSettings) -> bool:
+    """Whether all that have γ are the BNs at the ends of residuals."""
+    ends = ON_RESIDUAL_SCALES.holds(lane) and not lane.input_normed
+    return ends and sum(_normed_ends(lane)) == sum(lane.normed_blocks)
 
 
 def _normed_ends(lane: LaneSettings) -> tuple[bool, ...]:

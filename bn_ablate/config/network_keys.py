@@ -32,6 +32,7 @@ from bn_ablate.config.acting import (
     same_normalizers,
     same_placements,
     same_residual_scales,
+    same_scales,
     same_sites,
 )
 from bn_ablate.config.architectures import TYPICAL, ArchitectureName, Layout, Shape, layout_of
@@ -116,7 +117,7 @@ class Norm(Section):
     epsilon: Annotated[Positive, Factor(axis="bn_epsilon", traced=True, prefix="eps", acts=WITH_EPSILON)] = Field(
         1e-5, description="added to the variance"
     )
-    scale_init: Annotated[Float32, Factor(traced=True, prefix="gamma", acts=WITH_SCALE)] = Field(
+    scale_init: Annotated[Float32, Factor(traced=True, prefix="gamma", acts=WITH_SCALE, alike=same_scales)] = Field(
         1.0, description="what every scale (gamma) starts from"
     )
     residual_scale_init: Annotated[

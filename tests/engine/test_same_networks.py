@@ -89,7 +89,7 @@ def test_traced_factors_act_where_they_are_declared_to(architecture: str, depth:
     draw = random.Random(0)
     base = small.BASE.at({"architecture": architecture, "depth": depth, "activation": "tanh"})
     coverages = tuple(c for c in LEVELS["coverage"] if depth > 1 or c != "every_other")
-    without = {} if kinds == KINDS else dict.fromkeys(("r_max", "d_max", "alpha_init"))
+    without = () if kinds == KINDS else ("r_max", "d_max", "alpha_init")
     levels = {
         name: some
         for name, some in (LEVELS | {"coverage": coverages, "norm_kind": kinds}).items()
