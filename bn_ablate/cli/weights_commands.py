@@ -7,13 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from bn_ablate.cli.arguments import Extensions, Folder, Only, Place, fail, load
+from bn_ablate.config.names import MOMENTS, Moment
 
 if TYPE_CHECKING:
     import numpy as np
     from rich.console import Console
 
 At = Annotated[
-    str, tyro.conf.arg(metavar="WHEN", help="final, best (the lowest validation loss), or a step that was measured")
+    str,
+    tyro.conf.arg(
+        metavar="WHEN",
+        help="final, best (the lowest validation loss), averaged (the weights' average at the end), or a step that was "
+        "measured",
+    ),
 ]
 
 
@@ -44,8 +50,10 @@ def weights(
     if found.replayed:
         console.print(f"note: {found.replayed}", style="yellow", soft_wrap=True, markup=False)
     tensors = found.weights.tensors.values()
+    of = " of averaged weights" if when == "averaged" else ""
     print(
-        f"{output}: {len(tensors)} tensors, {sum(tensor.size for tensor in tensors):,} numbers, after step {found.step}"
+        f"{output}: {len(tensors)} tensors{of}, {sum(tensor.size for tensor in tensors):,} numbers, "
+        f"after step {found.step}"
     )
 
 
@@ -134,10 +142,10 @@ def show_classes(
     console.print(table)
 
 
-def _when(at: str) -> Literal["final", "best"] | int:
+def _when(at: str) -> Moment | int:
     """Which weights `at` says; the end of the command where that is no word for any."""
     if at.isdecimal() and at.isascii():
         return int(at)
-    if at not in ("final", "best"):
-        fail(f"bn-ablate: --at: {at!r} is none of final, best and the steps that were measured", 2)
-    return "final" if at == "final" else "best"
+    if found := next((moment for moment in MOMENTS if at == moment), None):
+        return found
+    return fail(f"bn-ablate: --at: {at!r} is none of {', '.join(MOMENTS)} and the steps that were measured", 2)

@@ -62,7 +62,9 @@ MovingAverage = Literal["exponential", "cumulative"]
 EpsilonOn = Literal["variance", "deviation"]
 Trainable = Literal["all", "all_but_scale", "all_but_bias", "affine_only"]
 TRAINABLES: tuple[str, ...] = get_args(Trainable)
-Kept = Literal["final", "best", "measured"]
+Moment = Literal["final", "best", "averaged"]
+MOMENTS: tuple[Moment, ...] = get_args(Moment)
+Kept = Literal[Moment, "measured"]
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 """What a study or a hypothesis may be called: files get these names."""

@@ -255,7 +255,8 @@ class Measure(Section):
     )
     keep: tuple[Kept, ...] = Field(
         (),
-        description="weights to store: those of the end, of the lowest validation loss, of every measurement",
+        description="weights to store: those of the end, of the lowest validation loss, of every measurement; averaged "
+        "ones, with the statistics recalibrated for them",
         exclude_if=lambda keep: not keep,
     )
 

@@ -168,9 +168,10 @@ class Engine:
             try:
                 for start, n_steps, observed in self._segments(steps, room, at, len(seen)):
                     if observed:
-                        observation = measuring.measure(states, start in (0, steps[-1]))
+                        observation, of_average = measuring.measure(states, start in (0, steps[-1]))
                         if keep:  # before training takes over the memory that the states are in
-                            keeping.look(start, np.asarray(observation.loss)[whole][..., 1], states, whole)
+                            on_validation = np.asarray(observation.loss)[whole][..., 1]
+                            keeping.look(start, on_validation, states, whole, of_average)
                     if n_steps:
                         states = trained(states, start, n_steps, observed)
                     if following:

@@ -31,7 +31,7 @@ class Keeping:
     """What is kept of a shard in training; changes nothing of what is trained or measured.
 
     Attributes:
-        weights: by what they are kept for: `final`, `best`, or the number of a step.
+        weights: by what they are kept for: `final`, `best`, `averaged`, or the number of a step.
     """
 
     def __init__(self, asked: tuple[Kept, ...], last: int) -> None:
@@ -47,27 +47,30 @@ class Keeping:
         validation_loss: Float[np.ndarray, "seeds cells"],
         states: TrainState,
         whole: tuple[slice, slice],
+        of_average: Any = None,
     ) -> None:
-        """Keep what is asked for of lanes that are measured after `step` steps; `whole` leaves out what fills up."""
+        """Keep what is asked for of lanes that are measured after `step` steps; `whole` leaves out what fills up.
+
+        `of_average` are the statistics that averaged weights were evaluated with, if they were.
+        """
+
+        def here(params: Any, batch_stats: Any) -> Weights:
+            fetched = jax.tree.map(lambda leaf: np.array(np.asarray(leaf)[whole]), (params, batch_stats))
+            return Weights(np.full(loss.shape, step), *fetched)
+
         loss = np.where(np.isfinite(validation_loss), validation_loss, np.inf)
-        first = self._lowest is None
-        better = np.ones(loss.shape, bool) if self._lowest is None else loss < self._lowest
-        wanted = {
-            "final": "final" in self._asked and step == self._last,
-            "best": "best" in self._asked and bool(better.any()),
-            str(step): "measured" in self._asked,
-        }
-        if not any(wanted.values()):
-            return
-        steps = np.full(loss.shape, step)
-        params, batch_stats = jax.tree.map(
-            lambda leaf: np.array(np.asarray(leaf)[whole]), (states.params, states.batch_stats)
-        )
-        now = Weights(steps, params, batch_stats)
-        self.weights |= {name: now for name in (str(step), "final") if wanted[name]}
-        if wanted["best"]:
-            self.weights["best"] = now if first else jax.tree.map(better_of(better), now, self.weights["best"])
-            self._lowest = loss if self._lowest is None else np.minimum(loss, self._lowest)
+        lowest, at_end = self._lowest, step == self._last
+        better = np.ones(loss.shape, bool) if lowest is None else loss < lowest
+        names = ["final"] * (at_end and "final" in self._asked) + [str(step)] * ("measured" in self._asked)
+        improves = "best" in self._asked and bool(better.any())
+        if names or improves:
+            now = here(states.params, states.batch_stats)
+            self.weights |= dict.fromkeys(names, now)
+        if improves:
+            self.weights["best"] = now if lowest is None else jax.tree.map(better_of(better), now, self.weights["best"])
+            self._lowest = loss if lowest is None else np.minimum(loss, lowest)
+        if at_end and "averaged" in self._asked and of_average is not None:
+            self.weights["averaged"] = here(states.average, of_average)
 
     def pack(self) -> dict[str, np.ndarray]:
         """What is kept so far as arrays by name, for a checkpoint."""

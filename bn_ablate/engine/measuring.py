@@ -36,17 +36,20 @@ class Measuring:
     programs: Programs
     ready: Callable[[Future[Compiled]], Compiled]
 
-    def measure(self, states: TrainState, thorough: bool) -> Observation:
-        """What is observed of lanes as they stand; `thorough`, at the first and the last measurement, is more."""
+    def measure(self, states: TrainState, thorough: bool) -> tuple[Observation, Any]:
+        """What is observed of lanes as they stand; `thorough`, at the first and the last measurement, is more.
+
+        With it come the statistics that averaged weights were evaluated with; None where they were not.
+        """
         wanted = self.wanted
         always, ends = views_of(wanted.program)
         views = always | ends if thorough else always
-        seen = see(views, wanted.program, states, partial(self._over, states, thorough), self._settled)
+        seen, statistics = see(views, wanted.program, states, partial(self._over, states, thorough), self._settled)
         seen |= {view: wanted.blank(VIEWS[view], states.batch_stats) for view in ends - views}
         examples, chosen = self._chosen
         given = (states, chosen, seen, np.bool_(thorough))
         found: Observation = self.ready(self.programs.measure)(examples, wanted.seeds, wanted.factors, *given)
-        return found
+        return found, statistics.get("averaged")
 
     def _over(self, states: TrainState, thorough: bool, view: str, params: Any, batch_stats: Any) -> Any:
         """What a view shows: of the evaluation and of training batches, some passes where it is not `thorough`."""

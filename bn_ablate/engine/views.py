@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Set
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -110,9 +110,17 @@ def look_through(
     return lax.fori_loop(0, n, one_pass, so_far)
 
 
-def see(views: Set[str], program: Program, state: Any, over: Over, settle: Settle) -> dict[str, Any]:
+class Sight(NamedTuple):
+    """What is seen, by view, and the statistics that networks have in each."""
+
+    seen: dict[str, Any]
+    statistics: dict[str, Any]
+
+
+def see(views: Set[str], program: Program, state: Any, over: Over, settle: Settle) -> Sight:
     """What is seen in these `views` of a lane, or of many, whose `state` has their parameters and statistics."""
     seen: dict[str, Any] = {}
+    statistics: dict[str, Any] = {}
     settled: dict[Any, Any] = {}
     for view in sorted(views, key=list(VIEWS).index):
         params = state.average if view == "averaged" else state.params
@@ -128,9 +136,10 @@ def see(views: Set[str], program: Program, state: Any, over: Over, settle: Settl
                     if sweep == 0 and view != "averaged":
                         seen["arriving"] = found
             batch_stats = settled[key]
+        statistics[view] = batch_stats
         if view not in seen:
             seen[view] = over(view, params, batch_stats)
-    return {view: seen[view] for view in views}
+    return Sight({view: seen[view] for view in views}, statistics)
 
 
 def _merges(node: Any) -> bool:

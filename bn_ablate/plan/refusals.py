@@ -23,6 +23,11 @@ def refusals_of(study: Study, cells: tuple[Cell, ...]) -> list[Problem]:
     if found:
         return list(found.values())
     found |= {problem.key: problem for problem in idle_axes(study, cells)}
+    if "averaged" in study.measure.keep and all(cell.settings.train.average == "none" for cell in cells):
+        problem = Problem(
+            "measure.keep", "lists averaged weights, and no lane has any: set train.average = 'ema' or 'swa'"
+        )
+        found[problem.key] = problem
     return list((found | refused_hypotheses(study, cells)).values())
 
 

@@ -49,8 +49,8 @@ def rows_of(folder: Path, table: str, record: Record | None, lanes: list[str]) -
     return rows
 
 
-def weights_of(held: Held, lane: str, step: int) -> LaneWeights | None:
-    """The weights of a lane of the shard `held` after `step` steps; None where they were not kept.
+def weights_of(held: Held, lane: str, step: int, averaged: bool = False) -> LaneWeights | None:
+    """The weights of a lane of the shard `held` after `step` steps, or their average; None where they were not kept.
 
     Raises:
         ResultsError: their file is damaged, or is not what this version reads.
@@ -60,7 +60,7 @@ def weights_of(held: Held, lane: str, step: int) -> LaneWeights | None:
         return None
     _check(file)
     try:
-        return read_weights(file, lane, step)
+        return read_weights(file, lane, step, averaged)
     except (OSError, ValueError, KeyError) as error:
         raise _damaged(file, f"cannot be read ({error})", held.record) from None
 

@@ -1,7 +1,8 @@
 """Weights of lanes: the file beside a shard's tables that holds those that were kept, and what one lane's are called.
 
-A tensor of a shard is called `<lane id>/<steps>/params/<module>/<name>`, or `batch_stats` in the place of `params`; of
-a lane by itself, what comes after the steps. `input/mean` and `input/std` are what images are standardized with.
+A tensor of a shard is called `<lane id>/<steps>/params/<module>/<name>`, or `batch_stats` in the place of `params`, and
+`averaged` in the place of the steps where weights are averaged ones; of a lane by itself, what comes after the steps.
+`input/mean` and `input/std` are what images are standardized with.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from bn_ablate.config.version import WRITTEN_BY
 from bn_ablate.results.tensors import read_about, read_tensors, tensor_names, write_tensors
 
 if TYPE_CHECKING:
+    from bn_ablate.config.training_keys import Train
     from bn_ablate.data import Dataset
     from bn_ablate.engine import Outcome
     from bn_ablate.engine.program import Program
@@ -73,11 +75,14 @@ class KeptWeights:
             for i, seed in enumerate(shard.seeds):
                 lane = cell.lane_id(seed)
                 lanes[lane] = {"seed": seed, **network_of(cell.settings, image, classes)}
-                for kept in outcome.weights.values():
+                if "averaged" in outcome.weights:
+                    lanes[lane]["average"] = average_of(cell.settings.train)
+                for what, kept in outcome.weights.items():
+                    which = what if what == "averaged" else str(kept.steps[i, j])
                     collections = {"params": kept.params, "batch_stats": kept.batch_stats}
                     of_lane = {name: leaf[i, j] for name, leaf in named(collections).items() if name in used}
                     of_lane |= {"input/mean": mean[i], "input/std": std[i]}
-                    tensors |= {f"{lane}/{kept.steps[i, j]}/{name}": leaf for name, leaf in of_lane.items()}
+                    tensors |= {f"{lane}/{which}/{name}": leaf for name, leaf in of_lane.items()}
         return cls(tensors, {"written_by": WRITTEN_BY, "lanes": json.dumps(lanes)})
 
     def write(self, folder: Path) -> Path:
@@ -91,18 +96,21 @@ def kept_of(outcome: Outcome, dataset: Dataset) -> KeptWeights | None:
     return KeptWeights.of(outcome, dataset) if outcome.weights else None
 
 
-def read_weights(file: Path, lane: str, step: int) -> LaneWeights | None:
-    """The weights of a lane after `step` steps in the file of a shard; None where they were not kept.
+def read_weights(file: Path, lane: str, step: int, averaged: bool = False) -> LaneWeights | None:
+    """The weights of a lane after `step` steps, or their average, in a shard's file; None where they were not kept.
 
     Raises:
         ValueError, OSError: it cannot be read.
     """
-    prefix = f"{lane}/{step}/"
+    prefix = f"{lane}/{'averaged' if averaged else step}/"
     names = [name for name in tensor_names(file) if name.startswith(prefix)]
     if not names:
         return None
     about = read_about(file)
-    said = {"written_by": about["written_by"], "lane": lane, "step": step, **json.loads(about["lanes"])[lane]}
+    of_lane = json.loads(about["lanes"])[lane]
+    said = {"written_by": about["written_by"], "lane": lane, "step": step, **of_lane}
+    if not averaged:
+        said.pop("average", None)
     return LaneWeights({name.removeprefix(prefix): tensor for name, tensor in read_tensors(file, names).items()}, said)
 
 
@@ -129,6 +137,12 @@ def named(tree: Any) -> dict[str, Any]:
 
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
     return {"/".join(str(step.key) for step in path): leaf for path, leaf in leaves}
+
+
+def average_of(train: Train) -> dict[str, Any]:
+    """What the average of a lane's weights is: of which kind, after how many steps it began, and with what decay."""
+    decay = {"decay": train.average_decay} if train.average == "ema" else {}
+    return {"kind": train.average, "from": train.averaged_from, **decay}
 
 
 def network_of(settings: LaneSettings, image: tuple[int, ...], classes: int) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from bn_ablate.config import ConfigError, Problem
 from bn_ablate.config.extensions import require
 from bn_ablate.config.given import whole_number
-from bn_ablate.config.names import Kept
+from bn_ablate.config.names import MOMENTS, Kept, Moment
 from bn_ablate.plan import Plan, make_plan, restrict
 from bn_ablate.runs.one_lane import LaneOnData
 from bn_ablate.runs.predictions import Predictions
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from bn_ablate.results import Held, Results
     from bn_ablate.results.weights import LaneWeights
 
-At = Literal["final", "best"] | int
-"""Which weights of a lane: those of the end, those of the lowest validation loss, or those after so many steps."""
+At = Moment | int
+"""Which weights of a lane: of the end, of the lowest validation loss, averaged ones at the end, or after some steps."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -136,7 +136,7 @@ def load_lane(
     more, in the layout that is recorded of it; `replayed` says so, and whether its numbers are those stored.
 
     Raises:
-        ConfigError: the levels are not of one lane, or there was no measurement at step `at`.
+        ConfigError: the levels are not of one lane, there was no measurement at step `at`, or no average is kept in it.
         ResultsError: `results` are none, lack the lane, or are damaged.
         DataError: the data set is not there.
     """
@@ -205,7 +205,12 @@ def find_weights(
     if held is None or not row.height:
         raise ResultsError(f"{results.path}: does not hold this lane; `bn-ablate run` trains it")
     step = _step(at, int(row["best_step"][0]), results.history.filter(lane_id=lane)["step"].to_list())
-    if stored := weights_of(held, lane, step):
+    averaged = at == "averaged"
+    if averaged and part.cells[0].settings.train.average == "none":
+        raise ConfigError(
+            "lane", [Problem("at", "= averaged: the lane has no averaged weights; train.average keeps some")]
+        )
+    if stored := weights_of(held, lane, step, averaged):
         return Found(part, step, stored)
     kept: Kept = at if isinstance(at, str) else "measured"
     return _trained_again(results, part, held, step, kept, data, data_dir)
@@ -214,11 +219,10 @@ def find_weights(
 def _step(at: At, best: int, measured: list[int]) -> int:
     """The step that `at` says, which is one of those `measured`."""
     if isinstance(at, str):
-        if at not in ("final", "best"):
-            raise ConfigError(
-                "lane", [Problem("at", f"is {at!r}: final, best, or a step at which the lane was measured")]
-            )
-        return {"final": measured[-1], "best": best}[at]
+        if at not in MOMENTS:
+            known = ", ".join(MOMENTS)
+            raise ConfigError("lane", [Problem("at", f"is {at!r}: {known}, or a step at which the lane was measured")])
+        return best if at == "best" else measured[-1]
     if whole_number("at", at, 0) not in measured:
         known = ", ".join(map(str, measured[:12])) + (", …" if len(measured) > 12 else "")
         raise ConfigError("lane", [Problem("at", f"= {at}: the lane was not measured then, but at {known}")])
@@ -236,7 +240,7 @@ def _trained_again(
     with TemporaryDirectory() as place:
         again = run(alone, place, data=data, data_dir=data_dir, like=[held])
         ((lane, shard),) = Store(again.path).usable(alone).items()
-        weights = weights_of(shard, lane, step)
+        weights = weights_of(shard, lane, step, kept == "averaged")
         compared = compare(results, again)
     assert weights is not None
     assert compared is not None

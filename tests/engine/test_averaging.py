@@ -17,6 +17,17 @@ from bn_ablate.plan import quick_plan
 from bn_ablate.plan.memory.estimate import lane_bytes
 from tests.engine import small
 
+STUDY: dict[str, Any] = {
+    "name": "averaged",
+    "seeds": 1,
+    "data": {"n_train": 60, "n_validation": 40, "n_test": 50},
+    "model": {"depth": 1, "width": 8, "activation": "relu"},
+    "norm": {"momentum": 0.99},
+    "train": {"steps": 8, "batch_size": 20, "learning_rate": 0.5, "average": "swa"},
+    "measure": {"every": 4},
+}
+"""One lane, whose average begins after 6 of 8 steps."""
+
 STEPS = 6
 BASE = small.BASE.at({"depth": 1, "steps": STEPS})
 
@@ -58,15 +69,7 @@ def test_averages_are_those_of_their_definition() -> None:
 
 
 def test_averaged_weights_are_evaluated_at_the_ends_with_the_statistics_of_the_training_set() -> None:
-    study = bn.build_study(
-        name="averaged",
-        data={"n_train": 60, "n_validation": 40, "n_test": 50},
-        model={"depth": 1, "width": 8, "activation": "relu"},
-        norm={"momentum": 0.99},
-        train={"steps": 8, "batch_size": 20, "learning_rate": 0.5, "average": "swa"},
-        measure={"every": 4},
-    )
-    lane = bn.train_lane(study)
+    lane = bn.train_lane(bn.build_study(STUDY))
     params = jax.tree.map(lambda leaf: np.asarray(leaf, float), lane.state.average)
     block, head = params["block_0"], params["head"]
 

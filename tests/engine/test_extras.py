@@ -97,8 +97,8 @@ def extras(
     def look(factors: Factors, state: TrainState, thorough: Any) -> Extras:
         views = set().union(*views_of(program))
         lane = (program, factors, state, examples, seed)
-        seen = see(views, program, state, partial(over, *lane, split, True), partial(settled, program, factors))
-        return take_extras(*lane, chosen(split, program.measure.probe, BATCH), seen, thorough)
+        sight = see(views, program, state, partial(over, *lane, split, True), partial(settled, program, factors))
+        return take_extras(*lane, chosen(split, program.measure.probe, BATCH), sight.seen, thorough)
 
     return look
 

@@ -22,14 +22,17 @@ from bn_ablate import engine
 from bn_ablate.cli import main as cli
 from bn_ablate.config import LaneSettings
 from bn_ablate.config.lane import base_settings
+from bn_ablate.data import load
 from bn_ablate.engine.kept import Keeping
 from bn_ablate.engine.program import program_of
 from bn_ablate.engine.train import TrainState
 from bn_ablate.nn import lane_factors
 from bn_ablate.plan import make_plan
+from bn_ablate.plan.disk import disk_bytes
 from bn_ablate.results.tensors import read_about, read_tensors, write_tensors
 from bn_ablate.results.weights import WEIGHTS, LaneWeights, names_in_use
 from bn_ablate.runs.predictions import Predictions
+from tests.engine.test_averaging import STUDY as AVERAGED
 
 PAGE = (Path(__file__).parents[2] / "docs" / "weights.md").read_text()
 TORCH = json.loads((Path(__file__).parent / "torch_weights.json").read_text())
@@ -71,7 +74,9 @@ def test_keeping_weights_changes_no_lane_and_no_number(root: Path) -> None:
     both = shards(root / "kept")
     weights = both.pop(WEIGHTS)
     assert both == shards(root / "plain")
-    assert len(weights) > 0
+    extent = load("digits").extent
+    counted, without = (disk_bytes(make_plan(study), 1, extent) for study in (kept, plain))
+    assert len(weights) < counted - without < 4 * len(weights)
 
 
 def test_the_networks_that_were_kept_give_the_stored_accuracies_to_the_bit(root: Path) -> None:
@@ -102,6 +107,38 @@ def test_what_was_not_kept_is_trained_again_and_says_so(root: Path) -> None:
     stored = bn.load_lane(root / "kept", cell, 0, at=8).weights.tensors
     assert again.weights.tensors.keys() == stored.keys()
     assert all(np.array_equal(again.weights.tensors[name], tensor) for name, tensor in stored.items())
+
+
+def test_averaged_weights_are_kept_with_the_statistics_that_they_were_evaluated_with(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = bn.run(bn.build_study(AVERAGED, measure={"every": 4, "keep": ["final", "averaged"]}), tmp_path / "kept")
+    plain = bn.run(bn.build_study(AVERAGED), tmp_path / "plain")
+    row = kept.lanes.row(0, named=True)
+    lane, again, final = bn.load_lane(kept, at="averaged"), bn.load_lane(plain, at="averaged"), bn.load_lane(kept)
+    for part in ("train", "validation", "test"):
+        assert lane.accuracy(part) == row[f"averaged_{part}_accuracy"]
+    assert (lane.step, lane.replayed, again.replayed.split(", ")[-1]) == (8, "", "with the numbers that are stored")
+    tensors, of_end = lane.weights.tensors, final.weights.tensors
+    assert tensors.keys() == again.weights.tensors.keys() == of_end.keys()
+    assert all(np.array_equal(again.weights.tensors[name], tensor) for name, tensor in tensors.items())
+    for name in ("params/block_0/linear/kernel", "batch_stats/block_0/norm/mean"):
+        assert not np.array_equal(tensors[name], of_end[name])
+    monkeypatch.setattr(engine, "set_up", lambda device: None)
+    file = tmp_path / "net.safetensors"
+    assert cli.main(["weights", str(kept.path), "--at", "averaged", "--output", str(file)]) == 0
+    size = sum(tensor.size for tensor in tensors.values())
+    assert (
+        capsys.readouterr().out == f"{file}: {len(tensors)} tensors of averaged weights, {size} numbers, after step 8\n"
+    )
+    written = read_tensors(file)
+    assert all(np.array_equal(written[name], tensor) for name, tensor in tensors.items())
+    assert json.loads(read_about(file)["average"]) == {"kind": "swa", "from": 6}
+    assert "average" not in final.weights.about
+    with pytest.raises(bn.ConfigError, match=r"at: = averaged: the lane has no averaged weights; train.average keeps"):
+        bn.load_lane(root / "kept", {"placement": "pre", "learning_rate": 3.0}, 0, at="averaged")
+    with pytest.raises(bn.ConfigError, match=r"measure.keep: lists averaged weights, and no lane has any"):
+        make_plan(bn.build_study(STUDY, measure={"keep": "averaged"}))
 
 
 def test_a_run_that_was_stopped_keeps_what_one_run_keeps(root: Path, tmp_path: Path) -> None:

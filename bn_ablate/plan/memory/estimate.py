@@ -119,14 +119,24 @@ class Machine:
 
 def lane_bytes(settings: LaneSettings, extent: Extent = DIGITS) -> int:
     """The state of one lane: parameters, their average, moving statistics, and the optimizer's moments."""
-    layout = settings.model.layout(extent.image, extent.classes)
-    channels = sum(layer.output[-1] for layer in layout.layers)
-    parameters = sum(layer.kernel for layer in layout.layers) + 3 * channels + layout.head
+    parameters, statistics = _sizes(settings, extent)
     momentum = bool(settings.train.momentum)
     kept = {"sgd": momentum, "adam": 2, "adamw": 2, "rmsprop": 1 + momentum}
     moments = kept.get(settings.train.optimizer, 2)  # one of a user's own is taken to keep two
     averages = settings.train.average != "none"
-    return FLOAT * (parameters * (1 + moments + averages) + 2 * channels)
+    return FLOAT * (parameters * (1 + moments + averages) + statistics)
+
+
+def weights_bytes(settings: LaneSettings, extent: Extent = DIGITS) -> int:
+    """What is kept of one lane at a moment: parameters and moving statistics."""
+    return FLOAT * sum(_sizes(settings, extent))
+
+
+def _sizes(settings: LaneSettings, extent: Extent) -> tuple[int, int]:
+    """How many parameters and moving statistics a lane has."""
+    layout = settings.model.layout(extent.image, extent.classes)
+    channels = sum(layer.output[-1] for layer in layout.layers)
+    return sum(layer.kernel for layer in layout.layers) + 3 * channels + layout.head, 2 * channels
 
 
 def shard_bytes(settings: LaneSettings, lanes: int, seeds: int, machine: Machine, extent: Extent = DIGITS) -> int:
