@@ -209,7 +209,8 @@ def test_the_whole_main_grid_is_one_group() -> None:
     few = ("bn_momentum", "bn_epsilon", "learning_rate", "scale_init", "bias_init", "dropout_kind", "trainable")
     few += ("weight_decay", "affine", "residual_norm", "r_max", "d_max", "decay_on", "label_smoothing", "clip_norm")
     few += ("residual_scale_init", "alpha_init", "weight_standardization", "norm_statistics", "norm_noise")
-    few += ("moving_variance", "moving_average", "frozen_from", "epsilon_on")
+    few += ("moving_variance", "moving_average", "frozen_from", "epsilon_on", "norm_noise_after", "bn_momentum_end")
+    few += ("norm_since", "norm_until")
     traced |= {name: traced[name][:1] for name in few} | {"norm_kind": traced["norm_kind"][:2]}
     assert len(make_plan(build_study({"name": "x", **levels.ACTING, "axes": traced})).groups) == 1
 

@@ -36,25 +36,38 @@ def _normalizes_with(key: str) -> Callable[[LaneSettings], bool]:
     return lambda lane: lane.normalizes and key in used_by(lane.norm.kind)
 
 
+def _moves_with(key: str) -> Callable[[LaneSettings], bool]:
+    """The same, for what says nothing to moving statistics that stand still from the first on."""
+    return lambda lane: _normalizes_with(key)(lane) and (bool(lane.moving_steps) or not WITH_MOVING.holds(lane))
+
+
 WITH_BN = When(
     "where the network has BN, or another norm.kind (by norm.placement and norm.coverage)", lambda lane: lane.normalizes
 )
 WITH_MOVING = When(
     "where the network has BN, or another norm.kind with moving statistics", _normalizes_with("momentum")
 )
+WITH_AVERAGE_OF_BN = When(
+    "where the network has BN, or another norm.kind with moving statistics, before norm.frozen_from",
+    _moves_with("moving_average"),
+)
 WITH_MOVING_VARIANCE = When(
-    "where the network has BN, or another norm.kind with a moving variance", _normalizes_with("moving_variance")
+    "where the network has BN, or another norm.kind with a moving variance, before norm.frozen_from",
+    _moves_with("moving_variance"),
 )
 WITH_MOMENTUM_OF_BN = When(
-    "where the network has BN, or another norm.kind with moving statistics, and norm.moving_average is exponential",
-    lambda lane: WITH_MOVING.holds(lane) and lane.norm.moving_average == "exponential",
+    "where the network has BN, or another norm.kind with moving statistics, before norm.frozen_from, and "
+    "norm.moving_average is exponential",
+    lambda lane: WITH_AVERAGE_OF_BN.holds(lane) and lane.norm.moving_average == "exponential",
 )
 WITH_STATISTICS = When(
-    "where the network has BN, or another norm.kind with moving statistics", _normalizes_with("statistics")
+    "where the network has BN, or another norm.kind with moving statistics, before norm.frozen_from",
+    _moves_with("statistics"),
 )
 WITH_EPSILON = When("where the network has BN, or another norm.kind that divides", _normalizes_with("epsilon"))
 WITH_GHOSTS = When(
-    "where the network has BN, or another norm.kind with statistics of a batch", _normalizes_with("batch_size")
+    "where the network has BN, or another norm.kind with statistics of a batch, before norm.frozen_from",
+    _moves_with("batch_size"),
 )
 WITH_CORRECTION = When(
     "where the network has norm.kind = batch_renorm, and is not BN by r_max = 1 and d_max = 0, or by norm.statistics",
@@ -66,9 +79,9 @@ WITH_GROUPS = When(
 )
 WITH_GRADIENT = When(
     "where a block has BN, or another norm.kind with statistics that depend on x, after something that is trained, and "
-    "norm.statistics are its own",
+    "norm.statistics are its own, before norm.frozen_from",
     lambda lane: (
-        _normalizes_with("gradient")(lane)
+        _moves_with("gradient")(lane)
         and _trains_before_bn(lane)
         and (lane.norm.statistics == "own" or not WITH_STATISTICS.holds(lane))
     ),
@@ -76,14 +89,24 @@ WITH_GRADIENT = When(
 WITH_ALPHA = When("where the network has norm.kind = dyt", _normalizes_with("alpha_init"))
 WITH_PLACEMENT = When("where norm.placement is not none", lambda lane: lane.norm.placement != "none")
 WITH_SCALE = When(
-    "where BN has γ (norm.affine = scale or both), and norm.residual_scale_init does not say what it starts from",
-    lambda lane: lane.has_scale and (lane.input_normed or len(lane.scaled_residuals) < sum(lane.normed_blocks)),
+    "where BN has γ (norm.affine = scale or both) from the start (norm.since), and norm.residual_scale_init does not "
+    "say what it starts from",
+    lambda lane: (
+        lane.has_scale
+        and not lane.norm.since
+        and (lane.input_normed or len(lane.scaled_residuals) < sum(lane.normed_blocks))
+    ),
 )
 ON_RESIDUAL_SCALES = When(
-    "in a resnet where a block that ends a residual has BN with γ before the addition",
-    lambda lane: lane.has_scale and lane.norm.residual == "before_add" and any(_normed_ends(lane)),
+    "in a resnet where a block that ends a residual has BN with γ before the addition, from the start (norm.since)",
+    lambda lane: (
+        lane.has_scale and not lane.norm.since and lane.norm.residual == "before_add" and any(_normed_ends(lane))
+    ),
 )
-WITH_BIAS = When("where BN has β (norm.affine = bias or both)", lambda lane: lane.has_bias)
+WITH_BIAS = When(
+    "where BN has β (norm.affine = bias or both) from the start (norm.since)",
+    lambda lane: lane.has_bias and not lane.norm.since,
+)
 WITH_SIZED_AUGMENTATION = When(
     "with data.augment crop, crop_flip, shift or cutout", lambda lane: lane.data.augment in SIZED
 )
@@ -174,7 +197,7 @@ def same_normalizers(lane: LaneSettings) -> tuple[str, ...]:
     sums = [lane.normed_blocks[i] for i in lane.model.layout().carried]
     carried = any(normed and not all(sums[i:]) for i, normed in enumerate(sums))
     own = lane.norm.statistics == "own"
-    reached = dropped or carried or not own or lane.norm.gradient in ("no_mean", "straight")
+    reached = dropped or carried or not own or lane.norm.gradient in ("no_mean", "straight") or lane.norm.since > 0
     moved = reached and lane.train.trainable != "affine_only"
     biased = moved and lane.norm.placement == "pre" and any(lane.normed_blocks)
     if lane.norm.kind == "batch_renorm" and (not _corrects(lane) or (lane.norm.r_max, lane.norm.d_max) == (1.0, 0.0)):
@@ -193,7 +216,9 @@ def same_normalizers(lane: LaneSettings) -> tuple[str, ...]:
 def _corrects(lane: LaneSettings) -> bool:
     """Whether batch renormalization normalizes by its own statistics: what another batch has may depend on it, too."""
     several = sum(lane.normed_blocks) + lane.input_normed > 1
-    return lane.norm.statistics == "own" or (lane.norm.statistics == "other_batch" and several)
+    return bool(lane.moving_steps) and (
+        lane.norm.statistics == "own" or (lane.norm.statistics == "other_batch" and several)
+    )
 
 
 def same_gradients(lane: LaneSettings) -> tuple[str, ...]:
@@ -206,9 +231,20 @@ def same_gradients(lane: LaneSettings) -> tuple[str, ...]:
 
 
 def same_freezes(lane: LaneSettings) -> tuple[int, ...]:
-    """The step from which on moving statistics stand still; 0 where it does not come."""
-    step = lane.norm.frozen_from
-    return (0,) if step >= lane.train.steps else (step,)
+    """The step from which on moving statistics stand still; 0 where it does not come, or comes after BN has gone."""
+    step, steps = lane.norm.frozen_from, lane.norm_steps
+    return (0,) if step == 0 or step >= steps.stop else (max(step, steps.start),)
+
+
+def same_ends(lane: LaneSettings) -> tuple[int, ...]:
+    """The step from which on there is no BN; 0 where it does not come."""
+    return (lane.leaves_at,)
+
+
+def same_momentum_ends(lane: LaneSettings) -> tuple[float | None, ...]:
+    """The momentum of the last step; None where that is the first too, or the same."""
+    end = lane.norm.momentum_end
+    return (None,) if end == lane.norm.momentum or len(lane.moving_steps) < 2 else (end,)
 
 
 def same_affines(lane: LaneSettings) -> tuple[str, ...]:
@@ -253,11 +289,19 @@ def _stays_one(lane: LaneSettings) -> bool:
     starts = [lane.norm.scale_init] * WITH_SCALE.holds(lane) + [lane.norm.residual_scale_init] * bool(
         lane.scaled_residuals
     )
+    starts += [1.0] * (lane.norm.since > 0 and not _moves(lane)[1])  # put in as the identity, which divides by nothing
     return lane.train.trainable == "all_but_scale" and {*starts} == {1.0}
 
 
 def _stays_zero(lane: LaneSettings) -> bool:
-    return lane.train.trainable == "all_but_bias" and lane.norm.bias_init == 0
+    start = lane.norm.bias_init if not lane.norm.since else float(_moves(lane)[0])
+    return lane.train.trainable == "all_but_bias" and start == 0
+
+
+def _moves(lane: LaneSettings) -> tuple[bool, bool]:
+    """Whether the lane's normalizer has a moving mean, and a moving variance."""
+    kind = NORMALIZERS.get(lane.norm.kind)
+    return kind.moves if kind else (True, True)
 
 
 def same_ghost_batches(lane: LaneSettings) -> tuple[int | None, ...]:

@@ -22,6 +22,7 @@ from bn_ablate.config.precision import bfloat16
 from bn_ablate.config.registry import REGISTRIES
 from bn_ablate.config.schema import Study
 from bn_ablate.config.section import Section
+from bn_ablate.config.spans import span_problems
 from bn_ablate.config.training_keys import Data, Measure, Train
 
 MERGING = {name: factor for name, factor in SETTINGS.items() if factor.acts is not ALWAYS or factor.alike}
@@ -101,7 +102,28 @@ class LaneSettings(Section):
     def normed_blocks(self) -> tuple[bool, ...]:
         """Which hidden blocks have BN, or what stands in its place."""
         covered = coverage_mask(self.norm.coverage, self.model.depth)
-        return covered if self.norm.placement != "none" else (False,) * len(covered)
+        there = self.norm.placement != "none" and bool(self.norm_steps)
+        return covered if there else (False,) * len(covered)
+
+    @property
+    def norm_steps(self) -> range:
+        """The training steps in which the network has its normalizers; all of them by default."""
+        return range(self.norm.since, self.leaves_at or self.train.steps)
+
+    @property
+    def moving_steps(self) -> range:
+        """The training steps in which moving statistics move."""
+        steps = self.norm_steps
+        return range(steps.start, min(self.norm.frozen_from or steps.stop, steps.stop))
+
+    @property
+    def leaves_at(self) -> int:
+        """The step from which on the network has no normalizer any more; 0: it keeps them to the end."""
+        return self.norm.until if self.norm.until < self.train.steps else 0
+
+    def normalized_after(self, step: int) -> bool:
+        """Whether the network has its normalizers when so many steps are done, if it has any."""
+        return self.norm.since <= step and (not self.leaves_at or step < self.leaves_at)
 
     @property
     def shifting_blocks(self) -> tuple[bool, ...]:
@@ -124,7 +146,7 @@ class LaneSettings(Section):
         It does for coverage `input`, and for dropout site `ic` unless coverage is `none`.
         """
         covered = self.norm.coverage == "input" or (self.dropout.site == "ic" and self.norm.coverage != "none")
-        return covered and self.norm.placement != "none"
+        return covered and self.norm.placement != "none" and bool(self.norm_steps)
 
     @property
     def normalizes(self) -> bool:
@@ -187,7 +209,7 @@ class LaneSettings(Section):
         except ValueError as error:
             found.append(Problem("model.depth", str(error)))
         else:
-            found += [] if found else self.misfits(layout)
+            found += [] if found else [*self.misfits(layout), *span_problems(self, layout)]
         if self.train.precision == "bfloat16":
             said = {"scale_init": self.norm.scale_init, "bias_init": self.norm.bias_init}
             beyond = [name for name, value in said.items() if math.isinf(bfloat16(value))]

@@ -35,16 +35,20 @@ SUCCESSIVE = request("gradient_cosine", EVERY, "2 loss gradients on training bat
 RANKS = request("ranks", EVERY, "for each layer the eigenvalues of a matrix of its units by its units")
 MEASURES: Registry[Any] = Registry("measure", "measure.also", *REQUESTS)
 """What `measure.also` may name: ours, and a user's own."""
-NORMALIZED = Need("without a normalizer", lambda lane: any(lane.normed_blocks), lambda lane: lane.normed_blocks)
+NORMALIZED = Need(
+    "without a normalizer", lambda lane: any(lane.normed_blocks), lambda lane: lane.normed_blocks, present=True
+)
 MOVING = Need(
     "without a normalizer that has a moving variance, as BN has",
     lambda lane: any(lane.shifting_blocks),
     lambda lane: lane.shifting_blocks,
+    present=True,
 )
 CENTRED = Need(
     "without a normalizer that has a moving mean, as BN has",
     lambda lane: any(lane.centred_blocks),
     lambda lane: lane.centred_blocks,
+    present=True,
 )
 DEPTH = Need("with a single layer", lambda lane: lane.model.depth > 1)
 THRESHOLD = Need(

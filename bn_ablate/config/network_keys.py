@@ -11,6 +11,7 @@ from bn_ablate.config.acting import (
     ON_RESIDUALS,
     WHERE_UNITS_DROP,
     WITH_ALPHA,
+    WITH_AVERAGE_OF_BN,
     WITH_BIAS,
     WITH_BN,
     WITH_CORRECTION,
@@ -26,9 +27,11 @@ from bn_ablate.config.acting import (
     WITH_STATISTICS,
     same_affines,
     same_coverages,
+    same_ends,
     same_freezes,
     same_ghost_batches,
     same_gradients,
+    same_momentum_ends,
     same_normalizers,
     same_placements,
     same_residual_scales,
@@ -114,6 +117,16 @@ class Norm(Section):
     momentum: Annotated[Share32, Factor(axis="bn_momentum", traced=True, prefix="bnm", acts=WITH_MOMENTUM_OF_BN)] = (
         Field(0.9, description="decay of the moving statistics: ra = momentum * ra + (1 - momentum) * batch")
     )
+    momentum_end: Annotated[
+        Share32 | None,
+        Factor(
+            axis="bn_momentum_end", traced=True, prefix="bnm-to", acts=WITH_MOMENTUM_OF_BN, alike=same_momentum_ends
+        ),
+    ] = Field(
+        None,
+        description="the momentum of the last step in which the moving statistics move, to which it goes in equal "
+        "steps from that of the first; it stays as it is when absent",
+    )
     epsilon: Annotated[Positive, Factor(axis="bn_epsilon", traced=True, prefix="eps", acts=WITH_EPSILON)] = Field(
         1e-5, description="added to the variance"
     )
@@ -172,15 +185,34 @@ class Norm(Section):
         description="by which training normalizes: those of the batch (own); those that the same network has on the "
         "next batch (other_batch); or the moving ones (moving). No gradient passes through the latter two",
     )
+    since: Annotated[Whole, Factor(axis="norm_since", traced=True, prefix="since", acts=WITH_BN)] = Field(
+        0,
+        description="the step from which on there is BN; it is put in as the identity of what a training batch "
+        "gives, so that the network computes what it did; 0: from the start",
+    )
+    until: Annotated[Whole, Factor(axis="norm_until", traced=True, prefix="until", acts=WITH_BN, alike=same_ends)] = (
+        Field(
+            0,
+            description="the step from which on there is no BN any more; its map in evaluation goes into the weights, "
+            "so that the network computes what it did; 0: never",
+        )
+    )
     noise: Annotated[Whole, Factor(axis="norm_noise", traced=True, prefix="noise", acts=WITH_BN)] = Field(
         0,
         description="put Gaussian noise on the mean and the scale of what a normalizer gives in training, as strong as "
         "that of ghost batches of so many values; 0 for none",
     )
+    noise_after: Annotated[
+        NonNegative, Factor(axis="norm_noise_after", traced=True, prefix="noise-after", acts=WITH_BN)
+    ] = Field(
+        0.0,
+        description="put noise of another mean and variance in every step behind the normalizer in training, so many "
+        "times as strong as Santurkar et al. 2018 have it; 0 for none",
+    )
     moving_variance: Annotated[MovingVariance, Factor(traced=True, prefix="moving-", acts=WITH_MOVING_VARIANCE)] = (
         Field("biased", description="what the moving variance follows: the batch's, or n/(n - 1) times that (unbiased)")
     )
-    moving_average: Annotated[MovingAverage, Factor(traced=True, prefix="", acts=WITH_MOVING)] = Field(
+    moving_average: Annotated[MovingAverage, Factor(traced=True, prefix="", acts=WITH_AVERAGE_OF_BN)] = Field(
         "exponential",
         description="of the statistics: exponential, by momentum; or the mean over all batches so far (cumulative)",
     )

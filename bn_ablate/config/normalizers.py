@@ -19,10 +19,10 @@ from bn_ablate.config.registry import Registry
 T = TypeVar("T", bound=Callable[..., Any])
 Over = Literal["batch", "example", "group", "channel"]
 
-KEYS = frozenset(
-    {"momentum", "moving_average", "frozen_from", "statistics"}
-    | {"epsilon", "epsilon_on", "batch_size", "groups", "gradient"}
-)
+OF_MOVING = ("momentum", "momentum_end", "moving_average", "frozen_from", "statistics", "since", "until")
+"""The keys of `norm` that say something to moving statistics."""
+
+KEYS = frozenset({*OF_MOVING, "epsilon", "epsilon_on", "batch_size", "groups", "gradient"})
 """The keys of `norm` that act in some normalizers only, and are taken to act in those of a user's own."""
 
 
@@ -99,7 +99,7 @@ class Normalizer:
         Of one of a user's own, whose file may not be there, all of `KEYS` are taken to.
         """
         acting = {
-            **dict.fromkeys(("momentum", "moving_average", "frozen_from", "statistics"), self.running == "average"),
+            **dict.fromkeys(OF_MOVING, self.running == "average"),
             "moving_variance": self.moves[1],
             **dict.fromkeys(("epsilon", "epsilon_on"), self.square != "nothing"),
             "batch_size": self.over == "batch",

@@ -41,6 +41,10 @@ def notes(lane: LaneSettings) -> Iterator[Problem]:
             yield from _of_few_examples(lane)
         yield from _of_constants(lane)
         yield from _of_scale(lane)
+    elif lane.norm.placement != "none" and not lane.norm_steps:
+        yield Problem(
+            "norm.since", f"= {lane.norm.since:,}: never comes, in {lane.train.steps:,} steps, and there is no BN"
+        )
     elif lane.norm.placement != "none":
         yield Problem("norm.coverage", f"= {lane.norm.coverage}: there is no BN, whatever norm.placement says")
     yield from _of_training(lane)
@@ -102,16 +106,17 @@ def _of_few_examples(lane: LaneSettings) -> Iterator[Problem]:
 
 def _of_constants(lane: LaneSettings) -> Iterator[Problem]:
     """What the moving statistics remember, and what is added to a variance."""
-    norm, steps, acting = lane.norm, lane.train.steps, used_by(lane.norm.kind)
-    if "momentum" not in acting:
+    norm, steps, acting = lane.norm, len(lane.moving_steps), used_by(lane.norm.kind)
+    moved = "momentum" in acting and norm.moving_average == "exponential" and norm.momentum_end is None
+    if not moved:
         pass
-    elif norm.momentum == 1:
+    elif norm.momentum == 1 and not norm.since:
         yield Problem(
             "norm.momentum", "= 1: the moving statistics stay at mean 0 and variance 1, by which evaluation normalizes"
         )
     elif norm.momentum == 0:
         yield Problem("norm.momentum", "= 0: the moving statistics are those of the last batch alone")
-    elif (left := norm.momentum**steps) > REMEMBERED:
+    elif not norm.since and (left := norm.momentum**steps) > REMEMBERED:
         yield Problem(
             "norm.momentum",
             f"= {norm.momentum:g}: after {steps:,} steps {left:.0%} of the moving statistics are still what they began "

@@ -70,12 +70,14 @@ class Need(NamedTuple):
         holds: whether settings have it.
         by_layer: which layers have it, where only some may.
         problem: what a study does wrong that states a hypothesis about the quantity and gives it to no lane.
+        present: whether the lane must have its normalizers at the step at which the quantity is taken.
     """
 
     null: str
     holds: Callable[[LaneSettings], bool]
     by_layer: Callable[[LaneSettings], tuple[bool, ...]] | None = None
     problem: str = ""
+    present: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,9 @@ class Quantity:
 
     def possible(self, settings: LaneSettings) -> bool:
         """Whether a lane of these settings can have it."""
-        return all(need.holds(settings) for need in self.needs)
+        taken = {"start": 0, "end": settings.train.steps, "last": settings.train.steps}.get(self.form.split("_")[-1])
+        there = taken is None or settings.normalized_after(taken) or not any(need.present for need in self.needs)
+        return there and all(need.holds(settings) for need in self.needs)
 
     @property
     def axis(self) -> str:

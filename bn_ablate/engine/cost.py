@@ -47,9 +47,10 @@ def operations(program: Program, lane: Factors) -> Operations:
     state = jax.eval_shape(partial(init_state, written, 0), lane)
     x = jax.ShapeDtypeStruct((batch, *program.image_shape), jnp.float32)
     noise = [jax.ShapeDtypeStruct(shape, jnp.uint16) for shape in program.noise_shapes] if program.drops else None
-    normals = {name: jax.ShapeDtypeStruct((2, batch, n), jnp.float32) for name, n in program.noisy_channels}
+    drawn = {name: jax.ShapeDtypeStruct((2, batch, n), jnp.float32) for name, n in program.channels}
+    noises = dict.fromkeys(program.noises, drawn)
     labels, other = jax.ShapeDtypeStruct((batch,), jnp.int32), x if program.structure.others else None
-    given = Batch(x, labels, noise and tuple(noise), normals or None, other)  # type: ignore[arg-type]
+    given = Batch(x, labels, noise and tuple(noise), noises or None, other)  # type: ignore[arg-type]
 
     @at_precision
     def forward(program: Program, params: Any, batch_stats: Any, x: Any, lane: Factors) -> Any:

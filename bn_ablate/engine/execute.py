@@ -261,7 +261,7 @@ class Engine:
     def _room(self, program: Program) -> int:
         """How many steps a call may take, at most: what is made ahead for them must stay small."""
         noise = 2 * sum(math.prod(shape) for shape in program.noise_shapes) if program.drops else 0
-        noise += sum(8 * program.train.batch_size * channels for _, channels in program.noisy_channels)
+        noise += len(program.noises) * sum(8 * program.train.batch_size * channels for _, channels in program.channels)
         images = 4 * program.train.batch_size * math.prod(program.image_shape)
         return max(1, min(program.measure.every, program.train.steps, BLOCK_BYTES // (noise + images)))
 

@@ -17,7 +17,7 @@ from bn_ablate.engine.examples import Examples, SeedExamples
 from bn_ablate.engine.observe import Observation, observe
 from bn_ablate.engine.passes import Chosen, Passes
 from bn_ablate.engine.program import Program, at_precision
-from bn_ablate.engine.randomness import dropout_bits, norm_noise
+from bn_ablate.engine.randomness import NOISES, dropout_bits
 from bn_ablate.engine.train import Batch, TrainState, augmented, init_state, train_step
 from bn_ablate.engine.views import Look, look_through
 from bn_ablate.engine.whole_splits import settled
@@ -93,19 +93,20 @@ def train_lanes(
                 return tuple(block.at[i].set(bits) for block, bits in zip(noise, drawn, strict=True))
 
             noise = lax.fori_loop(0, segment.n_steps, draw, empty)
-        normals = None
-        if program.noisy_channels:
-            empty_normals = {n: jnp.zeros((len(x), 2, x.shape[1], c)) for n, c in program.noisy_channels}
+        noises = None
+        if program.noises:
+            silent = {n: jnp.zeros((len(x), 2, x.shape[1], c)) for n, c in program.channels}
 
-            def draw_normals(i: Array, normals: dict[str, Array]) -> dict[str, Array]:
-                drawn = norm_noise(seed.seed, segment.start + i, program.noisy_channels, x.shape[1])
-                return {name: normals[name].at[i].set(drawn[name]) for name in normals}
+            def draw_noises(i: Array, noises: Any) -> Any:
+                at = seed.seed, segment.start + i, program.channels, x.shape[1]
+                drawn = {key: NOISES[key](*at) for key in program.noises}
+                return jax.tree.map(lambda some, numbers: some.at[i].set(numbers), noises, drawn)
 
-            normals = lax.fori_loop(0, segment.n_steps, draw_normals, empty_normals)
+            noises = lax.fori_loop(0, segment.n_steps, draw_noises, dict.fromkeys(program.noises, silent))
         others = None
         if program.structure.others:  # the batch after, of which there is one more
             x, y, others = x[:-1], y[:-1], x[1:]
-        batches = Batch(x, y, noise, normals, others)
+        batches = Batch(x, y, noise, noises, others)
         return each(strategy, partial(one_lane, batches), at_once)(factors, states)  # type: ignore[no-any-return]
 
     def one_lane(batches: Batch, factors: Factors, state: TrainState) -> TrainState:

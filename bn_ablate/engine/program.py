@@ -15,6 +15,7 @@ from bn_ablate.config.factors import FACTORS
 from bn_ablate.config.lane import LaneSettings, Own, of_program
 from bn_ablate.config.network_keys import Model
 from bn_ablate.config.training_keys import Measure, Train
+from bn_ablate.engine.randomness import NOISES
 from bn_ablate.nn import Network, Structure, make_network
 
 P = ParamSpec("P")
@@ -80,10 +81,13 @@ class Program:
         return tuple((self.train.batch_size, *shape) for shape in shapes)
 
     @property
-    def noisy_channels(self) -> tuple[tuple[str, int], ...]:
-        """Of each normalizer that may be noisy, the block that it is in, and its channels; none where no lane's is."""
-        if "noise" not in self.structure.choices:
-            return ()
+    def noises(self) -> tuple[str, ...]:
+        """The keys of `norm` that put noise on what some lane's normalizers give."""
+        return tuple(key for key in NOISES if key in self.structure.choices)
+
+    @property
+    def channels(self) -> tuple[tuple[str, int], ...]:
+        """Of each normalizer, the block that it is in, and its channels."""
         layout = self.model.layout(self.image_shape, self.classes)
         of_input = [("input_norm", layout.entry[-1])] * (self.structure.input_normed != "none")
         return (*((f"block_{i}", layer.output[-1]) for i, layer in enumerate(layout.layers)), *of_input)

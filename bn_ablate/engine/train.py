@@ -16,6 +16,7 @@ from bn_ablate.engine.averaging import first_average, next_average
 from bn_ablate.engine.optimizers import make_tx
 from bn_ablate.engine.program import Program, at_precision
 from bn_ablate.engine.randomness import key_of
+from bn_ablate.engine.switching import switched
 from bn_ablate.measure import cross_entropy, smoothed
 from bn_ablate.nn import Factors
 from bn_ablate.nn.parameters import keep_frozen, with_initial_affine
@@ -50,14 +51,14 @@ class Batch(NamedTuple):
     Attributes:
         x, y: images and labels.
         noise: the random bits of its dropout masks.
-        normals: the normal numbers of noisy normalizers, by their block.
+        noises: what is drawn for noisy normalizers: by the key of `norm` that asks for it, and by their block.
         other: the images of another batch, where some lane normalizes by its statistics.
     """
 
     x: Float[Array, "batch ..."]
     y: Int[Array, " batch"]
     noise: tuple[UInt16[Array, "..."], ...] | None
-    normals: dict[str, Float[Array, "2 batch channels"]] | None = None
+    noises: dict[str, dict[str, Float[Array, "2 batch channels"]]] | None = None
     other: Float[Array, "batch ..."] | None = None
 
 
@@ -73,7 +74,7 @@ def init_state(
     Without a `lane`, γ is 1 and β is 0. Kernels that `program.fits` to what layers give depend on the lane, too, and on
     its `first` training batch; without it they are as they were drawn.
     """
-    factors = blank_factors(program.model.depth) if lane is None else lane
+    factors = blank_factors(program.model.depth) if lane is None else lane.at(0, program.structure)
     x = jnp.zeros((1, *program.image_shape), jnp.float32)
     variables = program.network.init(key_of(seed, "params"), x, factors, train=False)
     params = variables["params"] if lane is None else with_initial_affine(variables["params"], lane, program.residuals)
@@ -142,10 +143,13 @@ def loss_fn(
 def besides(batch: Batch, other: Any = None) -> dict[str, Any]:
     """What normalizers are given besides, as collections of Flax."""
     given = {} if other is None else {"other": other}
-    if batch.normals is None:
+    if not batch.noises:
         return given
-    drawn = {name: {"drawn": numbers} for name, numbers in batch.normals.items()}
-    return given | {"normals": {name: some if name == "input_norm" else {"norm": some} for name, some in drawn.items()}}
+    drawn: dict[str, dict[str, Array]] = {}
+    for key, by_block in batch.noises.items():
+        for name, numbers in by_block.items():
+            drawn.setdefault(name, {})[key] = numbers
+    return given | {"noises": {name: some if name == "input_norm" else {"norm": some} for name, some in drawn.items()}}
 
 
 @at_precision
@@ -167,7 +171,7 @@ def other_statistics(program: Program, factors: Factors, params: Any, batch_stat
 @at_precision
 def train_step(program: Program, factors: Factors, state: TrainState, batch: Batch) -> TrainState:
     """One step of the optimizer."""
-    factors = factors.at(state.step, program.structure)
+    lane, factors = factors, factors.at(state.step, program.structure)
     other = other_statistics(program, factors, state.params, state.batch_stats, batch)
     (loss, changed), gradients = jax.value_and_grad(
         lambda params: loss_fn(program, factors, params, state.batch_stats, batch, other=other), has_aux=True
@@ -178,12 +182,13 @@ def train_step(program: Program, factors: Factors, state: TrainState, batch: Bat
     params = optax.apply_updates(state.params, updates)
     params = keep_frozen(factors, state.params, params) if program.freezes else params
     fresh = (state.diverged_at < 0) & ~jnp.isfinite(loss)
-    return TrainState(
+    after = state._replace(
         params=params,
         batch_stats=changed["batch_stats"],
         opt_state=opt_state,
         step=state.step + 1,
         loss_sum=state.loss_sum + loss,
         diverged_at=jnp.where(fresh, state.step, state.diverged_at),
-        average=next_average(program.train, state.average, params, state.step + 1),
     )
+    after = switched(program, lane, factors, after, batch)
+    return after._replace(average=next_average(program.train, state.average, after.params, after.step))

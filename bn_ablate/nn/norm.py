@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -41,6 +41,7 @@ class NormSettings(NamedTuple):
         outside: epsilon is added to the root, and not to what is under it.
         by_moving, by_other: normalize by the moving statistics in training, or by those of another batch.
         noise_size: the ghost batch whose noise is put on mean and scale in training; none where it is 0.
+        noise_after: how strong the noise is that is put on what is given in training; none where it is 0.
     """
 
     enabled: bool | Bool[Array, ""]
@@ -57,6 +58,7 @@ class NormSettings(NamedTuple):
     by_moving: bool | Bool[Array, ""] = False
     by_other: bool | Bool[Array, ""] = False
     noise_size: int | Int[Array, ""] = 0
+    noise_after: float | Float[Array, ""] = 0.0
 
 
 class Normalization(nn.Module):
@@ -67,7 +69,7 @@ class Normalization(nn.Module):
     are used in evaluation. When not enabled, `x` is returned and nothing is updated.
 
     Sows `input`, its x, as an intermediate. What is given to a training pass besides are the collections `other`, the
-    mean and var of another batch, and `normals`, in which `drawn` is (2, batch, channels).
+    mean and var of another batch, and `noises`, in which `noise` and `noise_after` are (2, batch, channels).
 
     Attributes:
         kinds: the normalizers that this program can choose from, by name.
@@ -112,10 +114,19 @@ class Normalization(nn.Module):
         beside = Beside(kept, settings.through if "gradient" in self.choices else None, alpha, self._outside(settings))
         size = self.batch_size or x.shape[0]
         y, batch = normalize_groups(how, size, index, x, scale, bias, settings.epsilon, beside)
-        if self.has_variable("normals", "drawn"):
+        if self.has_variable("noises", "noise"):
             noisy = jnp.asarray(settings.enabled & (settings.noise_size > 0), jnp.int32)
-            drawn: Array = self.get_variable("normals", "drawn")
+            drawn: Array = self.get_variable("noises", "noise")
             y = choose(noisy, [lambda y, *_: y, with_noise], y, scale, bias, drawn, settings.noise_size)
+        if self.has_variable("noises", "noise_after"):
+            noisy = jnp.asarray(settings.enabled & (settings.noise_after > 0), jnp.int32)
+            y = choose(
+                noisy,
+                [lambda y, *_: y, with_noise_after],
+                y,
+                self.get_variable("noises", "noise_after"),
+                settings.noise_after,
+            )
         followed = batch
         if "moving_variance" in self.choices:
             n = min(size, x.shape[0]) * math.prod(x.shape[1:-1])
@@ -183,6 +194,25 @@ class Normalization(nn.Module):
         return y
 
 
+def map_of(
+    structure: Structure, params: Any, moving: Statistics, settings: NormSettings
+) -> tuple[Float[Array, " channels"], Float[Array, " channels"]]:
+    """S and t of what a normalizer with moving statistics does in evaluation, y = s·x + t.
+
+    Args:
+        structure: of the program.
+        params: γ and β, as `scale` and `bias`.
+        moving: its statistics.
+        settings: of the lane.
+    """
+    outside = settings.outside if "epsilon_on" in structure.choices else None
+    kinds = [partial(_of_moving, name) for name in structure.norm_kinds]
+    kind = settings.kind if len(kinds) > 1 else 0
+    minus, inverse = choose(kind, kinds, moving, settings.epsilon, outside)
+    s = inverse * jnp.where(settings.use_scale, params["scale"], 1.0)
+    return s, jnp.where(settings.use_bias, params["bias"], 0.0) - minus * s
+
+
 def _of_moving(
     name: str, moving: Statistics, epsilon: float | Array, outside: bool | Array | None
 ) -> tuple[Array, Array]:
@@ -229,6 +259,17 @@ def with_noise(
     rows = y.astype(jnp.float32)
     gamma, beta = by_channel(rows, scale, bias)
     noisy: Array = rows + (rows - beta) * a / jnp.sqrt(2 * n) + gamma * b / jnp.sqrt(n)
+    return noisy.astype(y.dtype)
+
+
+def with_noise_after(
+    y: Float[Array, "batch ... channels"], drawn: Float[Array, "2 batch channels"], strength: float | Float[Array, ""]
+) -> Float[Array, "batch ... channels"]:
+    """(1 + c s) y + c m, for the noise s and m that was `drawn` for each example and channel, and the `strength` c."""
+    places = (y.shape[0], *[1] * (y.ndim - 2), y.shape[-1])
+    s, m = (strength * some.reshape(places) for some in drawn)
+    rows = y.astype(jnp.float32)
+    noisy: Array = rows + rows * s + m
     return noisy.astype(y.dtype)
 
 

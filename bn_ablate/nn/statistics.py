@@ -141,15 +141,23 @@ def _root(square: Array) -> Array:
     return jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1.0)), 0.0)
 
 
+def divisor(square: Array, epsilon: Any, outside: bool | Array | None) -> Array:
+    """√(square + ε), or √square + ε where ε is `outside`: 1 / `inverse_root`."""
+    inside: Array = jnp.sqrt(square + epsilon)
+    return inside if outside is None else jnp.where(outside, _root(square) + epsilon, inside)
+
+
+def of_batch(kind: Normalizer, rows: Float[Array, "batch ... channels"]) -> Statistics:
+    """What a normalizer over a batch would subtract, and what a root of divide, for all of it."""
+    found = _statistics(kind, rows, tuple(range(rows.ndim - 1)))
+    return Statistics(*(some.reshape(rows.shape[-1]) for some in found))
+
+
 def _correction(kept: Kept, mean: Array, var: Array, epsilon: Any, outside: bool | Array | None) -> tuple[Array, Array]:
     """R and d of batch renormalization, which make the batch's statistics the kept ones where no bound is reached."""
-
-    def divisor(square: Array) -> Array:
-        inside = jnp.sqrt(square + epsilon)
-        return inside if outside is None else jnp.where(outside, _root(square) + epsilon, inside)
-
-    kept_mean, deviation = by_channel(mean, kept.statistics.mean, divisor(kept.statistics.var))
-    r = jnp.clip(divisor(var) / deviation, 1 / kept.r_max, kept.r_max)
+    of_kept = divisor(kept.statistics.var, epsilon, outside)
+    kept_mean, deviation = by_channel(mean, kept.statistics.mean, of_kept)
+    r = jnp.clip(divisor(var, epsilon, outside) / deviation, 1 / kept.r_max, kept.r_max)
     return r, jnp.clip((mean - kept_mean) / deviation, -kept.d_max, kept.d_max)
 
 

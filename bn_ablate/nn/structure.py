@@ -18,6 +18,10 @@ CHOICES = (
     "frozen_from",
     "statistics",
     "noise",
+    "noise_after",
+    "momentum_end",
+    "since",
+    "until",
 )
 """Keys of `norm` for which a program has nothing where all lanes are at their default."""
 Share = Literal["all", "none", "some"]
@@ -73,8 +77,8 @@ class Structure(NamedTuple):
         return cls(
             placements=_occurring(PLACEMENTS, {s.norm.placement for s in settings}),
             activations=tuple(sorted({s.model.activation for s in settings})),
-            normed=_share([block for s in settings for block in s.normed_blocks]),
-            input_normed=_share([s.input_normed for s in settings]),
+            normed=_share([block and there for s in settings for block in s.normed_blocks for there in _there(s)]),
+            input_normed=_share([s.input_normed and there for s in settings for there in _there(s)]),
             residual_norms=_occurring(RESIDUAL_NORMS, {s.norm.residual for s in settings}),
             drop_sites=_occurring(DROPOUT_SITES, {dropout.site for dropout in dropping}),
             drop_kinds=_occurring(DROPOUT_KINDS, {dropout.kind for dropout in dropping}),
@@ -85,6 +89,11 @@ class Structure(NamedTuple):
             others=any(s.norm.statistics == "other_batch" for s in settings if s.normalizes),
             standardized=_share([s.model.weight_standardization for s in settings]),
         )
+
+
+def _there(lane: LaneSettings) -> set[bool]:
+    """Whether the lane has its normalizers, at any step."""
+    return {True, lane.normalized_after(0), lane.normalized_after(lane.train.steps)}
 
 
 def _chooses(key: str, norm: Norm) -> bool:

@@ -30,6 +30,12 @@ def _moving(lane: LaneSettings) -> bool:
     return "statistics" in used_by(lane.norm.kind)
 
 
+def _momentum_slope(lane: LaneSettings) -> float:
+    """What BN's momentum changes by with each step in which moving statistics move."""
+    end, steps = lane.norm.momentum_end, len(lane.moving_steps) - 1
+    return 0.0 if end is None or steps < 1 else (end - lane.norm.momentum) / steps
+
+
 class Of(NamedTuple):
     """What a traced array holds of each lane: a function of its settings and its program's structure."""
 
@@ -66,6 +72,8 @@ class Factors(NamedTuple):
         trains_scale, trains_bias, trains_rest: whether BN's gamma, BN's beta, and all other parameters are trained.
         norm_kind: index into the normalizers of the program's structure.
         alpha_init: what every α of a tanh in the place of BN starts from.
+        bn_momentum_slope: what is added to bn_momentum with each step.
+        since, until: the steps from which on there is BN, and from which on there is none any more.
         r_max, d_max: how far a batch's statistics may lie off the moving ones, for batch renormalization.
         unbiased: whether the moving variance is that of PyTorch, n/(n − 1) times the batch's.
         outside: whether epsilon is added to the root.
@@ -73,6 +81,7 @@ class Factors(NamedTuple):
         frozen_from: the step from which on they stand still, and normalize in training.
         by_moving, by_other: whether training normalizes by the moving statistics, or by those of another batch.
         noise_size: the ghost batch whose noise is put on what a normalizer gives; 0 for none.
+        noise_after: how strong the noise behind a normalizer is.
         through_mean, through_square: whether the gradient passes through what a normalizer subtracts, and divides by.
     """
 
@@ -92,6 +101,9 @@ class Factors(NamedTuple):
     use_scale: Annotated[Bool[Array, "..."], Of(np.bool_, lambda lane, _: lane.norm.affine in ("scale", "both"))]
     use_bias: Annotated[Bool[Array, "..."], Of(np.bool_, lambda lane, _: lane.norm.affine in ("bias", "both"))]
     bn_momentum: Annotated[Float[Array, "..."], Of(np.float32, lambda lane, _: lane.norm.momentum)]
+    bn_momentum_slope: Annotated[Float[Array, "..."], Of(np.float32, lambda lane, _: _momentum_slope(lane))]
+    since: Annotated[Int[Array, "..."], Of(np.int32, lambda lane, _: lane.norm.since if lane.normalizes else NEVER)]
+    until: Annotated[Int[Array, "..."], Of(np.int32, lambda lane, _: (lane.normalizes and lane.leaves_at) or NEVER)]
     bn_epsilon: Annotated[Float[Array, "..."], Of(np.float32, lambda lane, _: lane.norm.epsilon)]
     learning_rate: Annotated[Float[Array, "..."], Of(np.float32, lambda lane, _: lane.train.learning_rate)]
     weight_decay: Annotated[Float[Array, "..."], Of(np.float32, lambda lane, _: lane.train.weight_decay)]
@@ -137,12 +149,18 @@ class Factors(NamedTuple):
         Bool[Array, "..."], Of(np.bool_, lambda lane, _: _moving(lane) and lane.norm.statistics == "other_batch")
     ]
     noise_size: Annotated[Int[Array, "..."], Of(np.int32, lambda lane, _: lane.norm.noise)]
+    noise_after: Annotated[Float[Array, "..."], Of(np.float32, lambda lane, _: lane.norm.noise_after)]
 
     def at(self, step: int | Int[Array, ""], structure: Structure) -> Factors:
         """These factors as they act in training step `step`, from 0 on, and when that many steps are done."""
         now, momentum = self, self.bn_momentum
+        if {"since", "until"} & {*structure.choices}:
+            there = (step >= self.since) & (step < self.until)
+            now = now._replace(coverage=self.coverage & there, input_normed=self.input_normed & there)
+        if "momentum_end" in structure.choices:
+            momentum = jnp.clip(momentum + self.bn_momentum_slope * (step - self.since), 0.0, 1.0)
         if "moving_average" in structure.choices:
-            done = jnp.asarray(step, jnp.float32)
+            done = jnp.asarray(step - self.since, jnp.float32)
             momentum = jnp.where(self.cumulative, done / (done + 1.0), momentum)
         if "frozen_from" in structure.choices:
             frozen = step >= self.frozen_from
@@ -174,6 +192,7 @@ class Factors(NamedTuple):
             by_moving=self.by_moving,
             by_other=self.by_other,
             noise_size=self.noise_size,
+            noise_after=self.noise_after,
         )
 
     def recalibrates(self, structure: Structure) -> bool | Array:

@@ -111,6 +111,9 @@ def read_weights(file: Path, lane: str, step: int, averaged: bool = False) -> La
     said = {"written_by": about["written_by"], "lane": lane, "step": step, **of_lane}
     if not averaged:
         said.pop("average", None)
+    first, last = said["network"].pop("normed_steps", (0, None))
+    if step < first or (last is not None and step >= last):  # BN that comes later, or has gone
+        said["network"] |= {"normed_blocks": [False] * len(said["network"]["normed_blocks"]), "input_normed": False}
     return LaneWeights({name.removeprefix(prefix): tensor for name, tensor in read_tensors(file, names).items()}, said)
 
 
@@ -154,6 +157,8 @@ def network_of(settings: LaneSettings, image: tuple[int, ...], classes: int) -> 
     model, network = settings.model, NETWORKS[settings.model.architecture]
     shapes = {"image": list(image), "classes": classes}
     shapes |= {"normed_blocks": list(settings.normed_blocks), "input_normed": settings.input_normed}
+    if settings.normalizes and (settings.norm.since or settings.leaves_at):
+        shapes["normed_steps"] = [settings.norm.since, settings.leaves_at or None]
     if not network.is_module:
         spec: NetworkSpec = network.given(image, model.depth, model.width)
         shapes |= {"blocks": [block._asdict() for block in spec.blocks], "flat": spec.flat, "mean": spec.mean}

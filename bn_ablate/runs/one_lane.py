@@ -156,12 +156,24 @@ class TrainedLane(LaneOnData):
 
         The first are those on the scale, the second those on the mean; docs/conventions.md has the formula.
         """
+        return self._drawn("noise", step)
+
+    def noise_after(self, step: int) -> dict[str, np.ndarray]:
+        """(2, batch, channels): the noise of strength 1 of one step, by block, where `norm.noise_after` asks for it.
+
+        The first is that on the scale, the second that on the mean; docs/conventions.md has the formula.
+        """
+        return self._drawn("noise_after", step)
+
+    def _drawn(self, key: str, step: int) -> dict[str, np.ndarray]:
         import numpy as np
 
-        from bn_ablate.engine.randomness import norm_noise
+        from bn_ablate.engine.randomness import NOISES
 
-        channels, batch = self.program.noisy_channels, self.program.train.batch_size
-        return {name: np.asarray(drawn) for name, drawn in norm_noise(self.seed, step, channels, batch).items()}
+        if key not in self.program.noises:
+            return {}
+        drawn = NOISES[key](self.seed, step, self.program.channels, self.program.train.batch_size)
+        return {name: np.asarray(numbers) for name, numbers in drawn.items()}
 
 
 def train_lane(

@@ -22,6 +22,7 @@ LEVELS: dict[str, tuple[Any, ...]] = {
     "affine": ("none", "scale", "bias", "both"),
     "coverage": ("all", "none", "first", "only_1", "without_0", "input"),
     "bn_momentum": (0.5, 0.9, 0.99),
+    "bn_momentum_end": (None, 0.7),
     "bn_epsilon": (1e-5, 1e-3),
     "scale_init": (0.1, 1.0),
     "residual_scale_init": (0.0, 0.5),
@@ -42,6 +43,9 @@ LEVELS: dict[str, tuple[Any, ...]] = {
     "norm_gradient": NORM_GRADIENTS,
     "norm_statistics": NORM_STATISTICS,
     "norm_noise": (0, 2, 4),
+    "norm_noise_after": (0.0, 0.2),
+    "norm_since": (0, 2),
+    "norm_until": (0, 3),
     "moving_variance": ("biased", "unbiased"),
     "moving_average": ("exponential", "cumulative"),
     "frozen_from": (0, 1, 3),
@@ -88,13 +92,16 @@ ACTING_WITH: dict[str, dict[str, Any]] = {
     "r_max": {"norm": {"kind": "batch_renorm"}},
     "d_max": {"norm": {"kind": "batch_renorm"}},
     "alpha_init": {"norm": {"kind": "dyt"}},
+    "norm_since": {"train": {"average": "none"}},
+    "norm_until": {"train": {"average": "none"}, "model": {}},
 }
 """Factor -> sections in which it acts, where BN has no use for it."""
 
 
 def axes(most: int = 4) -> st.SearchStrategy[dict[str, list[Any]]]:
-    """Up to `most` axes, each with some of its levels, in any order."""
-    chosen = st.lists(st.sampled_from(list(LEVELS)), max_size=most, unique=True)
+    """Up to `most` axes, each with some of its levels, in any order; none that some levels of others refuse."""
+    free = [name for name in LEVELS if name not in ("norm_since", "norm_until")]
+    chosen = st.lists(st.sampled_from(free), max_size=most, unique=True)
     return chosen.flatmap(lambda names: st.fixed_dictionaries({name: some_of(LEVELS[name]) for name in names}))
 
 

@@ -65,7 +65,11 @@ def test_every_number_of_a_lane_is_checked_as_it_is_used() -> None:
         "train.average_start",
         "data.random_labels",
     }  # in float64, or exactly
-    optional = {"measure.loss_threshold", "norm.residual_scale_init"}  # float or None: the check is within
+    optional = {
+        "measure.loss_threshold",
+        "norm.residual_scale_init",
+        "norm.momentum_end",
+    }  # float or None: the check is within
     assert real - set(NUMBERS) - on_the_host == optional
     assert "0 in float32" in problem({"norm": {"residual_scale_init": 1e-46}})
     assert "0 in float32" in problem({"measure": {"loss_threshold": 1e-46}})

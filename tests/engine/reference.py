@@ -70,10 +70,10 @@ class Norm:
         settings: LaneSettings,
         step: int = 0,
         other: dict[str, Array] | None = None,
-        drawn: Array | None = None,
+        drawn: dict[str, Array] | None = None,
     ) -> None:
         self.stats, self.settings, self.step, self.other = stats, settings.norm, step, other
-        self.drawn = drawn if settings.norm.noise else None
+        self.drawn, self.moving_steps = drawn or {}, settings.moving_steps
         self.scale = p["scale"] if settings.norm.affine in ("scale", "both") else np.ones_like(p["scale"])
         self.bias = p["bias"] if settings.norm.affine in ("bias", "both") else np.zeros_like(p["bias"])
         self.alpha = p.get("alpha", np.zeros(1))
@@ -111,9 +111,10 @@ class Norm:
             of_moving = self.root(moving["var"])
             self.r = np.clip(self.deviation / of_moving, 1 / r_max, r_max)
             self.xhat = self.plain * self.r + np.clip((mean - moving["mean"]) / of_moving, -d_max, d_max)
-        momentum = (
-            self.step / (self.step + 1) if self.settings.moving_average == "cumulative" else self.settings.momentum
-        )
+        done, of_all = self.step - self.settings.since, len(self.moving_steps) - 1
+        momentum = done / (done + 1) if self.settings.moving_average == "cumulative" else self.settings.momentum
+        if self.settings.moving_average == "exponential" and self.settings.momentum_end is not None and of_all > 0:
+            momentum += (self.settings.momentum_end - momentum) * done / of_all
         n = v.size // mean.size
         bessel = n / max(n - 1, 1) if self.settings.moving_variance == "unbiased" else 1.0
         for name, of_groups, moves in (
@@ -143,18 +144,22 @@ class Norm:
         return np.sqrt(square) + epsilon if self.settings.epsilon_on == "deviation" else np.sqrt(square + epsilon)
 
     def affine(self, shape: tuple[int, ...]) -> Array:
-        """γ x̂ + β, with the noise of a batch of another size on x̂."""
-        self.noise = (1.0, 0.0)
-        if self.drawn is not None:
-            n = self.settings.noise
+        """γ x̂ + β, with the noise of a batch of another size on x̂, and another one on what comes of that."""
+        self.noise, self.after = (1.0, 0.0), (1.0, 0.0)
+        wide = 2, shape[0], *[1] * (len(shape) - 2), shape[-1]
+        if n := self.settings.noise:
             rows = np.arange(shape[0]) // n * n
-            a, b = self.drawn[:, rows].reshape(2, shape[0], *[1] * (len(shape) - 2), shape[-1])
+            a, b = self.drawn["noise"][:, rows].reshape(wide)
             self.noise = (1 + a / np.sqrt(2 * n), b / np.sqrt(n))
+        if c := self.settings.noise_after:
+            s, m = self.drawn["noise_after"].reshape(wide)
+            self.after = (1 + c * s, c * m)
         times, plus = self.noise
-        return self.scale * (self.xhat.reshape(shape) * times + plus) + self.bias
+        return (self.scale * (self.xhat.reshape(shape) * times + plus) + self.bias) * self.after[0] + self.after[1]
 
     def backward(self, g: Array) -> tuple[Array, dict[str, Array]]:
         """The gradient for the input, and those for scale and bias."""
+        g = g * self.after[0]
         rows, affine, (times, plus) = tuple(range(g.ndim - 1)), self.settings.affine, self.noise
         d_scale, d_bias = (g * (self.xhat.reshape(g.shape) * times + plus)).sum(rows), g.sum(rows)
         of_affine = {
@@ -240,7 +245,7 @@ def train(
     params: dict[str, Any],
     batches: list[tuple[Array, Array]],
     bits: list[Any],
-    normals: list[dict[str, Array]] | None = None,
+    noises: list[dict[str, dict[str, Array]]] | None = None,
 ) -> tuple[dict[str, Any], dict[str, Any], list[float]]:
     """Momentum SGD with coupled weight decay on kernels; returns parameters, moving statistics and batch losses.
 
@@ -248,18 +253,20 @@ def train(
     be one more than steps, whose statistics the last step sees.
     """
     _, df = FUNCTIONS[settings.model.activation]
-    depth, placement, normed = settings.model.depth, settings.norm.placement, normed_blocks(settings)
+    depth, placement = settings.model.depth, settings.norm.placement
     sizes = {f"block_{i}": settings.model.width for i in range(depth)} | {"input_norm": batches[0][0].shape[1]}
     stats = {name: {"mean": np.zeros(n), "var": np.ones(n), "started": 0.0} for name, n in sizes.items()}
     velocity: dict[tuple[str, ...], Array] = {}
     losses = []
     for step, step_bits in enumerate(bits):
         x, y = batches[step]
-        drawn = normals[step] if normals else {}
+        drawn = noises[step] if noises else {}
+        told, settings = settings, at_step(settings, step)
+        normed = normed_blocks(settings)
         others: dict[str, Any] = {}
         if settings.norm.statistics == "other_batch":
             own = settings.at({"norm_statistics": "own", "frozen_from": 0, "moving_average": "exponential"})
-            own = own.at({"bn_momentum": 0.0, "moving_variance": "biased"})
+            own = own.at({"bn_momentum": 0.0, "bn_momentum_end": None, "moving_variance": "biased"})
             others = {name: dict(some) for name, some in stats.items()}
             forward(own, params, others, batches[step + 1][0], step_bits, step, {}, drawn)
         h, kept, entrance, on_input = forward(settings, params, stats, x, step_bits, step, others, drawn)
@@ -305,8 +312,67 @@ def train(
             velocity[path] = settings.train.momentum * velocity.get(path, 0.0) + clipped * gradient + decay
             if trained(settings, path):
                 place[last] = place[last] - settings.train.learning_rate * velocity[path]
+        settings = told
+        if step + 1 == settings.norm.since:
+            put_in(settings, params, stats, x, step_bits)
+            velocity = {}
+        if step + 1 == settings.norm.until:
+            fold(settings, params, stats)
+            velocity = {}
     blocks = {f"block_{i}": {"norm": stats[f"block_{i}"]} for i in range(depth)}
     return params, blocks | ({"input_norm": stats["input_norm"]} if "input_norm" in params else {}), losses
+
+
+def at_step(settings: LaneSettings, step: int) -> LaneSettings:
+    """The settings, without BN in the steps in which it is not there."""
+    there = settings.norm.since <= step and (settings.norm.until == 0 or step < settings.norm.until)
+    return settings if there else settings.at({"coverage": "none"})
+
+
+def put_in(settings: LaneSettings, params: dict[str, Any], stats: dict[str, Any], x: Array, bits: Any) -> None:
+    """BN by the statistics of what arrives without it, and the identity of that."""
+    kept = forward(settings.at({"coverage": "none"}), params, stats, x, bits, 0, {}, {})[1]
+    arriving = {f"block_{i}": kept[i][1] for i in normed_blocks(settings)}
+    if settings.norm.placement == "post":
+        f = FUNCTIONS[settings.model.activation][0]
+        arriving = {name: f(z) for name, z in arriving.items()}
+    arriving |= {"input_norm": x} if input_normed(settings) else {}
+    kind = settings.norm.kind
+    for name, h in arriving.items():
+        p = params[name] if name == "input_norm" else params[name]["norm"]
+        root = Norm(p, {}, settings).root(h.var(0))
+        if kind != "mean_only":
+            p["scale"], stats[name]["var"] = root, h.var(0)
+        else:
+            p["scale"] = np.ones_like(p["scale"])
+        p["bias"] = np.zeros_like(p["bias"])
+        if kind != "variance_only":
+            p["bias"], stats[name]["mean"] = h.mean(0), h.mean(0)
+            if name != "input_norm" and settings.norm.placement == "pre" and absorbs_bias(settings):
+                stats[name]["mean"] = h.mean(0) - params[name]["bias"]
+                params[name]["bias"] = np.zeros_like(params[name]["bias"])
+
+
+def fold(settings: LaneSettings, params: dict[str, Any], stats: dict[str, Any]) -> None:
+    """BN's map into the kernel and the bias before it, or into those behind it."""
+    for i in normed_blocks(settings):
+        name, block = f"block_{i}", params[f"block_{i}"]
+        norm, moving = Norm(block["norm"], {}, settings), stats[name]
+        s, kind = norm.scale, settings.norm.kind
+        if kind != "mean_only":
+            s = s / norm.root(moving["var"])
+        t = norm.bias - s * (moving["mean"] if kind != "variance_only" else 0.0)
+        if settings.norm.placement == "pre":
+            block["linear"]["kernel"] = block["linear"]["kernel"] * s
+            block["bias"] = t + (0 if absorbs_bias(settings) else s * block["bias"])
+        else:
+            last = i + 1 == settings.model.depth
+            behind = params["head"] if last else params[f"block_{i + 1}"]
+            layer = behind if last else behind["linear"]
+            behind["bias"] = behind["bias"] + t @ layer["kernel"]
+            layer["kernel"] = s[:, None] * layer["kernel"]
+        block["norm"] |= {"scale": np.ones_like(s), "bias": np.zeros_like(s)}
+        stats[name] |= {"mean": np.zeros_like(s), "var": np.ones_like(s)}
 
 
 def forward(
@@ -317,14 +383,15 @@ def forward(
     step_bits: Any,
     step: int,
     others: dict[str, Any],
-    drawn: dict[str, Array],
+    drawn: dict[str, dict[str, Array]],
 ) -> tuple[Array, list[Any], Any, Any]:
     """A training pass over x, which updates `stats`: what the last layer gets, and what a backward pass needs."""
     f, placement, normed = FUNCTIONS[settings.model.activation][0], settings.norm.placement, normed_blocks(settings)
     kept: list[Any] = []
 
     def normalizer(name: str, p: dict[str, Array]) -> Norm:
-        return Norm(p, stats[name], settings, step, others.get(name), drawn.get(name))
+        of_name = {key: some[name] for key, some in drawn.items()}
+        return Norm(p, stats[name], settings, step, others.get(name), of_name)
 
     entrance: Any = normalizer("input_norm", params["input_norm"]) if input_normed(settings) else None
     h = entrance.forward(x) if entrance else x

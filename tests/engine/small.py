@@ -43,11 +43,17 @@ def random_lanes(n: int, base: dict[str, Any], **levels: tuple[Any, ...]) -> lis
     traced = {name: LEVELS[name] for name, factor in FACTORS.items() if factor.traced}
     traced |= {"coverage": (*LEVELS["coverage"], "last", "every_other")} | levels
     start = BASE.at(base)
-    lanes = [start.at({name: draw.choice(some) for name, some in traced.items()}) for _ in range(n)]
+    lanes = [allowed(start.at({name: draw.choice(some) for name, some in traced.items()})) for _ in range(n)]
     for name, some in traced.items():
         section, field = FACTORS[name].path.split(".")
         assert {getattr(getattr(settings, section), field) for settings in lanes} == set(some), name
     return lanes
+
+
+def allowed(lane: LaneSettings) -> LaneSettings:
+    """`lane`, with its normalizers from the start to the end where they cannot come or go."""
+    refused = any(problem.key in ("norm.since", "norm.until") for problem in lane.problems())
+    return lane.at({"norm_since": 0, "norm_until": 0}) if refused else lane
 
 
 def batches(program: Program, n: int) -> list[Batch]:
@@ -57,10 +63,13 @@ def batches(program: Program, n: int) -> list[Batch]:
         draw = np.random.default_rng(step)
         x, y = draw.normal(size=(BATCH, *IMAGE)).astype(np.float32), draw.integers(CLASSES, size=BATCH)
         bits = tuple(jnp.asarray(draw.integers(0, 65536, shape), jnp.uint16) for shape in program.noise_shapes)
-        normals = {name: draw.normal(size=(2, BATCH, c)).astype(np.float32) for name, c in program.noisy_channels}
+        noises = {
+            key: {name: draw.normal(size=(2, BATCH, c)).astype(np.float32) for name, c in program.channels}
+            for key in program.noises
+        }
         other = made[-1].x if made and program.structure.others else None
         made.append(
-            Batch(jnp.asarray(x), jnp.asarray(y, jnp.int32), bits if program.drops else None, normals or None, other)
+            Batch(jnp.asarray(x), jnp.asarray(y, jnp.int32), bits if program.drops else None, noises or None, other)
         )
     return made[:0:-1]
 

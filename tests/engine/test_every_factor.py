@@ -26,11 +26,11 @@ def hold_to_numpy(lanes: list[LaneSettings], strategy: Strategy = "vmap") -> Pro
     batches, after = small.batches(program, 4), small.batches(program, 5)[-1:]
     given = [(np.asarray(batch.x, float).reshape(small.BATCH, -1), np.asarray(batch.y)) for batch in batches + after]
     noise = [batch.noise or small.silence(program) for batch in batches]
-    normals = [batch.normals or {} for batch in batches]
+    noises = [batch.noises or {} for batch in batches]
     for i, settings in enumerate(lanes):
         message = str(settings.model_dump(exclude_defaults=True))
         params = jax.tree.map(lambda leaf, i=i: np.asarray(leaf[i], float), start.params)
-        want, stats, losses = reference.train(settings, params, given, *jax.tree.map(np.asarray, (noise, normals)))
+        want, stats, losses = reference.train(settings, params, given, *jax.tree.map(np.asarray, (noise, noises)))
         assert float(end.loss_sum[i]) == pytest.approx(sum(losses), rel=1e-4), message
         for name, leaf in small.lane(end.params, i).items():
             np.testing.assert_allclose(leaf, small.leaves(want)[name], rtol=1e-2, atol=2e-4, err_msg=message + name)

@@ -11,7 +11,7 @@ import pytest
 from jax.test_util import check_grads
 
 from bn_ablate.engine.program import program_of
-from bn_ablate.engine.randomness import norm_noise
+from bn_ablate.engine.randomness import noise_after, norm_noise
 from bn_ablate.nn import How, Normalization, NormSettings, lane_factors, normalize
 from bn_ablate.nn.norm import with_noise
 from bn_ablate.nn.statistics import Beside
@@ -120,6 +120,68 @@ def test_noise_depends_on_seed_step_and_block_alone() -> None:
     assert many["input_norm"].shape == (2, 6, 5)
     for seed, step in ((2, 7), (1, 8)):
         assert not np.array_equal(norm_noise(seed, step, (("block_1", 4),), 6)["block_1"], few["block_1"])
+
+
+@pytest.mark.parametrize("shape", SHAPES[1:])
+def test_noise_behind_the_normalizer_by_hand(shape: tuple[int, ...]) -> None:
+    """Each example has its own for each channel, at all its places; forward, and backward by the same formula."""
+    x, noise, strength = drawn(shape), drawn((2, shape[0], CHANNELS), 2), 0.5
+    given = variables()
+    norm, settings = Normalization(), NormSettings(True, epsilon=EPSILON, noise_after=jnp.float32(strength))
+    quiet = NormSettings(True, epsilon=EPSILON)
+    beside = {"noises": {"noise_after": jnp.float32(noise)}}
+
+    def run(settings: NormSettings, beside: Any, x: jax.Array) -> Any:
+        return norm.apply({**given, **beside}, x, settings, train=True, mutable=["batch_stats"])
+
+    (y, pull_back, changed), (plain, pull_plain, alike) = (
+        jax.vjp(lambda x, how=how: run(*how, x), jnp.float32(x), has_aux=True)
+        for how in ((settings, beside), (quiet, {}))
+    )
+    s, m = (some.reshape(shape[0], *[1] * (len(shape) - 2), CHANNELS) for some in noise)
+    np.testing.assert_allclose(y, (1 + strength * s) * np.asarray(plain) + strength * m, rtol=1e-4, atol=1e-4)
+    g = drawn(shape, 3)
+    of_plain = pull_plain(jnp.float32((1 + strength * s) * g))[0]
+    np.testing.assert_allclose(pull_back(jnp.float32(g))[0], of_plain, rtol=1e-4, atol=1e-4)
+    jax.tree.map(np.testing.assert_array_equal, changed, alike)  # the moving statistics see what comes in
+    np.testing.assert_array_equal(run(quiet, beside, jnp.float32(x))[0], plain)
+    off = NormSettings(jnp.bool_(False), noise_after=jnp.float32(strength))
+    np.testing.assert_array_equal(run(off, beside, jnp.float32(x))[0], jnp.float32(x))
+    np.testing.assert_array_equal(
+        norm.apply({**given, **beside}, jnp.float32(x), settings, train=False),
+        norm.apply(given, jnp.float32(x), quiet, train=False),
+    )
+
+
+def test_noise_behind_the_normalizer_is_that_of_santurkar() -> None:
+    """Mean and deviation are of the step and the channel, evenly drawn, and examples lie around them."""
+    batch, channels = 400, 1000
+    noise = np.asarray(noise_after(3, 5, (("block_0", channels),), batch)["block_0"])
+    (scales, means), (s, m) = noise.mean(1), noise
+    assert scales.mean() == pytest.approx(0.125, abs=0.01)
+    assert scales.std() == pytest.approx(0.25 / np.sqrt(12), rel=0.1)
+    assert (scales.min() > -0.03, scales.max() < 0.28, np.abs(means).max() < 0.52) == (True, True, True)
+    assert means.mean() == pytest.approx(0.0, abs=0.03)
+    assert means.std() == pytest.approx(1 / np.sqrt(12), rel=0.05)
+    assert (s - scales).std() == pytest.approx(0.1, rel=0.02)
+    assert (m - means).std() == pytest.approx(0.2 / np.sqrt(12), rel=0.02)
+    assert np.abs(m - means).max() < 0.13
+    beside = noise_after(3, 5, (("input_norm", 4), ("block_0", channels)), batch)
+    np.testing.assert_array_equal(beside["block_0"], noise)
+    for seed, step in ((4, 5), (3, 6)):
+        assert not np.array_equal(noise_after(seed, step, (("block_0", channels),), batch)["block_0"], noise)
+
+
+def test_momentum_goes_to_its_end_while_the_statistics_move() -> None:
+    """In equal steps, from the first step in which there is BN to the last before its statistics stand still."""
+    ends = {"bn_momentum": 0.9, "bn_momentum_end": 0.5, "norm_since": 2, "steps": 20}
+    for more, last in (({"norm_until": 7}, 6), ({"frozen_from": 7}, 6), ({"steps": 7}, 6), ({}, 19)):
+        lane = small.BASE.at(ends | more)
+        structure = program_of([lane], small.IMAGE, small.CLASSES).structure
+        factors = lane_factors(lane, structure)
+        seen = [float(factors.at(step, structure).bn_momentum) for step in range(2, last + 1)]
+        np.testing.assert_allclose(seen, np.linspace(0.9, 0.5, last - 1), rtol=1e-6)
+    assert "momentum_end" not in program_of([small.BASE], small.IMAGE, small.CLASSES).structure.choices
 
 
 def test_what_changes_along_training() -> None:

@@ -23,6 +23,7 @@ from tests.engine import small
 from tests.engine.reference import (
     Norm,
     absorbs_bias,
+    at_step,
     factor,
     factors_of_block,
     input_normed,
@@ -64,7 +65,7 @@ class Replay:
 
     def __init__(self, settings: LaneSettings, batch: Any, params: Any, changed: Any) -> None:
         self.settings, self.noise, self.params = settings, batch.noise, params
-        self.normals = batch.normals or {}
+        self.noises = batch.noises or {}
         self.seen, self.stats = changed["intermediates"], changed["batch_stats"]
         self.f = FUNCTIONS[settings.model.activation]
         self.carried: dict[int, Array] = {}
@@ -72,7 +73,8 @@ class Replay:
     def normalize(self, x: Array, module: str, p: Any, stats: Any) -> Array:
         """The normalizer as it is in NumPy; the moving statistics are held to what the lane has."""
         moved = {"mean": np.zeros(x.shape[-1]), "var": np.ones(x.shape[-1])}
-        y = Norm(p, moved, self.settings, drawn=self.normals.get(module)).forward(np.asarray(x))
+        drawn = {key: some[module] for key, some in self.noises.items()}
+        y = Norm(p, moved, self.settings, drawn=drawn).forward(np.asarray(x))
         for name, want in moved.items():
             near(stats[name], want, f"{module} {name}")
         return y
@@ -213,7 +215,7 @@ def test_every_block_is_what_the_factors_say(network: Any, depth: int, levels: d
     for i, settings in enumerate(lanes):
         of_lane = [jax.tree.map(lambda leaf, i=i: leaf[i], tree) for tree in (params, changed)]
         try:
-            h = network(Replay(settings, batch, *of_lane), np.asarray(batch.x, float))
+            h = network(Replay(at_step(settings, 0), batch, *of_lane), np.asarray(batch.x, float))
         except AssertionError as error:
             raise AssertionError(f"{settings.model_dump(exclude_defaults=True)}: {error}") from None
         head = of_lane[0]["head"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache, reduce
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -43,12 +43,11 @@ def measured(outcome: Outcome) -> Measured:
         history: dict[str, Any] = {"batch_loss": np.asarray(seen.loss_sum) / steps}
     for i, part in enumerate(PARTS):
         history |= {f"{part}_loss": seen.loss[..., i], f"{part}_accuracy": seen.accuracy[..., i]}
-    return Measured(
-        _columns("history", history | extras.history, cells), _columns("layers", seen.layers | extras.layers, cells)
-    )
+    taken = {"history": history | extras.history, "layers": seen.layers | extras.layers}
+    return Measured(**{table: _columns(table, found, cells, outcome.steps) for table, found in taken.items()})
 
 
-def _columns(table: str, found: Mapping[str, Any], cells: tuple[Cell, ...]) -> dict[str, Masked]:
+def _columns(table: str, found: Mapping[str, Any], cells: tuple[Cell, ...], steps: Sequence[int]) -> dict[str, Masked]:
     """The columns of numbers in `table`, of which `found` has some by name, as (times, seeds, cells, …)."""
     taken = {name: np.asarray(by_lane(values), float) for name, values in found.items()}
     lanes, times, *layers = shape = next(iter(taken.values())).shape
@@ -58,9 +57,13 @@ def _columns(table: str, found: Mapping[str, Any], cells: tuple[Cell, ...]) -> d
     @cache
     def lacking(need: Need) -> np.ndarray:
         has = need.by_layer if layers and need.by_layer else need.holds
-        return ~np.asarray([has(cell.settings) for cell in cells] * (lanes // len(cells))).reshape(
-            lanes, 1, *layers and [-1]
-        )
+        held = np.asarray([has(cell.settings) for cell in cells] * (lanes // len(cells)))
+        lacks: np.ndarray = ~held.reshape(lanes, 1, *layers and [-1])
+        if not need.present or all(cell.settings.normalized_after(step) for cell in cells for step in steps):
+            return lacks
+        there = [[cell.settings.normalized_after(step) for step in steps] for cell in cells] * (lanes // len(cells))
+        absent: np.ndarray = lacks | ~np.asarray(there).reshape(lanes, times, *[1] * len(layers))
+        return absent
 
     columns = columns_of(cells)[table]
     return {
