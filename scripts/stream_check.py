@@ -1,4 +1,4 @@
-"""Train on a data set that is larger than the memory asked for, and print how much memory the process took.
+"""Train on a data set larger than the memory asked for, and print what memory was estimated and what the process took.
 
 Usage: python scripts/stream_check.py [--gb GB] [--memory GIB] [--folder FOLDER]
 
@@ -18,7 +18,10 @@ import numpy as np
 from numpy.lib.format import write_array_header_1_0
 
 import bn_ablate as bn
-from bn_ablate.engine import set_up
+from bn_ablate.config.architectures import Extent
+from bn_ablate.engine import machine, set_up
+from bn_ablate.plan import make_plan
+from bn_ablate.plan.memory import estimate_bytes
 from bn_ablate.plan.memory.host import peak_bytes
 
 SHAPE, EVERY, STEPS = (32, 32, 3), 1000, 500
@@ -57,16 +60,20 @@ def main() -> int:
     set_up("cpu")
     with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
         images, labels = made(asked.gb, Path(folder) / "images.npy")
+        study, memory = bn.build_study(STUDY), int(asked.memory * 2**30)
+        extent = Extent(images.shape[1:], 10, len(images))
+        estimated = estimate_bytes(make_plan(study), machine(memory=memory), extent)
         begun = time.perf_counter()
         dataset = bn.Dataset.from_arrays(images, labels, name="sparse")
         checked = time.perf_counter()
-        results = bn.run(bn.build_study(STUDY), folder, data=dataset, memory=int(asked.memory * 2**30), progress=False)
+        results = bn.run(study, folder, data=dataset, memory=memory, progress=False)
         seconds = time.perf_counter() - checked
         losses = results.lanes["final_train_loss"].to_list()
     assert np.isfinite(losses).all()
     print(
         f"{images.nbytes / 1e9:.1f} GB of images, {len(losses)} lanes of {STEPS:,} steps: "
-        f"peak {peak_bytes() / 1e9:.2f} GB; checksum {checked - begun:.0f} s, study {seconds:.0f} s"
+        f"estimated {estimated / 1e9:.2f} GB, peak {peak_bytes() / 1e9:.2f} GB; checksum {checked - begun:.0f} s, "
+        f"study {seconds:.0f} s"
     )
     return 0
 

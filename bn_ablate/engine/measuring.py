@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
+import jax
 import numpy as np
 from jax.stages import Compiled
 
@@ -87,4 +88,5 @@ def look_over(wanted: Wanted, look: Look, program: Compiled, states: TrainState,
     with Ahead() as reading:
         for examples, some in reading.each([partial(block, begin) for begin in range(0, n, room)]):
             so_far = program(examples, wanted.seeds, wanted.factors, *lanes, some, so_far)
+            jax.block_until_ready(so_far)  # else dozens of blocks would wait for their turn, all of them in memory
     return so_far

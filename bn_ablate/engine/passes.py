@@ -102,12 +102,16 @@ def _divided(
 
 
 def _in_passes(parts: Sequence[Int32[np.ndarray, "*seeds _"]], size: int) -> Passes:
-    """The examples of all `parts`, one after the other; what fills up is of none."""
-    *seeds, _ = parts[0].shape
-    n = sum(part.shape[-1] for part in parts)
+    """The examples of all `parts`, in the order of the data set; what fills up is of none.
+
+    So the same passes of all seeds are of the same stretch of a file, which is read once for all of them.
+    """
+    together = np.concatenate(parts, -1)
+    *seeds, n = together.shape
     passes = -(-n // size)
+    order = np.argsort(together, -1, kind="stable")
     indices = np.zeros((*seeds, passes * size), np.int32)
     owners = np.full((*seeds, passes * size), NOWHERE, np.int8)
-    indices[..., :n] = np.concatenate(parts, -1)
-    owners[..., :n] = np.repeat(np.arange(len(parts)), [part.shape[-1] for part in parts])
+    indices[..., :n] = np.take_along_axis(together, order, -1)
+    owners[..., :n] = np.repeat(np.arange(len(parts), dtype=np.int8), [part.shape[-1] for part in parts])[order]
     return Passes(indices.reshape(*seeds, passes, size), owners.reshape(*seeds, passes, size))

@@ -10,8 +10,9 @@ import pytest
 
 import bn_ablate as bn
 from bn_ablate.config.quantity import REQUESTS
-from bn_ablate.data import load
+from bn_ablate.data import draw_splits, load
 from bn_ablate.engine import Engine, Outcome, execute, feed, shards_of
+from bn_ablate.engine.passes import NOWHERE, all_parts
 from bn_ablate.plan import make_plan
 
 TABLE: dict[str, Any] = {
@@ -31,6 +32,23 @@ EVERYTHING: dict[str, Any] = TABLE | {
     "measure": {"every": 4, "eval_batch": 20, "examples": 15, "also": list(REQUESTS)},
     "axes": {"placement": ["none", "pre"], "norm_statistics": ["own", "other_batch"]},
 }
+
+
+def test_the_passes_of_all_seeds_are_of_the_same_stretches_of_the_data_set() -> None:
+    """Each example once, and as of its part; those that are always looked at come first."""
+    dataset = load("digits")
+    split = draw_splits(dataset, bn.build_study(TABLE, data={"n_train": None}).data, range(3))
+    n = len(dataset.labels)
+    for most in (None, 40):
+        (indices, owners), few = all_parts(split, 256, most)
+        counted = owners != NOWHERE
+        for seed in range(3):
+            for owner, part in enumerate(split):
+                assert np.array_equal(np.sort(indices[seed][owners[seed] == owner]), part[seed])
+            always = indices[seed, :few][counted[seed, :few]]
+            assert len(always) == (n if most is None else 3 * most)
+            assert np.array_equal(always, np.sort(always))
+        assert most or (indices[0] == indices).all()
 
 
 def trained(table: dict[str, Any], strategy: Any, streamed: bool) -> Outcome:

@@ -42,6 +42,9 @@ AHEAD_COPIES = {"map": 1, "vmap": 4}
 READ_COPIES = 4
 """How often a block of streamed examples exists at the peak: read and placed on a device, in use and the one after."""
 
+DRAWING_BYTES, SEED_BYTES = 48, 16
+"""Bytes of an example, whatever its size: while a seed's split is drawn; and for each seed in its split and passes."""
+
 MOST_OF_DATA = 0.5
 """The share of what a run may take that a whole data set may take; a larger one is streamed."""
 
@@ -165,8 +168,8 @@ def shard_bytes(settings: LaneSettings, lanes: int, seeds: int, machine: Machine
     ahead = AHEAD_COPIES[machine.strategy] * min(max(BLOCK_BYTES, a_step), a_step * settings.measure.every)
     state = lane_bytes(settings, extent)
     along = LANDSCAPE_COPIES * state if "landscape" in settings.measure.also else 0
-    arrays_of_seeds = 3 if settings.data.random_labels else 2
-    indices = extent.examples * arrays_of_seeds * FLOAT * divided.seeds
+    of_seeds = (SEED_BYTES + FLOAT * (settings.data.random_labels > 0)) * divided.seeds
+    indices = extent.examples * (DRAWING_BYTES + of_seeds)
     if streams(extent, machine):
         images = pixels * extent.itemsize
         room = min(max(1, BLOCK_BYTES // (settings.train.batch_size * pixels * FLOAT)), settings.measure.every)
