@@ -6,6 +6,9 @@ not a dependency of the project, crops, flips and trains by the second one.
 .venv/bin/python scripts/record_torch_training.py /tmp/fed.npz
 python -m venv /tmp/torch && /tmp/torch/bin/pip install torch numpy
 /tmp/torch/bin/python scripts/record_torch_training.py --torch /tmp/fed.npz > tests/engine/torch_training.json
+
+With `--recipes NAME` the first command feeds the recipes of configs/recipes at their full size, on the data set NAME,
+which is CIFAR-10, and trains them here too; the second one then shows how far the losses are apart.
 """
 
 from __future__ import annotations
@@ -19,7 +22,8 @@ from typing import Any
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
-CNN = ROOT / "configs" / "recipes" / "garbin_cnn.py"
+FOLDER = ROOT / "configs" / "recipes"
+RECIPES = {"resnet_20": "cifar_resnet.toml", "garbin_cnn": "garbin_cnn.toml"}
 STEPS, SIDE, CLASSES = 20, 12, 4
 DATA = {"n_train": 96, "n_validation": 0, "n_test": 32, "augment": "crop_flip"}
 STUDIES: dict[str, dict[str, Any]] = {
@@ -39,20 +43,25 @@ STUDIES: dict[str, dict[str, Any]] = {
 """ResNet-20 by the recipe of He et al. 2016 and the CNN of Garbin et al. 2020 by theirs, narrow, on small images."""
 
 
-def cell_of(name: str) -> Any:
-    """The one cell of the study `name`; its extension is loaded."""
+def cell_of(name: str, on: str = "") -> Any:
+    """The one cell of the study `name`, or of its recipe `on` a data set; its extension is loaded."""
     import bn_ablate as bn
 
+    if on:
+        return bn.make_plan(bn.load_study(FOLDER / RECIPES[name], [f"data.name={on}"])).cells[0]
     if name == "garbin_cnn":
-        bn.load_extension(CNN)
+        bn.load_extension(FOLDER / "garbin_cnn.py")
     table = STUDIES[name] | {"train": STUDIES[name]["train"] | {"steps": STEPS}}
     return bn.make_plan(bn.build_study(table, name=name)).cells[0]
 
 
-def dataset() -> Any:
-    """Images of four classes: stripes of a direction and colour of each, in noise."""
+def dataset(on: str = "") -> Any:
+    """A prepared data set, or images of four classes: stripes of a direction and colour of each, in noise."""
     import bn_ablate as bn
+    from bn_ablate.data import load
 
+    if on:
+        return load(on)
     draw = np.random.default_rng(0)
     labels = np.arange(128) % CLASSES
     rows, columns = np.mgrid[:SIDE, :SIDE]
@@ -62,8 +71,24 @@ def dataset() -> Any:
     return bn.Dataset.from_arrays(images.astype(np.uint8), labels, name="stripes")
 
 
-def fed(name: str) -> dict[str, np.ndarray]:
-    """The initial weights by path, and of each step the images as stored and standardized, labels, crops and flips."""
+def losses_of(cell: Any, data: Any) -> list[float]:
+    """The loss of each batch, by the program that trains a lane alone, measured before each step."""
+    from bn_ablate.engine import Engine
+    from bn_ablate.engine.many_lanes import Segment
+
+    wanted = Engine(data).alone(cell, 0)
+    train, begin = wanted.train().result(), wanted.begin().result()
+    states = begin(wanted.examples, wanted.seeds, wanted.factors, wanted.first)
+    losses, every = [], wanted.segment.indices
+    for step in range(STEPS):
+        now = Segment(np.roll(every, -step, 1), np.int32(step), np.int32(1), np.bool_(True))  # type: ignore[arg-type]
+        states = train(wanted.examples, wanted.seeds, wanted.factors, states, now)
+        losses.append(float(states.loss_sum[0, 0]))
+    return losses
+
+
+def fed(cell: Any, data: Any) -> dict[str, np.ndarray]:
+    """The initial weights by path, and of each step the images, standardized, labels, crops and flips; the settings."""
     import jax
 
     from bn_ablate.data import batch_indices, draw_split, moments
@@ -72,7 +97,7 @@ def fed(name: str) -> dict[str, np.ndarray]:
     from bn_ablate.engine.train import init_state
     from bn_ablate.nn import lane_factors
 
-    data, lane = dataset(), cell_of(name).settings
+    lane = cell.settings
     program = program_of([lane], data.images.shape[1:], data.n_classes)
     params = jax.jit(init_state, static_argnums=0)(program, 0, lane_factors(lane, program.structure)).params
     split, size = draw_split(data, lane.data, 0), program.augment_size
@@ -88,7 +113,8 @@ def fed(name: str) -> dict[str, np.ndarray]:
         steps["offsets"].append(jax.random.randint(cropping, (len(chosen), 2), 0, 2 * size + 1))
         steps["flips"].append(jax.random.bernoulli(flipping, 0.5, (len(chosen),)))
     found |= {key: np.stack(some) for key, some in steps.items()} | {"size": size}
-    return {f"{name}/{key}": np.asarray(value) for key, value in found.items()}
+    found["settings"] = json.dumps(lane.train.model_dump(mode="json") | {"epsilon": lane.norm.epsilon})
+    return {key: np.asarray(value) for key, value in found.items()}
 
 
 class Torch:
@@ -97,7 +123,7 @@ class Torch:
     def __init__(self, name: str, given: dict[str, np.ndarray]) -> None:
         """Take up the initial weights: kernels as PyTorch has them, out and in first."""
         self.torch, self.f = import_module("torch"), import_module("torch.nn.functional")
-        self.name, self.given, self.settings = name, given, STUDIES[name]
+        self.name, self.given, self.settings = name, given, json.loads(str(given["settings"]))
         self.params = {}
         for path, leaf in given.items():
             if "/" in path:
@@ -106,8 +132,8 @@ class Torch:
 
     def losses(self) -> list[float]:
         """The loss of each batch."""
-        train = self.settings["train"]
-        if train.get("optimizer") == "rmsprop":
+        train = self.settings
+        if train["optimizer"] == "rmsprop":
             update: Any = self._rmsprop(train["learning_rate"])
         else:
             rate, momentum, decay = train["learning_rate"], train["momentum"], train["weight_decay"]
@@ -128,7 +154,8 @@ class Torch:
         for x, y, offsets, flips in zip(*(self.given[key] for key in ("x", "y", "offsets", "flips")), strict=True):
             images = self.torch.tensor(x, dtype=self.torch.float64).permute(0, 3, 1, 2)
             padded = self.f.pad(images, (size,) * 4)
-            cut = [image[:, i : i + SIDE, j : j + SIDE] for image, (i, j) in zip(padded, offsets, strict=True)]
+            side = images.shape[-1]
+            cut = [image[:, i : i + side, j : j + side] for image, (i, j) in zip(padded, offsets, strict=True)]
             seen = [image.flip(2) if flip else image for image, flip in zip(cut, flips, strict=True)]
             yield self.torch.stack(seen), self.torch.tensor(y, dtype=self.torch.int64)
 
@@ -146,8 +173,7 @@ class Torch:
 
     def _norm(self, i: int, x: Any) -> Any:
         scale, bias = (self.params[f"block_{i}/norm/{name}"] for name in ("scale", "bias"))
-        epsilon = self.settings["norm"].get("epsilon", 1e-5)
-        return self.f.batch_norm(x, None, None, scale, bias, training=True, eps=epsilon)
+        return self.f.batch_norm(x, None, None, scale, bias, training=True, eps=self.settings["epsilon"])
 
     def _conv(self, i: int, x: Any, stride: int = 1, bias: Any = None) -> Any:
         return self.f.conv2d(x, self.params[f"block_{i}/linear/kernel"], bias, stride=stride, padding=1)
@@ -183,12 +209,23 @@ def main(argv: list[str]) -> int:
         said: dict[str, Any] = {"torch": import_module("torch").__version__}
         for name in STUDIES:
             given = {key.removeprefix(f"{name}/"): some for key, some in every.items() if key.startswith(f"{name}/")}
-            said[name] = Torch(name, given).losses()
-        json.dump(said, sys.stdout)
-        print()
+            said[name] = losses = Torch(name, given).losses()
+            if (ours := given.get("losses")) is not None:
+                apart = np.abs(ours - losses).max()
+                print(
+                    f"{name}: losses from {ours[0]:.4f} to {ours[-1]:.4f} in {STEPS} steps, at most {apart:.1e} apart"
+                )
+        if "losses" not in given:
+            print(json.dumps(said))
         return 0
-    everything: dict[str, Any] = {key: some for name in STUDIES for key, some in fed(name).items()}
-    np.savez(argv[0], **everything)
+    file, *rest = argv
+    on = rest[1] if rest[:1] == ["--recipes"] else ""
+    everything: dict[str, Any] = {}
+    for name in STUDIES:
+        data, cell = dataset(on), cell_of(name, on)
+        given = fed(cell, data) | ({"losses": np.asarray(losses_of(cell, data))} if on else {})
+        everything |= {f"{name}/{key}": some for key, some in given.items()}
+    np.savez(file, **everything)
     return 0
 
 

@@ -59,9 +59,8 @@ def labelled(frames: dict[str, pl.DataFrame], where: str, asked: Asked, progress
         raise ImportArgumentError(f"{where} is a table: --label COLUMN says which column holds the classes. {have}")
     for option, name in (("label", asked.label), *(("drop", name) for name in asked.drop)):
         if name not in columns:
-            raise ImportArgumentError(
-                f"{where}: --{option} {name} is none of its columns{nearest(name, columns)}. {have}"
-            )
+            meant = nearest(name, columns) or "."
+            raise ImportArgumentError(f"{where}: --{option} {name} is none of its columns{meant} {have}")
     taken = [name for name in columns if name != asked.label and name not in asked.drop]
     if not taken:
         raise ImportArgumentError(f"{where} has no column besides its labels")
