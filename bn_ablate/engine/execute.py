@@ -20,7 +20,8 @@ from bn_ablate.engine.devices import machine
 from bn_ablate.engine.examples import SeedExamples
 from bn_ablate.engine.feed import Ahead, Feed, Resident, Streamed
 from bn_ablate.engine.kept import Keeping
-from bn_ablate.engine.many_lanes import Layout, Segment, Strategy
+from bn_ablate.engine.lanewise import Strategy
+from bn_ablate.engine.many_lanes import Layout, Segment
 from bn_ablate.engine.measuring import Measuring
 from bn_ablate.engine.observe import Observation
 from bn_ablate.engine.outcome import Outcome, Progress, Timing, measured_steps

@@ -14,7 +14,7 @@ import platformdirs
 
 from bn_ablate.engine.devices import DeviceError, is_accelerator
 from bn_ablate.engine.execute import Engine
-from bn_ablate.engine.many_lanes import Strategy
+from bn_ablate.engine.lanewise import Strategy
 from bn_ablate.engine.selfcheck import DeviceCheck, check_devices, versions_of
 
 CHECK_FORMAT = 1

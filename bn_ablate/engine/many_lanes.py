@@ -14,6 +14,7 @@ from jaxtyping import Array, Bool, Int
 
 from bn_ablate.engine.averaging import first_average
 from bn_ablate.engine.examples import Examples, SeedExamples
+from bn_ablate.engine.lanewise import Strategy, each_lane
 from bn_ablate.engine.observe import Observation, observe
 from bn_ablate.engine.passes import Chosen, Passes
 from bn_ablate.engine.program import Program, at_precision
@@ -23,8 +24,6 @@ from bn_ablate.engine.views import Look, look_through
 from bn_ablate.engine.whole_splits import settled
 from bn_ablate.nn import Factors
 from bn_ablate.nn.parameters import with_initial_affine
-
-Strategy = Literal["vmap", "map"]
 
 
 class Segment(NamedTuple):
@@ -42,16 +41,6 @@ class Segment(NamedTuple):
     start: Int[Array, ""]
     n_steps: Int[Array, ""]
     measured: Bool[Array, ""]
-
-
-def each(strategy: Strategy, function: Callable[..., Any], at_once: int = 1) -> Callable[..., Any]:
-    """`function` over the leading axis of its arguments: all at once (`vmap`), or `at_once` at a time (`map`).
-
-    For `map`, the axis must be a multiple of `at_once`: JAX would compile the remainder again.
-    """
-    if strategy == "vmap":
-        return jax.vmap(function)
-    return lambda *args: lax.map(lambda some: function(*some), args, batch_size=at_once if at_once > 1 else None)
 
 
 @at_precision
@@ -80,7 +69,7 @@ def train_lanes(
         segment: what to do; its scalars are shared by all lanes.
     """
 
-    def one_seed(seed: SeedExamples, indices: Array, states: TrainState) -> TrainState:
+    def of_seed(seed: SeedExamples, indices: Array) -> Batch:
         x, y = examples.take(indices, seed)
         x = augmented(program, seed.seed, segment.start + jnp.arange(len(indices)), x)
         noise = None
@@ -106,14 +95,14 @@ def train_lanes(
         others = None
         if program.structure.others:  # the batch after, of which there is one more
             x, y, others = x[:-1], y[:-1], x[1:]
-        batches = Batch(x, y, noise, noises, others)
-        return each(strategy, partial(one_lane, batches), at_once)(factors, states)  # type: ignore[no-any-return]
+        return Batch(x, y, noise, noises, others)
 
-    def one_lane(batches: Batch, factors: Factors, state: TrainState) -> TrainState:
+    def one_lane(batches: Batch, factors: Factors, _: None, state: TrainState) -> tuple[TrainState, None]:
         state = state._replace(loss_sum=jnp.where(segment.measured, 0.0, state.loss_sum))
-        return advance(program, segment.n_steps, batches, factors, state)
+        return advance(program, segment.n_steps, batches, factors, state), None
 
-    return each(strategy, one_seed)(seeds, segment.indices, states)  # type: ignore[no-any-return]
+    states, _ = each_lane(strategy, at_once, of_seed, one_lane, (seeds, segment.indices), factors, None, states)
+    return states
 
 
 class Block(NamedTuple):
@@ -148,11 +137,13 @@ def look_at_lanes(
         step, params, batch_stats, so_far: leading axes (seeds, cells).
     """
 
-    def one_seed(seed: SeedExamples, passes: Passes, *lanes: Any) -> Any:
-        one_lane = partial(look_through, program, look, examples, seed, passes, block.n)
-        return each(strategy, one_lane, at_once)(factors, *lanes)
+    def one_lane(shared: Any, factors: Factors, lane: Any, so_far: Any) -> tuple[Any, None]:
+        (seed, passes), (step, params, batch_stats) = shared, lane
+        found = look_through(program, look, examples, seed, passes, block.n, factors, step, params, batch_stats, so_far)
+        return found, None
 
-    return each(strategy, one_seed)(seeds, block.passes, step, params, batch_stats, so_far)
+    lanes = (step, params, batch_stats)
+    return each_lane(strategy, at_once, _as_given, one_lane, (seeds, block.passes), factors, lanes, so_far)[0]
 
 
 def settle_lanes(program: Program, factors: Factors, batch_stats: Any, found: Any, mean: Array, var: Array) -> Any:
@@ -179,13 +170,16 @@ def measure_lanes(
 ) -> Observation:
     """Measure every lane, cells × seeds, as it stands; arguments as of `train_lanes`, and of `observe`."""
 
-    def one_seed(seed: SeedExamples, states: TrainState, chosen: Chosen, seen: dict[str, Any]) -> Observation:
-        def one_lane(factors: Factors, state: TrainState, seen: dict[str, Any]) -> Observation:
-            return observe(program, factors, state, examples, seed, chosen, seen, thorough)
+    def one_lane(shared: Any, factors: Factors, lane: Any, _: None) -> tuple[None, Observation]:
+        (seed, chosen), (state, seen) = shared, lane
+        return None, observe(program, factors, state, examples, seed, chosen, seen, thorough)
 
-        return each(strategy, one_lane, at_once)(factors, states, seen)  # type: ignore[no-any-return]
+    found = each_lane(strategy, at_once, _as_given, one_lane, (seeds, chosen), factors, (states, seen), None)
+    return found[1]  # type: ignore[no-any-return]
 
-    return each(strategy, one_seed)(seeds, states, chosen, seen)  # type: ignore[no-any-return]
+
+def _as_given(*seed: Any) -> tuple[Any, ...]:
+    return seed
 
 
 def advance(

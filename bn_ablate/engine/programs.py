@@ -23,11 +23,11 @@ from bn_ablate.engine.examples import Examples, SeedExamples
 from bn_ablate.engine.executables import Executable
 from bn_ablate.engine.extras import views_of
 from bn_ablate.engine.feed import Feed
+from bn_ablate.engine.lanewise import Strategy
 from bn_ablate.engine.many_lanes import (
     Block,
     Layout,
     Segment,
-    Strategy,
     initial_on_mesh,
     looking_on_mesh,
     measuring_on_mesh,

@@ -26,7 +26,8 @@ from bn_ablate.config.network_keys import Model
 from bn_ablate.config.training_keys import Train
 from bn_ablate.engine.compiling import compiler_options, hastily
 from bn_ablate.engine.devices import DeviceError
-from bn_ablate.engine.many_lanes import Strategy, advance, each
+from bn_ablate.engine.lanewise import Strategy, each_lane
+from bn_ablate.engine.many_lanes import advance
 from bn_ablate.engine.program import Program, program_of
 from bn_ablate.engine.train import Batch, TrainState, init_state
 from bn_ablate.nn import Factors, stack_factors
@@ -227,11 +228,10 @@ def _trained(
     """The states after `STEPS` steps, as host arrays, compiled with `options`; seeds are divided over the devices."""
 
     def all_lanes(batches: Batch, factors: Factors, states: TrainState) -> TrainState:
-        def one_seed(batches: Batch, states: TrainState) -> TrainState:
-            lane = partial(advance, program, STEPS, batches)
-            return each(strategy, lane, at_once)(factors, states)  # type: ignore[no-any-return]
+        def one_lane(batches: Batch, factors: Factors, _: None, state: TrainState) -> tuple[TrainState, None]:
+            return advance(program, STEPS, batches, factors, state), None
 
-        return each(strategy, one_seed)(batches, states)  # type: ignore[no-any-return]
+        return each_lane(strategy, at_once, lambda some: some, one_lane, (batches,), factors, None, states)[0]  # type: ignore[no-any-return]
 
     mesh = Mesh(np.asarray(devices), ("lanes",), axis_types=(AxisType.Auto,))
     divided, whole = PartitionSpec("lanes"), PartitionSpec()

@@ -18,10 +18,11 @@ from jax import lax
 
 from bn_ablate.config import LaneSettings
 from bn_ablate.engine.compiling import compiler_options, hastily
-from bn_ablate.engine.many_lanes import Strategy, each
+from bn_ablate.engine.lanewise import Strategy, each_lane
+from bn_ablate.engine.many_lanes import advance
 from bn_ablate.engine.program import Program, program_of
 from bn_ablate.engine.randomness import dropout_bits
-from bn_ablate.engine.train import Batch, TrainState, init_state, train_step
+from bn_ablate.engine.train import Batch, TrainState, init_state
 from bn_ablate.nn import Factors, stack_factors
 
 CLASSES = 10
@@ -105,7 +106,7 @@ def segment(program: Program, strategy: Strategy, at_once: int = 1, steps: int |
     def run(arrays: Arrays, states: TrainState, n_steps: Any) -> TrainState:
         count = n_steps if steps is None else steps
 
-        def one_seed(seed: Any, x: Any, y: Any, states: TrainState) -> TrainState:
+        def of_seed(seed: Any, x: Any, y: Any) -> Batch:
             noise = None
             if program.drops:
                 shapes = program.noise_shapes
@@ -116,19 +117,13 @@ def segment(program: Program, strategy: Strategy, at_once: int = 1, steps: int |
                     return tuple(block.at[i].set(bits) for block, bits in zip(noise, drawn, strict=True))
 
                 noise = lax.fori_loop(0, count, draw, empty)
-            batches = Batch(x, y, noise)
+            return Batch(x, y, noise)
 
-            def one_lane(factors: Factors, state: TrainState) -> TrainState:
-                def step(i: Any, state: TrainState) -> TrainState:
-                    batch = jax.tree.map(lambda leaf: lax.dynamic_index_in_dim(leaf, i, keepdims=False), batches)
-                    return train_step(program, factors, state, batch)
+        def one_lane(batches: Batch, factors: Factors, _: None, state: TrainState) -> tuple[TrainState, None]:
+            return advance(program, count, batches, factors, state), None
 
-                return lax.fori_loop(0, count, step, state)  # type: ignore[no-any-return]
-
-            trained: TrainState = each(strategy, one_lane, at_once)(arrays.factors, states)
-            return trained
-
-        trained: TrainState = each(strategy, one_seed)(arrays.seeds, arrays.x, arrays.y, states)
+        seeds = (arrays.seeds, arrays.x, arrays.y)
+        trained: TrainState = each_lane(strategy, at_once, of_seed, one_lane, seeds, arrays.factors, None, states)[0]
         return trained
 
     return run

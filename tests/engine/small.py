@@ -14,7 +14,7 @@ import optax
 import bn_ablate as bn
 from bn_ablate.config import LaneSettings
 from bn_ablate.config.factors import FACTORS
-from bn_ablate.engine.many_lanes import Strategy, each
+from bn_ablate.engine.lanewise import Strategy, each_lane
 from bn_ablate.engine.optimizers import make_tx
 from bn_ablate.engine.program import Program, program_of
 from bn_ablate.engine.train import Batch, TrainState, init_state, train_step
@@ -91,10 +91,12 @@ def trained(program: Program, strategy: Strategy, factors: Factors, given: Batch
     """The same for batches with a leading axis of steps, to be traced as a part of a program."""
     start = jax.vmap(lambda lane: init_state(program, 0, lane))(factors)
 
-    def step(states: TrainState, batch: Batch) -> tuple[TrainState, None]:
-        return each(strategy, lambda lane, state: train_step(program, lane, state, batch))(factors, states), None
+    def one_lane(batches: Batch, lane: Factors, _: None, state: TrainState) -> tuple[TrainState, None]:
+        return jax.lax.scan(lambda state, batch: (train_step(program, lane, state, batch), None), state, batches)
 
-    return start, jax.lax.scan(step, start, given)[0]
+    one_seed = jax.tree.map(lambda leaf: leaf[None], (given, start))
+    end, _ = each_lane(strategy, 1, lambda batches: batches, one_lane, one_seed[:1], factors, None, one_seed[1])
+    return start, jax.tree.map(lambda leaf: leaf[0], end)
 
 
 def stacked(some: list[Batch]) -> Batch:

@@ -10,7 +10,7 @@ import pytest
 import bn_ablate as bn
 from bn_ablate.data import load
 from bn_ablate.engine import Engine, Outcome, shards_of
-from bn_ablate.engine.many_lanes import Strategy
+from bn_ablate.engine.lanewise import Strategy
 from bn_ablate.plan import make_plan
 from bn_ablate.results.recording.frames import tables_of
 from tests.engine.small import leaves

@@ -10,7 +10,7 @@ import pytest
 
 from bn_ablate.config import LaneSettings
 from bn_ablate.config.normalizers import NORMALIZERS
-from bn_ablate.engine.many_lanes import Strategy
+from bn_ablate.engine.lanewise import Strategy
 from bn_ablate.engine.program import Program, program_of
 from bn_ablate.engine.train import init_state, loss_fn
 from bn_ablate.nn import Factors, stack_factors
