@@ -22,7 +22,7 @@ TABLE: dict[str, Any] = {
     "data": {"n_train": 60, "n_validation": 0, "n_test": 100, "standardize": "unit"},
     "model": {"depth": 1, "width": 8},
     "train": {"steps": 4, "batch_size": 16},
-    "measure": {"every": 2, "also": ["evaluations"], "examples": 50},
+    "measure": {"every": 2, "also": ["evaluations"], "examples": 50, "keep": "final"},
     "axes": {"learning_rate": [0.01, 0.1]},
 }
 CONTRAST = {"id": "h", "kind": "contrast", "statement": "s", "a": {"learning_rate": 0.1}, "b": {"learning_rate": 0.01}}
@@ -47,6 +47,13 @@ def test_what_is_measured_on_validation_is_null_and_nothing_else(tmp_path: Path)
     assert held.lanes["learning_rate"].unique().to_list() == [0.1]
     assert held.note == "Held: learning rate 0.1."
     assert done.history.filter(pl.col("step") == 0)["train_loss"].is_finite().all()
+    lane = bn.load_lane(done, {"learning_rate": 0.1}, 1)
+    row = done.lanes.filter(lane_id=lane.cell.lane_id(1)).row(0, named=True)
+    assert lane.accuracy("test") == row["final_test_accuracy"]
+    with pytest.raises(ConfigError, match="part: = validation: has no examples"):
+        lane.predictions("validation")
+    with pytest.raises(ConfigError, match=r"at: = best: validation loss chooses them, and data.n_validation is 0"):
+        bn.load_lane(done, {"learning_rate": 0.1}, 1, at="best")
 
 
 @pytest.mark.parametrize(
@@ -68,6 +75,11 @@ def test_what_is_chosen_by_validation_data_is_refused(hypothesis: dict[str, Any]
     axes = {"learning_rate": [0.01, 0.1], "width": [8, 16]}
     with pytest.raises(ConfigError, match=message):
         make_plan(build_study(TABLE | {"axes": axes, "hypotheses": [hypothesis]}))
+
+
+def test_there_are_no_best_weights_to_keep() -> None:
+    with pytest.raises(ConfigError, match=r"measure.keep: lists the best weights: validation loss chooses them, and"):
+        make_plan(build_study(TABLE, measure={"keep": ["final", "best"]}))
 
 
 def test_a_sweep_has_nothing_to_look_at() -> None:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from bn_ablate.plan.grid import Cell
 
 
+UNCHOSEN = "validation loss chooses them, and data.n_validation is 0"
+"""Why there are no best weights."""
+
+
 def refusals_of(study: Study, cells: tuple[Cell, ...]) -> list[Problem]:
     """What only whole cells can get wrong, each message once."""
     if not cells:
@@ -23,12 +27,17 @@ def refusals_of(study: Study, cells: tuple[Cell, ...]) -> list[Problem]:
     if found:
         return list(found.values())
     found |= {problem.key: problem for problem in idle_axes(study, cells)}
-    if "averaged" in study.measure.keep and all(cell.settings.train.average == "none" for cell in cells):
-        problem = Problem(
-            "measure.keep", "lists averaged weights, and no lane has any: set train.average = 'ema' or 'swa'"
-        )
-        found[problem.key] = problem
+    found |= {problem.key: problem for problem in _unkept(study, cells)}
     return list((found | refused_hypotheses(study, cells)).values())
+
+
+def _unkept(study: Study, cells: tuple[Cell, ...]) -> Iterator[Problem]:
+    """Weights that are to be kept, and that no lane has."""
+    keep = study.measure.keep
+    if "best" in keep and study.data.n_validation == 0:
+        yield Problem("measure.keep", f"lists the best weights: {UNCHOSEN}")
+    if "averaged" in keep and all(cell.settings.train.average == "none" for cell in cells):
+        yield Problem("measure.keep", "lists averaged weights, and no lane has any: set train.average = 'ema' or 'swa'")
 
 
 def refused_hypotheses(study: Study, cells: tuple[Cell, ...]) -> dict[str, Problem]:

@@ -20,6 +20,7 @@ from bn_ablate.config.extensions import require
 from bn_ablate.config.given import whole_number
 from bn_ablate.config.names import MOMENTS, Kept, Moment
 from bn_ablate.plan import Plan, make_plan, restrict
+from bn_ablate.plan.refusals import UNCHOSEN
 from bn_ablate.runs.one_lane import LaneOnData
 from bn_ablate.runs.predictions import Predictions
 from bn_ablate.runs.run import data_of, plan_for, run
@@ -97,11 +98,14 @@ class LoadedLane(LaneOnData):
 
         Raises:
             KeyError: there is no such part.
+            ConfigError: it has no examples.
         """
         import jax
         import numpy as np
 
         images, labels = self.examples(part)
+        if not len(labels):
+            raise ConfigError("lane", [Problem("part", f"= {part}: has no examples; data.n_validation is 0")])
         probabilities = np.asarray(jax.nn.softmax(self.logits(images)))
         return Predictions(np.asarray(self.split._asdict()[part]), labels, probabilities)
 
@@ -136,7 +140,8 @@ def load_lane(
     more, in the layout that is recorded of it; `replayed` says so, and whether its numbers are those stored.
 
     Raises:
-        ConfigError: the levels are not of one lane, there was no measurement at step `at`, or no average is kept in it.
+        ConfigError: the levels are not of one lane, or it has no weights `at` that: it was not measured at that step,
+            has no average, or no validation examples to choose the best by.
         ResultsError: `results` are none, lack the lane, or are damaged.
         DataError: the data set is not there.
     """
@@ -204,7 +209,7 @@ def find_weights(
     held = Store(results.path).usable(plan).get(lane)
     if held is None or not row.height:
         raise ResultsError(f"{results.path}: does not hold this lane; `bn-ablate run` trains it")
-    step = _step(at, int(row["best_step"][0]), results.history.filter(lane_id=lane)["step"].to_list())
+    step = _step(at, row["best_step"][0], results.history.filter(lane_id=lane)["step"].to_list())
     averaged = at == "averaged"
     if averaged and part.cells[0].settings.train.average == "none":
         raise ConfigError(
@@ -216,13 +221,17 @@ def find_weights(
     return _trained_again(results, part, held, step, kept, data, data_dir)
 
 
-def _step(at: At, best: int, measured: list[int]) -> int:
-    """The step that `at` says, which is one of those `measured`."""
+def _step(at: At, best: int | None, measured: list[int]) -> int:
+    """The step that `at` says, one of those `measured`; `best` is that of the lowest validation loss, if any."""
     if isinstance(at, str):
         if at not in MOMENTS:
             known = ", ".join(MOMENTS)
             raise ConfigError("lane", [Problem("at", f"is {at!r}: {known}, or a step at which the lane was measured")])
-        return best if at == "best" else measured[-1]
+        if at != "best":
+            return measured[-1]
+        if best is None:
+            raise ConfigError("lane", [Problem("at", f"= best: {UNCHOSEN}")])
+        return best
     if whole_number("at", at, 0) not in measured:
         known = ", ".join(map(str, measured[:12])) + (", …" if len(measured) > 12 else "")
         raise ConfigError("lane", [Problem("at", f"= {at}: the lane was not measured then, but at {known}")])
