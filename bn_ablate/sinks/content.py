@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bn_ablate.config import Study, base_settings
 from bn_ablate.plan import Plan, canonical_json
@@ -56,6 +56,21 @@ class Table:
     rows: list[list[Any]]
 
 
+class Histogram(NamedTuple):
+    """Counts below `low`, in equal bins up to `high`, and from `high` on."""
+
+    counts: list[int]
+    low: float
+    high: float
+
+    @property
+    def edges(self) -> list[float]:
+        """The edges of all bins; the first and the last bin, which have none, are shown as wide as the others."""
+        n = len(self.counts) - 2
+        width = (self.high - self.low) / n
+        return [self.low + width * i for i in range(-1, n + 2)]
+
+
 @dataclass(frozen=True)
 class Artifact:
     """A results folder as W&B keeps it.
@@ -78,6 +93,7 @@ class RunContent:
     Attributes:
         id: the run's id, which depends on the study and the lane only.
         history: one dict per point, in order of its `step`.
+        histograms: by the step of the point beside which they are logged, and by their key.
         tables, images, pages: by the key under which they are logged; images are PNG files, pages are HTML files.
         artifact: the results folder as a versioned artifact, in the study's run.
     """
@@ -91,6 +107,7 @@ class RunContent:
     config: dict[str, Any]
     summary: dict[str, Any]
     history: list[dict[str, Any]] = field(default_factory=list)
+    histograms: dict[int, dict[str, Histogram]] = field(default_factory=dict)
     tables: dict[str, Table] = field(default_factory=dict)
     images: dict[str, Path] = field(default_factory=dict)
     pages: dict[str, Path] = field(default_factory=dict)
@@ -115,7 +132,7 @@ def lane_contents(results: Results, lane_ids: Collection[str]) -> Iterator[RunCo
     Only `LANES_AT_ONCE` lanes' histories are in memory, however many the study has.
     """
     study, axes = results.study, list(results.axes)
-    history, layers = _Rows(results.scan("history")), _Rows(results.scan("layers"))
+    history, layers, histograms = (_Rows(results.scan(name)) for name in ("history", "layers", "histograms"))
     tags = _tags(results)
     cells = _cells_by_lane(results)
     networks = results.networks
@@ -134,6 +151,7 @@ def lane_contents(results: Results, lane_ids: Collection[str]) -> Iterator[RunCo
             | ({"cells": cells[lane]} if lane in cells else {}),
             summary=finite({key: row[key] for key in row if key not in {*axes, "lane_id", "seed"}}),
             history=history_points(history.of(lane), layers.of(lane)),
+            histograms=histograms_of(histograms.of(lane)),
         )
 
 
@@ -228,6 +246,15 @@ def history_points(history: pl.DataFrame, layers: pl.DataFrame) -> list[dict[str
         if row["step"] in points:
             points[row["step"]] |= {f"layers/{row['layer']}/{measure}": row[measure] for measure in measures}
     return [finite(points[step]) for step in kept]
+
+
+def histograms_of(table: pl.DataFrame) -> dict[int, dict[str, Histogram]]:
+    """The histograms of one lane, by step, as `layers/<layer>/histogram/<site>`."""
+    found: dict[int, dict[str, Histogram]] = {}
+    for row in table.iter_rows(named=True):
+        key = f"layers/{row['layer']}/histogram/{row['site']}"
+        found.setdefault(row["step"], {})[key] = Histogram(row["counts"], row["low"], row["high"])
+    return found
 
 
 def thinned(steps: Sequence[int], limit: int) -> list[int]:

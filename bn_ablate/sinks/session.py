@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 from bn_ablate.config.quantity import quantity
-from bn_ablate.sinks.content import Artifact, RunContent
+from bn_ablate.sinks.content import Artifact, Histogram, RunContent
 from bn_ablate.sinks.setup import environment, own_project, refuse_sweep, run_settings
 from bn_ablate.sinks.sink_error import SinkError, calling_wandb, failure
 
@@ -211,7 +211,7 @@ def _fill(run: wandb.Run, content: RunContent) -> None:
         run.define_metric(f"{LAYERS}*", step_metric="step", summary="none")
     for point in content.history:
         if point["step"] >= run.starting_step:
-            run.log(point, step=point["step"])
+            run.log(point | _histograms(content.histograms.get(point["step"], {})), step=point["step"])
     if media := _media(content):
         if dict(run.summary).get(MEDIA_HASH) == content.sha256:
             run.summary.update(media)  # they were sent, perhaps not to the end; a point of history would double them
@@ -241,6 +241,12 @@ def _artifact(artifact: Artifact) -> wandb.Artifact:
     for name, file in artifact.files.items():
         made.add_file(str(file.resolve()), name, skip_cache=True, policy="immutable")
     return made
+
+
+def _histograms(histograms: Mapping[str, Histogram]) -> dict[str, Any]:
+    import wandb
+
+    return {key: wandb.Histogram(np_histogram=(of.counts, of.edges)) for key, of in histograms.items()}
 
 
 def _media(content: RunContent) -> dict[str, Any]:

@@ -102,7 +102,7 @@ def test_traced_factors_act_where_they_are_declared_to(architecture: str, depth:
         if name not in without
     }
     lanes, moved = [], []
-    for _ in range(60):
+    for _ in range(120 if kinds == KINDS else 60):
         # where gradients are clipped to little, what others change is little too
         lane = small.allowed(base.at({name: draw.choice(some) for name, some in levels.items()} | {"clip_norm": 0.0}))
         lanes.append(lane)
@@ -124,9 +124,9 @@ def test_traced_factors_act_where_they_are_declared_to(architecture: str, depth:
     for lane, outcome in zip(lanes, found[-len(lanes) :], strict=True):
         np.testing.assert_allclose(outcome, alone[lane], rtol=0, atol=ROUNDING, err_msg=str(lane))
         assert lane.canonical.canonical == lane.canonical
-    assert {name for name, same in seen if not same} == {
-        n for n in levels if architecture == "resnet" or not n.startswith("residual")
-    }
+    nowhere = () if architecture == "resnet" else ("residual_norm", "residual_scale_init")
+    nowhere += ("norm_until",) if architecture == "resnet_preact" else ()  # which no coverage here leaves room for
+    assert {name for name, same in seen if not same} == {*levels} - {*nowhere}
 
 
 OPTIMIZED: list[tuple[dict[str, Any], dict[str, Any], bool]] = [

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pytest
 
 from bn_ablate.results import Results
 from tests.sinks.server import Run
 
 KEYS = ("lane_id", "step", "layer")
+EDGES = [-10.2 + 0.2 * i for i in range(103)]
+"""Of the bins of histograms: those from -10 to 10, and one more on each side for what lies beyond."""
 
 
 def offline_folders(results: Results) -> list[Path]:
@@ -50,7 +53,7 @@ def _leet(file: Path, *options: str) -> str:
 
 def check_lane(run: Run, results: Results, lane: dict[str, Any]) -> None:
     """Assert that `run` says of the lane of row `lane` just what the store says, number for number."""
-    assert run.points == _points(results, lane["lane_id"])
+    assert [_nested(point) for point in run.points] == _points(results, lane["lane_id"])
     for metric in lane.keys() - {"lane_id", "seed", *results.axes}:
         assert run.summary.get(metric) == _finite(lane[metric]), metric
     for axis in results.axes:
@@ -75,8 +78,24 @@ def _points(results: Results, lane: str) -> list[dict[str, Any]]:
         layers = results.layers.filter((pl.col("lane_id") == lane) & (pl.col("step") == row["step"]))
         for layer in layers.iter_rows(named=True):
             point |= {f"layers/{layer['layer']}/{measure}": layer[measure] for measure in layer if measure not in KEYS}
+        counted = results.histograms.filter((pl.col("lane_id") == lane) & (pl.col("step") == row["step"]))
+        for of in counted.iter_rows(named=True):
+            shown = {"_type": "histogram", "values": of["counts"], "bins": pytest.approx(EDGES)}
+            point |= {f"layers/{of['layer']}/histogram/{of['site']}": shown}
         points.append({key: value for key, value in point.items() if _finite(value) is not None})
     return points
+
+
+def _nested(point: dict[str, Any]) -> dict[str, Any]:
+    """A point with each histogram in one piece, as the service has it; wandb's own reader takes them apart."""
+    found: dict[str, Any] = {}
+    for key, value in point.items():
+        name, dot, part = key.partition(".")
+        if dot:
+            found.setdefault(name, {})[part] = value
+        else:
+            found[key] = value
+    return found
 
 
 def _finite(value: Any) -> Any:
