@@ -83,7 +83,8 @@ def compared(ours: Callable[[], float], alone: Callable[[], float], rounds: int)
     found = np.asarray(pairs)
     ratios = np.sort(found[:, 0] / found[:, 1])
     low = int(binom.ppf(0.025, rounds, 0.5))
-    return 1e3 * float(np.median(found[:, 1])), float(np.median(ratios)), ratios[max(low - 1, 0)], ratios[-max(low, 1)]
+    middle = 1e3 * float(np.median(found[:, 1]))
+    return middle, float(np.median(ratios)), float(ratios[max(low - 1, 0)]), float(ratios[-max(low, 1)])
 
 
 def main() -> None:

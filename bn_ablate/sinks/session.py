@@ -244,9 +244,11 @@ def _artifact(artifact: Artifact) -> wandb.Artifact:
 
 
 def _histograms(histograms: Mapping[str, Histogram]) -> dict[str, Any]:
+    import numpy as np
     import wandb
 
-    return {key: wandb.Histogram(np_histogram=(of.counts, of.edges)) for key, of in histograms.items()}
+    counted = {key: (np.asarray(of.counts), np.asarray(of.edges)) for key, of in histograms.items()}
+    return {key: wandb.Histogram(np_histogram=both) for key, both in counted.items()}
 
 
 def _media(content: RunContent) -> dict[str, Any]:
