@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,10 +23,11 @@ from bn_ablate.config import ConfigError, Problem, build_study
 from bn_ablate.data import load
 from bn_ablate.plan import make_plan, spread
 from bn_ablate.plan.memory import Machine
-from bn_ablate.results import open_results, verify
-from bn_ablate.runs.layout import Layout
+from bn_ablate.results import Checkpoints, open_results, verify
+from bn_ablate.results.lock import lock_text, locked
+from bn_ablate.runs.layout import Asked, Layout
 from bn_ablate.runs.on_ray import CrewError, OnRay, crew_on_ray, devices_of
-from bn_ablate.runs.ray_tasks import Failed, attempt
+from bn_ablate.runs.ray_tasks import Failed, Job, attempt, checkpoint_of
 from tests.cli.command_line import command
 
 THERE = importlib.util.find_spec("ray") is not None
@@ -54,6 +55,16 @@ every = 1000
 [axes]
 placement = ["none", "pre"]
 learning_rate = [0.01, 0.03, 0.1, 0.3]
+"""
+HASTY = """
+import bn_ablate as bn
+from bn_ablate.results import checkpoints
+
+checkpoints.SECONDS_BETWEEN = 0.2
+
+@bn.activation("hasty")
+def hasty(x):
+    return x * abs(x)
 """
 FAILING = """
 import bn_ablate as bn
@@ -141,6 +152,25 @@ def test_without_ray_it_is_said_how_to_get_it() -> None:
         pass
 
 
+def test_a_worker_keeps_checkpoints_where_it_sees_the_folder_that_the_driver_has_locked(tmp_path: Path) -> None:
+    here: Any = None
+
+    def keeps(job: Job) -> bool:
+        return checkpoint_of("some", job, here, print) is not None
+
+    job = Job("cpu", {}, None, Asked(), folder=tmp_path)
+    assert not keeps(job._replace(lock="3 on driver"))
+    assert not keeps(job)
+    with locked(tmp_path):
+        job = job._replace(lock=lock_text(tmp_path))
+        assert not keeps(job), "nothing was laid out"
+        Checkpoints(tmp_path, here, print).lay_out([])
+        assert keeps(job)
+        assert not keeps(job._replace(lock="3 on driver")), "a folder that another process writes to"
+        assert not keeps(job._replace(folder=tmp_path / "not_mounted"))
+    assert not keeps(job), "the driver is gone"
+
+
 def test_a_signal_ends_the_wait_for_a_worker_that_gets_ready() -> None:
     def stop() -> None:
         raise Stopped(signal.SIGTERM)
@@ -200,10 +230,20 @@ def shards(folder: Path) -> int:
     return len(list(folder.glob("shards/[!.]*")))
 
 
-def wait_for(folder: Path, n: int, driver: subprocess.Popen[str]) -> None:
-    while shards(folder) < n and driver.poll() is None:
+def checkpoints(folder: Path) -> int:
+    return len(list(folder.glob("checkpoints/[!.]*.ckpt")))
+
+
+def wait_for(n: int, count: Callable[[Path], int], folder: Path, driver: subprocess.Popen[str]) -> None:
+    while count(folder) < n and driver.poll() is None:
         time.sleep(0.1)
     assert driver.poll() is None, "the driver has ended"
+
+
+def check_the_same(made: Path, one: Path) -> None:
+    for name in ("lanes", "history", "layers", "histograms"):
+        assert (made / f"{name}.parquet").read_bytes() == (one / f"{name}.parquet").read_bytes()
+    assert verify(made) == []
 
 
 @needs_ray
@@ -219,9 +259,9 @@ def test_a_node_and_then_the_driver_are_killed_and_the_tables_are_those_of_one_p
         with node(f"--address={address}") as lost, node(f"--address={address}"):
             time.sleep(5)
             with subprocess.Popen(**on_ray, stdout=subprocess.DEVNULL) as driver:
-                wait_for(folder, 2, driver)
+                wait_for(2, shards, folder, driver)
                 kill(lost)
-                wait_for(folder, 4, driver)
+                wait_for(4, shards, folder, driver)
                 driver.kill()
             stored = shards(folder)
             done = subprocess.run(**on_ray, check=False, capture_output=True, timeout=400)
@@ -229,11 +269,37 @@ def test_a_node_and_then_the_driver_are_killed_and_the_tables_are_those_of_one_p
     assert f"{8 * stored} of 64 lanes are there already" in done.stdout
     alone = started(*args, "--results", tmp_path / "alone")
     assert subprocess.run(**alone, check=False, stdout=subprocess.DEVNULL).returncode == 0
-    for name in ("lanes", "history", "layers", "histograms"):
-        file = f"{name}.parquet"
-        assert (folder / file).read_bytes() == (tmp_path / "alone" / "many" / file).read_bytes()
-    assert verify(folder) == []
+    check_the_same(folder, tmp_path / "alone" / "many")
     assert open_results(folder).manifest["layout"]["parts"] == 8
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_shard_whose_node_is_lost_resumes_from_its_checkpoint_on_a_disk_that_is_shared(tmp_path: Path) -> None:
+    (tmp_path / "hasty.py").write_text(HASTY)
+    (tmp_path / "many.toml").write_text('extensions = ["hasty.py"]\n' + STUDY)
+    address = f"127.0.0.1:{free_port()}"
+    long = ("train.steps=150_000", "measure.every=50_000")
+    levels = ("seeds=2", "axes.placement=['pre']", "axes.learning_rate=[0.1]", "axes.activation=['hasty']")
+    study = ("run", tmp_path / "many.toml", *(word for said in (*long, *levels) for word in ("--set", said)))
+    args = ("-m", "bn_ablate.cli", *study, "--wandb", "disabled", "--device", "cpu")
+    folder = tmp_path / "ray" / "many"
+    with node("--head", f"--port={address.partition(':')[2]}", "--include-dashboard=false"):
+        time.sleep(8)
+        with node(f"--address={address}") as lost:
+            time.sleep(5)
+            on_ray = started(*args, "--results", tmp_path / "ray", "--on", "ray", "--address", address)
+            with subprocess.Popen(**on_ray, stdout=subprocess.DEVNULL) as driver:
+                wait_for(2, checkpoints, folder, driver)
+                kill(lost)
+                assert driver.wait(timeout=400) == 0
+    manifest = open_results(folder).manifest
+    assert 0 < manifest["timing"]["lane_steps_resumed"] < 150_000
+    assert manifest["notes"] == []
+    assert not (folder / "checkpoints").exists()
+    alone = started(*args, "--results", tmp_path / "alone")
+    assert subprocess.run(**alone, check=False, stdout=subprocess.DEVNULL).returncode == 0
+    check_the_same(folder, tmp_path / "alone" / "many")
 
 
 @needs_ray

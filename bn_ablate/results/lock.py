@@ -31,7 +31,7 @@ def locked(folder: Path) -> Iterator[None]:
         handle = _lock(file)
     except BlockingIOError:
         raise ResultsError(
-            f"{folder}: {_holder(file)} is at work on it; wait for its end, or share the study out: `bn-ablate "
+            f"{folder}: {_holder(folder)} is at work on it; wait for its end, or share the study out: `bn-ablate "
             "run CONFIG --part I/N` has a folder for each part, and `bn-ablate merge` puts them together"
         ) from None
     except OSError as error:
@@ -45,6 +45,14 @@ def locked(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
+def lock_text(folder: Path) -> str:
+    """What the lock of the results folder `folder` says of its holder; empty where there is none to be seen."""
+    try:
+        return (folder / LOCK).read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
+
+
 def holder_of(folder: Path) -> str | None:
     """Who is at work on the results folder `folder`, in words; None where nobody is. Leaves no trace."""
     file = folder / LOCK
@@ -55,7 +63,7 @@ def holder_of(folder: Path) -> str | None:
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
-        return _holder(file)
+        return _holder(folder)
     finally:
         os.close(handle)
     return None
@@ -85,10 +93,7 @@ def _lock(file: Path) -> int:
         os.close(handle)  # its last holder has removed it since it was opened
 
 
-def _holder(file: Path) -> str:
+def _holder(folder: Path) -> str:
     """Who holds the lock, as far as it says."""
-    try:
-        said = file.read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        said = ""
+    said = lock_text(folder)
     return f"another run (process {said})" if said else "another run"

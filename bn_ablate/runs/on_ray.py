@@ -124,7 +124,7 @@ class OnRay:
         seen: Seen = self._result(self._task.remote(look, job, self._data))
         self._facts, layout = seen.facts, seen.layout
         self.layout = layout if layout.parts > 1 else layout._replace(parts=spread(plan, self.workers))
-        self._job = self._ray.put(job._replace(layout=self.layout))
+        self._job = job._replace(layout=self.layout)
         return seen.provenance
 
     def facts(self) -> dict[str, Any]:
@@ -147,16 +147,22 @@ class OnRay:
         """
         from bn_ablate.engine import Timing
         from bn_ablate.engine.program import program_of
+        from bn_ablate.results import Checkpoints
+        from bn_ablate.results.lock import lock_text
         from bn_ablate.results.provenance import Bearing
 
         origin, manifest = origin_of(plan, store, manifest)
+        notes = list[str]()
         store.write_manifest(manifest)
-        finished = store.usable(plan).keys()
-        work = self.layout.shards(plan, finished, self._extent, like=[said for s in like if (said := s.described)])
+        checkpoints = Checkpoints(store.path, origin.provenance, notes.append)
+        shapes = [said for shard in like if (said := shard.described)]
+        work = self.layout.shards(plan, store.usable(plan).keys(), self._extent, checkpoints.laid_out(), shapes)
+        checkpoints.lay_out([shard.described for shard in work])
         timing, peak, found, diverged, begun = Timing(), 0, "interrupted", 0, time.perf_counter()
         lanes = plan.n_lanes - sum(len(shard.lane_ids) for shard in work)
         planned = sum(len(shard.lane_ids) * shard.cells[0].settings.train.steps for shard in work)
-        record = self._ray.put(origin)
+        folder = store.path.resolve()
+        job = self._ray.put(self._job._replace(origin=origin, folder=folder, lock=lock_text(folder)))
         pending: dict[Any, Shard] = {}
         programs: dict[int, Program] = {}
 
@@ -171,18 +177,20 @@ class OnRay:
             while work or pending:
                 while work and len(pending) < AHEAD * self.workers:
                     shard = work.pop(0)
-                    sent = with_program(shard)
-                    pending[self._task.remote(train_shard, self._job, self._data, record, sent)] = shard
+                    pending[self._task.remote(train_shard, job, self._data, with_program(shard))] = shard
                 for ready in self._ray.wait(list(pending), timeout=SECONDS_BETWEEN)[0]:
                     shard, done = pending.pop(ready), self._result(ready)
                     if strange := origin.provenance.differences(done.record.provenance, Bearing.CODE, Bearing.DATA):
                         raise CrewError(f"a worker has other code or versions than the first: {', '.join(strange)}")
                     store.add_shard(done.record.name(shard.id), done.tables, done.record, done.weights)
+                    checkpoints.of(shard.id).remove()
+                    notes += done.notes
                     timing, peak = added(timing, done.timing), max(peak, done.peak_bytes)
                     lanes, diverged = lanes + len(shard.lane_ids), diverged + done.diverged
                 if on_progress:
-                    seconds = time.perf_counter() - begun
-                    on_progress(RunProgress(lanes, plan.n_lanes, timing.lane_steps, planned, seconds, diverged))
+                    seconds, left = time.perf_counter() - begun, planned - timing.resumed
+                    on_progress(RunProgress(lanes, plan.n_lanes, timing.lane_steps, left, seconds, diverged))
+            checkpoints.remove()
             store.drop_superseded()
             found = status
         finally:
@@ -190,7 +198,7 @@ class OnRay:
                 with suppress(Exception):  # whatever became of it, nobody waits for it
                     self._ray.cancel(waiting, force=True)
             self._spent, self._peak = added(self._spent, timing), max(self._peak, peak)
-            store.publish(plan, manifest | afterwards(self._spent, self._peak, found) | {"notes": []})
+            store.publish(plan, manifest | afterwards(self._spent, self._peak, found) | {"notes": notes})
 
     def _result(self, reference: Any) -> Any:
         """What a task gives back.

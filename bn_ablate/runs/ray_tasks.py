@@ -1,7 +1,11 @@
-"""What a worker of a cluster does: one shard on its one device. It writes nothing, and knows nothing of Ray."""
+"""What a worker of a cluster does: one shard on its one device. It knows nothing of Ray.
+
+It writes nothing but checkpoints, and these only where it sees the folder of the results.
+"""
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     from bn_ablate.data import Dataset
     from bn_ablate.engine import Engine, Shard, Timing
     from bn_ablate.results import Provenance, Record
+    from bn_ablate.results.checkpoints import Checkpoint
     from bn_ablate.results.weights import KeptWeights
 
 
@@ -35,6 +40,9 @@ class Job(NamedTuple):
         layout: decided by the first task; what is stored, before that.
         asked: what is asked for of the layout.
         keep: which weights are kept.
+        origin: where what is trained now comes from.
+        folder: that of the results, where the driver has it.
+        lock: what the driver's lock there says, by which a worker knows the folder for the same.
     """
 
     device: str
@@ -42,6 +50,9 @@ class Job(NamedTuple):
     layout: Layout | None
     asked: Asked
     keep: tuple[Kept, ...] = ()
+    origin: Record | None = None
+    folder: Path = Path()
+    lock: str = ""
 
 
 class Seen(NamedTuple):
@@ -53,7 +64,7 @@ class Seen(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """What came of a shard: its tables, the weights kept, where they come from, and what it took."""
+    """What came of a shard: its tables, the weights kept, where they come from, what it took, and remarks."""
 
     tables: dict[str, pl.DataFrame]
     weights: KeptWeights | None
@@ -61,6 +72,7 @@ class Trained(NamedTuple):
     diverged: int
     timing: Timing
     peak_bytes: int
+    notes: tuple[str, ...]
 
 
 class Failed(NamedTuple):
@@ -92,23 +104,34 @@ def look(job: Job, dataset: Dataset) -> Seen:
     return Seen(layout, provenance_of(trainer), machine_facts(trainer))
 
 
-def train_shard(job: Job, dataset: Dataset, origin: Record, shard: Shard) -> Trained:
-    """In a worker: train one shard on its one device."""
+def train_shard(job: Job, dataset: Dataset, shard: Shard) -> Trained:
+    """In a worker: train one shard on its one device, from its checkpoint where there is one."""
     from bn_ablate.engine.devices import peak_memory_bytes
     from bn_ablate.results.provenance import provenance_of
     from bn_ablate.results.recording.frames import tables_of
     from bn_ablate.results.weights import kept_of
 
     assert job.layout is not None
+    assert job.origin is not None
     _set_up(job.device)
     _load(tuple(job.extensions.items()))
     trainer = _engine(job.layout, dataset)
-    before = replace(trainer.timing)
-    outcome = trainer.run(shard, keep=job.keep)
-    record = replace(origin, provenance=provenance_of(trainer)).of(shard.way or trainer.way, shard)
+    before, here, notes = replace(trainer.timing), provenance_of(trainer), list[str]()
+    outcome = trainer.run(shard, keeper=checkpoint_of(shard.id, job, here, notes.append), keep=job.keep)
+    record = replace(job.origin, provenance=here).of(shard.way or trainer.way, shard)
     diverged = int((outcome.diverged_at >= 0).sum())
     tables, kept, took = tables_of(outcome), kept_of(outcome, dataset), added(trainer.timing, before, -1)
-    return Trained(tables, kept, record, diverged, took, peak_memory_bytes())
+    return Trained(tables, kept, record, diverged, took, peak_memory_bytes(), tuple(notes))
+
+
+def checkpoint_of(shard: str, job: Job, here: Provenance, tell: Callable[[str], None]) -> Checkpoint | None:
+    """The checkpoint of a shard, where this process sees the folder that the driver writes to, and may write there."""
+    from bn_ablate.results import Checkpoints
+    from bn_ablate.results.lock import lock_text
+
+    checkpoints = Checkpoints(job.folder, here, tell)
+    shared = bool(job.lock) and lock_text(job.folder) == job.lock and os.access(checkpoints.path, os.W_OK)
+    return checkpoints.of(shard) if shared else None
 
 
 @cache
@@ -154,5 +177,6 @@ def added(timing: Timing, more: Timing, sign: int = 1) -> Timing:
         compile_seconds=timing.compile_seconds + sign * more.compile_seconds,
         train_seconds=timing.train_seconds + sign * more.train_seconds,
         lane_steps=timing.lane_steps + sign * more.lane_steps,
+        resumed=timing.resumed + sign * more.resumed,
         programs=max(timing.programs, more.programs),
     )
