@@ -8,12 +8,13 @@ import platform
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+from types import ModuleType, SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -149,6 +150,29 @@ def test_words_that_do_not_go_together_are_refused(
 @pytest.mark.skipif(THERE, reason="Ray is installed")
 def test_without_ray_it_is_said_how_to_get_it() -> None:
     with pytest.raises(CrewError, match=r"which is not installed: pip install 'bn_ablate\[ray\]'"), crew_on_ray():
+        pass
+
+
+def test_a_cluster_that_does_not_answer_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", ModuleType("ray"))  # which is not asked
+    address = f"127.0.0.1:{free_port()}"
+    for said in (address, f"ray://{address}", "127.0.0.1:99999"):
+        with (
+            pytest.raises(CrewError, match=f"no cluster can be joined at {said}; `ray start --head`"),
+            crew_on_ray(said),
+        ):
+            pass
+
+
+def test_a_cluster_that_does_not_start_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def init(address: str, **_: Any) -> None:
+        raise Exception(f"the node at {address}\ntimed out")
+
+    ray = SimpleNamespace(init=init, shutdown=lambda: None)
+    monkeypatch.setitem(sys.modules, "ray", cast("ModuleType", ray))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    said = r"no cluster can be started here; the same command tries again, .* \(the node at local timed out\)"
+    with pytest.raises(CrewError, match=said), crew_on_ray():
         pass
 
 

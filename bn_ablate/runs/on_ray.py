@@ -9,6 +9,7 @@ with crew_on_ray() as crew:  # or crew_on_ray("head:6379"), or RAY_ADDRESS
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -41,6 +42,16 @@ SECONDS_BETWEEN = 0.5
 """How often progress is reported, and a signal noticed, while nothing comes back."""
 
 
+SECONDS_TO_ANSWER = 10.0
+"""How long the head of a cluster has to answer."""
+
+NOT_JOINED = (
+    "no cluster can be joined at {}; `ray start --head` starts one, and without an address (--address, RAY_ADDRESS) "
+    "one is started for this run alone"
+)
+NOT_STARTED = "no cluster can be started here; the same command tries again, and --on here trains without Ray"
+
+
 class CrewError(BnAblateError):
     """The cluster, or one of its workers, cannot do what it was asked for; the message says where, and why."""
 
@@ -63,15 +74,33 @@ def crew_on_ray(address: str | None = None, device: str = "auto") -> Iterator[On
         raise CrewError("training on Ray needs Ray, which is not installed: pip install 'bn_ablate[ray]'") from None
     address = address or os.environ.get("RAY_ADDRESS")
     ours: dict[str, Any] = {"num_cpus": cores(), "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+    if address:
+        _knock(address)
     try:
         ray.init(address or "local", log_to_driver=False, logging_level="ERROR", **({} if address else ours))
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        where = f"no cluster at {address}" if address else "no cluster can be started here"
-        raise CrewError(f"Ray: {where}: {error}; start one with `ray start --head`, or leave --address out") from None
+    except Exception as error:  # of that very class where a process of Ray's does not start in time
+        ray.shutdown()
+        said = printable(" ".join(str(error).split()))
+        raise CrewError(f"Ray: {NOT_JOINED.format(address) if address else NOT_STARTED} ({said})") from None
     try:
         yield OnRay(ray, *devices_of(ray.cluster_resources(), device))
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Try whether anything listens at `address`: Ray would try for minutes, and write its own log meanwhile.
+
+    Raises:
+        CrewError: nothing does.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        return  # a word of Ray's own, as `auto`; or what Ray refuses
+    try:
+        socket.create_connection((host, int(port)), SECONDS_TO_ANSWER).close()
+    except (OSError, OverflowError) as error:
+        raise CrewError(f"Ray: {NOT_JOINED.format(address)} ({error})") from None
 
 
 def devices_of(resources: Mapping[str, float], device: str) -> tuple[str, dict[str, Any], int]:
