@@ -212,7 +212,7 @@ def main() -> None:
     if asked.worker:
         work(asked.worker)
         return
-    rounds, seeds, steps, few, many = (1, 2, 200, 1, 2) if asked.quick else (3, 8, 800, 2, 8)
+    rounds, seeds, steps, few, many = (1, 2, 200, 1, 2) if asked.quick else (2, 8, 1600, 1, 5)
     one, other = sorted(os.sched_getaffinity(0))[:2]
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         bench = Bench(Path(folder), rounds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import pickle
 import platform
 import signal
 import socket
@@ -12,10 +13,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any, cast
 
+import numpy as np
 import pytest
 
 from bn_ablate.cli.main import main
@@ -27,7 +30,7 @@ from bn_ablate.plan.memory import Machine
 from bn_ablate.results import Checkpoints, open_results, verify
 from bn_ablate.results.lock import lock_text, locked
 from bn_ablate.runs.layout import Asked, Layout
-from bn_ablate.runs.on_ray import CrewError, OnRay, crew_on_ray, devices_of
+from bn_ablate.runs.on_ray import CrewError, OnRay, crew_on_ray, devices_of, shareable
 from bn_ablate.runs.ray_tasks import Failed, Job, attempt, checkpoint_of
 from tests.cli.command_line import command
 
@@ -174,6 +177,19 @@ def test_a_cluster_that_does_not_start_is_said_in_a_sentence(monkeypatch: pytest
     said = r"no cluster can be started here; the same command tries again, .* \(the node at local timed out\)"
     with pytest.raises(CrewError, match=said), crew_on_ray():
         pass
+
+
+def test_a_data_set_that_is_mapped_from_files_is_shared_by_the_workers_of_a_node(tmp_path: Path) -> None:
+    whole, file = load("digits"), tmp_path / "images.npy"
+    np.save(file, whole.images)
+    mapped = replace(whole, images=np.load(file, mmap_mode="r"))
+    beside: list[pickle.PickleBuffer] = []  # what Ray puts into its store as it is, for all to see
+    pickled = pickle.dumps(shareable(mapped), protocol=5, buffer_callback=beside.append)
+    assert sum(buffer.raw().nbytes for buffer in beside) == whole.images.nbytes + whole.labels.nbytes
+    assert len(pickled) < 2_000
+    seen = pickle.loads(pickled, buffers=beside)
+    assert seen.sha256 == whole.sha256
+    assert np.array_equal(seen.images, whole.images)
 
 
 def test_a_worker_keeps_checkpoints_where_it_sees_the_folder_that_the_driver_has_locked(tmp_path: Path) -> None:

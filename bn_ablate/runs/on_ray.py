@@ -17,6 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from bn_ablate.config.errors import BnAblateError, printable
 from bn_ablate.config.extensions import sources
 from bn_ablate.plan import Plan, RunProgress, spread
@@ -88,6 +90,11 @@ def crew_on_ray(address: str | None = None, device: str = "auto") -> Iterator[On
         ray.shutdown()
 
 
+def shareable(dataset: Dataset) -> Dataset:
+    """The same, whose bytes all workers of a node see in one place: what is mapped from a file each would be sent."""
+    return replace(dataset, images=np.asarray(dataset.images), labels=np.asarray(dataset.labels))
+
+
 def _knock(address: str) -> None:
     """Try whether anything listens at `address`: Ray would try for minutes, and write its own log meanwhile.
 
@@ -146,7 +153,7 @@ class OnRay:
         """
         from bn_ablate.engine import Timing
 
-        self._data = self._ray.put(dataset)
+        self._data = self._ray.put(shareable(dataset))
         self._extent, self._shape, self._classes = dataset.extent, dataset.images.shape[1:], dataset.n_classes
         job = Job(self.device, sources(plan.study), Layout.of(folder), asked, plan.study.measure.keep)
         self._spent, self._peak = Timing(), 0

@@ -6,6 +6,7 @@ set -euo pipefail
 [ $# -ge 2 ] || { sed -n 2,4p "$0" >&2; exit 2; }
 here=$(dirname "$0") config=$1 parts=$2
 shift 2
+name=$("${BN_ABLATE:-.venv/bin/bn-ablate}" plan "$config" --device cpu | sed -n '1s/ .*//p') # a study that is wrong ends here
 array=$(sbatch --parsable --array="1-$parts" "$@" "$here/part.sh" "$config" "$parts")
-finish=$(sbatch --parsable --dependency="afterok:$array" --kill-on-invalid-dep=yes "$here/finish.sh" "$config" "$parts")
+finish=$(sbatch --parsable --dependency="afterok:$array" --kill-on-invalid-dep=yes "$here/finish.sh" "$name" "$parts")
 echo "parts: job $array, then merge, report and sync: job $finish; squeue --me shows them"
