@@ -1,6 +1,7 @@
 """How much faster two workers with a core each train a study than one with one core, and what Ray takes for a shard.
 
     .venv/bin/python scripts/worker_throughput.py              # 3 minutes on 2 idle cores; Ray where it is installed
+    .venv/bin/python scripts/worker_throughput.py --shards     # what a shard takes alone, by seconds on cores
     .venv/bin/python scripts/worker_throughput.py --quick      # to see that it works
 
 Processes are bound to their cores (Linux), and started once. Ways to train are timed by turns, so that what else the
@@ -41,6 +42,9 @@ n_test = 100
 depth = 2
 width = 64
 
+[norm]
+placement = "pre"
+
 [train]
 steps = {steps}
 batch_size = 64
@@ -49,8 +53,7 @@ batch_size = 64
 every = {every}
 
 [axes]
-placement = ["none", "pre"]
-learning_rate = [0.01, 0.03, 0.1, 0.3]
+learning_rate = [0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5]
 """
 CELLS = 8
 SHORT, ALONE = 20, 1
@@ -207,27 +210,29 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="short studies, a round each")
+    parser.add_argument("--shards", action="store_true", help="what a shard takes, and no more")
     parser.add_argument("--worker", choices=["here", "ray"], help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.worker:
         work(asked.worker)
         return
-    rounds, seeds, steps, few, many = (1, 2, 200, 1, 2) if asked.quick else (2, 8, 1600, 1, 5)
+    rounds, seeds, steps, few, many = (1, 2, 200, 1, 2) if asked.quick else (2, 8, 1000, 1, 5)
     one, other = sorted(os.sched_getaffinity(0))[:2]
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         bench = Bench(Path(folder), rounds)
         alone = [stack.enter_context(worker("here", {one}))]
-        with worker("here", {other}) as second:
-            show_speed(
-                bench, {"one process, one core": alone, "two parts, a core each": [*alone, second]}, seeds, steps
-            )
+        if not asked.shards:
+            with worker("here", {other}) as second:
+                teams = {"one process, one core": alone, "two parts, a core each": [*alone, second]}
+                show_speed(bench, teams, seeds, steps)
         if importlib.util.find_spec("ray") is None:
             return
         on_ray = [stack.enter_context(worker("ray", {one}))]
-        with worker("ray", {one, other}) as both:
-            teams = {"one process, one core": alone, "Ray, one core": on_ray, "Ray, two cores": [both]}
-            show_speed(bench, teams, seeds, steps)
         show_shards(bench, {"one process": alone, "Ray": on_ray}, few, many)
+        if not asked.shards:
+            with worker("ray", {one, other}) as both:
+                teams = {"one process, one core": alone, "Ray, one core": on_ray, "Ray, two cores": [both]}
+                show_speed(bench, teams, seeds, steps)
 
 
 if __name__ == "__main__":

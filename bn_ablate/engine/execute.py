@@ -25,6 +25,7 @@ from bn_ablate.engine.many_lanes import Layout, Segment
 from bn_ablate.engine.measuring import Measuring
 from bn_ablate.engine.observe import Observation
 from bn_ablate.engine.outcome import Outcome, Progress, Timing, measured_steps
+from bn_ablate.engine.pace import Pace
 from bn_ablate.engine.program import Program, program_of
 from bn_ablate.engine.programs import Programs, Wanted, ahead
 from bn_ablate.engine.resume import Keeper, Snapshot, pack, program_key, unpack
@@ -34,9 +35,6 @@ from bn_ablate.engine.train import TrainState
 from bn_ablate.nn import stack_factors
 from bn_ablate.plan import Cell
 from bn_ablate.plan.memory import BLOCK_BYTES, Machine, streams
-
-SECONDS_PER_CALL = 1.0
-"""How long a call into the compiled program should last: short enough to show progress and to stop soon."""
 
 SECONDS_BETWEEN = 0.25
 """How often whoever wants to stop is asked while a program is waited for."""
@@ -216,16 +214,16 @@ class Engine:
 
         From step `begin` on, of which the first `seen` measurements were taken already; within a stretch of batches.
         """
-        size = min(room, 8)
+        pace = Pace(room)
         for i in range(max(seen - 1, 0), len(steps)):
             at, observed, stop = max(begin, steps[i]), i >= seen, steps[min(i + 1, len(steps) - 1)]
             while at < stop or observed:
-                n_steps = min(size, stop - at, room - (at - steps[i]) % room)
+                n_steps = min(pace.size, stop - at, room - (at - steps[i]) % room)
                 begun = time.perf_counter()
                 yield at, n_steps, observed
                 seconds = time.perf_counter() - begun
                 if n_steps and not observed:
-                    size = max(1, min(room, int(n_steps * SECONDS_PER_CALL / max(seconds, 1e-6))))
+                    pace.took(n_steps, seconds)
                 at, observed = at + n_steps, False
 
     def _commonest(self, wanted: Wanted) -> np.ndarray:
