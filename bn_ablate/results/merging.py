@@ -18,7 +18,7 @@ from bn_ablate.results.manifest import MANIFEST, read_manifest
 from bn_ablate.results.origins import Held
 from bn_ablate.results.provenance import Bearing
 from bn_ablate.results.reader import EXTENSIONS, Results, open_results
-from bn_ablate.results.seal import damage
+from bn_ablate.results.seal import damage, refuse_inside
 from bn_ablate.results.standing import at_work
 from bn_ablate.results.store import Store
 
@@ -38,9 +38,12 @@ def merge(folders: Sequence[str | Path], into: str | Path) -> Results:
 
     Raises:
         ResultsError: a part is missing, there twice, not complete, damaged, of another study, or of other code,
-            versions or data than the others; or `into` holds something else. All of it is named.
+            versions or data than the others; or `into` holds something else, or lies in other results. All of it is
+            named.
     """
     into = place(into)
+    if not (into / MANIFEST).is_file():
+        refuse_inside(into)
     opened = [_Opened(place(folder)) for folder in folders]
     problems = [problem for part in opened for problem in part.problems]
     if not problems:
@@ -158,6 +161,8 @@ def _taken(into: Path, first: _Opened) -> Iterator[str]:
         there = read_manifest(into)
         if "part" in there or there.get("config_sha256") != first.manifest.get("config_sha256"):
             yield f"{into}: holds other results; give another folder with --into"
+    elif into.exists() and not into.is_dir():
+        yield f"{into}: is no folder; give another place with --into"
     elif into.is_dir() and any(file.name not in ("shards", EXTENSIONS, "lock") for file in into.iterdir()):
         yield f"{into}: is a folder of something else; give another with --into"
 

@@ -154,6 +154,10 @@ def test_nothing_takes_the_place_of_other_results(tmp_path: Path, parts: list[Pa
     other = published(tmp_path / "other").path
     assert f"{other}: holds other results" in refused(parts, other)
     assert f"{parts[0]}: holds other results" in refused(parts, parts[0])
+    assert "lies in" in refused(parts, parts[0] / "whole")
+    assert not (parts[0] / "whole").exists()
+    (tmp_path / "file").touch()
+    assert f"{tmp_path / 'file'}: is no folder" in refused(parts, tmp_path / "file")
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "thesis.tex").touch()
     assert f"{tmp_path / 'home'}: is a folder of something else" in refused(parts, tmp_path / "home")
