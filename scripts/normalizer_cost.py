@@ -94,12 +94,14 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--choices", action="store_true", help="BN's own choices in the place of normalizers")
     parser.add_argument("--only", nargs="*", help="these rows alone")
+    parser.add_argument("--beside", nargs="*", help="the normalizers in the program besides; all, when not given")
     parser.add_argument("--width", type=int, default=128)
     args = parser.parse_args()
     set_up("cpu")
     base = BASE.at({"width": args.width})
     lanes = {name: base.at({"norm_kind": name}) for name in KINDS} | {"none": base.at({"placement": "none"})}
-    rows = [(name, lane, [*lanes.values()]) for name, lane in lanes.items()]
+    others = [lanes[name] for name in (lanes if args.beside is None else args.beside)]
+    rows = [(name, lane, others) for name, lane in lanes.items()]
     if args.choices:
         rows = [(name, base, [base.at(levels)]) for name, levels in CHOICES.items()]
     what = "BN beside" if args.choices else "normalizer"
