@@ -222,18 +222,16 @@ def test_the_command_line_refuses_a_device_with_a_planted_fault(
 ) -> None:
     """Where lanes are trained all at once, each gets its neighbour's result: the first run ends before it begins."""
 
-    each, train = selfcheck.each, selfcheck._trained
+    each_lane, train = selfcheck.each_lane, selfcheck._trained
 
     def on_the_device(program: Any, strategy: Any, *given: Any) -> TrainState:
         return trained[1]["map"] if strategy == "map" else train(program, strategy, *given)  # what the CPU gives stands
 
-    def mixed_up(strategy: Any, function: Any, at_once: int = 1) -> Any:
-        whole = each(strategy, function, at_once)
-        if strategy == "map":
-            return whole
-        return lambda *args: jax.tree.map(lambda leaf: jnp.roll(leaf, 1, 0), whole(*args))
+    def mixed_up(strategy: Any, *given: Any) -> Any:
+        states, found = each_lane(strategy, *given)
+        return (states if strategy == "map" else jax.tree.map(lambda leaf: jnp.roll(leaf, 1, (0, 1)), states)), found
 
-    monkeypatch.setattr(selfcheck, "each", mixed_up)
+    monkeypatch.setattr(selfcheck, "each_lane", mixed_up)
     monkeypatch.setattr(selfcheck, "_trained", on_the_device)
     monkeypatch.setattr(engine, "set_up", lambda device: None)
     monkeypatch.setattr(known_devices, "is_accelerator", lambda device: True)
