@@ -13,7 +13,23 @@ from pydantic import (
     model_validator,
 )
 
-from bn_ablate.config.acting import (
+from bn_ablate.config.factor import Factor
+from bn_ablate.config.measures import MEASURES
+from bn_ablate.config.metrics import MeasureName
+from bn_ablate.config.names import (
+    SIZED,
+    AugmentationName,
+    AverageName,
+    DecayOn,
+    Kept,
+    OptimizerName,
+    Precision,
+    ScheduleName,
+    Trainable,
+)
+from bn_ablate.config.precision import Share32
+from bn_ablate.config.section import Count, Name, NonNegative, Positive, Section
+from bn_ablate.config.training_acting import (
     WHERE_TRAINED,
     WITH_AVERAGE,
     WITH_DECAY,
@@ -33,22 +49,6 @@ from bn_ablate.config.acting import (
     same_trainables,
     same_warmups,
 )
-from bn_ablate.config.factor import Factor
-from bn_ablate.config.measures import MEASURES
-from bn_ablate.config.metrics import MeasureName
-from bn_ablate.config.names import (
-    SIZED,
-    AugmentationName,
-    AverageName,
-    DecayOn,
-    Kept,
-    OptimizerName,
-    Precision,
-    ScheduleName,
-    Trainable,
-)
-from bn_ablate.config.precision import Share32
-from bn_ablate.config.section import Count, Name, NonNegative, Positive, Section
 
 
 class Data(Section):
