@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -25,14 +25,13 @@ from bn_ablate.plan import Plan, RunProgress, spread
 from bn_ablate.plan.memory.host import cores
 from bn_ablate.runs.layout import Asked, Layout
 from bn_ablate.runs.ray_tasks import Failed, Job, Seen, added, attempt, look, train_shard
-from bn_ablate.runs.statement import afterwards
-from bn_ablate.runs.training import origin_of
 
 if TYPE_CHECKING:
     from bn_ablate.data import Dataset
     from bn_ablate.engine import Shard
     from bn_ablate.engine.program import Program
-    from bn_ablate.results import Held, Provenance, Store
+    from bn_ablate.results import Provenance
+    from bn_ablate.runs.task import Task
 
 RETRIES = 3
 """How often a shard is trained again whose worker, or node, was lost."""
@@ -167,38 +166,24 @@ class OnRay:
         """What is to be said of the machine of the worker that was asked."""
         return self._facts
 
-    def train(
-        self,
-        plan: Plan,
-        store: Store,
-        manifest: dict[str, Any],
-        like: Sequence[Held],
-        on_progress: Callable[[RunProgress], None] | None,
-        status: str = "complete",
-    ) -> None:
-        """Train what the open `store` lacks of `plan`, as many shards at a time as there are workers, and publish.
+    def train(self, task: Task) -> None:
+        """Train what is left of `task`, as many shards at a time as there are workers, and publish.
 
         Raises:
-            CrewError: a task fails; what is finished is stored.
+            CrewError: a task of Ray's fails; what is finished is stored.
         """
         from bn_ablate.engine import Timing
         from bn_ablate.engine.program import program_of
-        from bn_ablate.results import Checkpoints
         from bn_ablate.results.lock import lock_text
         from bn_ablate.results.provenance import Bearing
 
-        origin, manifest = origin_of(plan, store, manifest)
-        notes = list[str]()
-        store.write_manifest(manifest)
-        checkpoints = Checkpoints(store.path, origin.provenance, notes.append)
-        shapes = [said for shard in like if (said := shard.described)]
-        work = self.layout.shards(plan, store.usable(plan).keys(), self._extent, checkpoints.laid_out(), shapes)
-        checkpoints.lay_out([shard.described for shard in work])
-        timing, peak, found, diverged, begun = Timing(), 0, "interrupted", 0, time.perf_counter()
+        plan, store = task.plan, task.store
+        work = task.begin(self.layout, self._extent)
+        timing, peak, diverged, begun = Timing(), 0, 0, time.perf_counter()
         lanes = plan.n_lanes - sum(len(shard.lane_ids) for shard in work)
         planned = sum(len(shard.lane_ids) * shard.cells[0].settings.train.steps for shard in work)
         folder = store.path.resolve()
-        job = self._ray.put(self._job._replace(origin=origin, folder=folder, lock=lock_text(folder)))
+        job = self._ray.put(self._job._replace(origin=task.origin, folder=folder, lock=lock_text(folder)))
         pending: dict[Any, Shard] = {}
         programs: dict[int, Program] = {}
 
@@ -216,25 +201,25 @@ class OnRay:
                     pending[self._task.remote(train_shard, job, self._data, with_program(shard))] = shard
                 for ready in self._ray.wait(list(pending), timeout=SECONDS_BETWEEN)[0]:
                     shard, done = pending.pop(ready), self._result(ready)
-                    if strange := origin.provenance.differences(done.record.provenance, Bearing.CODE, Bearing.DATA):
+                    if strange := task.origin.provenance.differences(
+                        done.record.provenance, Bearing.CODE, Bearing.DATA
+                    ):
                         raise CrewError(f"a worker has other code or versions than the first: {', '.join(strange)}")
                     store.add_shard(done.record.name(shard.id), done.tables, done.record, done.weights)
-                    checkpoints.of(shard.id).remove()
-                    notes += done.notes
+                    task.checkpoints.of(shard.id).remove()
+                    task.notes += done.notes
                     timing, peak = added(timing, done.timing), max(peak, done.peak_bytes)
                     lanes, diverged = lanes + len(shard.lane_ids), diverged + done.diverged
-                if on_progress:
+                if task.on_progress:
                     seconds, left = time.perf_counter() - begun, planned - timing.resumed
-                    on_progress(RunProgress(lanes, plan.n_lanes, timing.lane_steps, left, seconds, diverged))
-            checkpoints.remove()
-            store.drop_superseded()
-            found = status
+                    task.on_progress(RunProgress(lanes, plan.n_lanes, timing.lane_steps, left, seconds, diverged))
+            task.finish()
         finally:
             for waiting in pending:
                 with suppress(Exception):  # whatever became of it, nobody waits for it
                     self._ray.cancel(waiting, force=True)
             self._spent, self._peak = added(self._spent, timing), max(self._peak, peak)
-            store.publish(plan, manifest | afterwards(self._spent, self._peak, found) | {"notes": notes})
+            task.publish(self._spent, self._peak)
 
     def _result(self, reference: Any) -> Any:
         """What a task gives back.

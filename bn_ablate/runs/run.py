@@ -23,6 +23,7 @@ from bn_ablate.runs.bar import progress_bar
 from bn_ablate.runs.layout import Asked, Strategy
 from bn_ablate.runs.looking import LookTaken, looked, looks_of
 from bn_ablate.runs.statement import beforehand, config_of
+from bn_ablate.runs.task import Task
 from bn_ablate.runs.training import Crew, Here
 
 if TYPE_CHECKING:
@@ -128,8 +129,10 @@ def run(
                 on_progress(now)
 
         store.keep_extensions(sources(plan.study))
+        notes = list[str]()
         while True:
-            crew.train(mine, store, manifest | looks_of(mine), like, report, "complete" if final else BETWEEN)
+            status = "complete" if final else BETWEEN
+            crew.train(Task(mine, store, manifest | looks_of(mine), like, report, status, notes))
             if final:
                 break
             mine, final = looked(mine, store, on_look)

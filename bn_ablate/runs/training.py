@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 from bn_ablate.plan import Cell, Plan, RunProgress
 from bn_ablate.plan.memory import COMPILER_BYTES, estimate_bytes
 from bn_ablate.runs.layout import Asked, Layout, settle
-from bn_ablate.runs.statement import afterwards, machine_facts
+from bn_ablate.runs.statement import machine_facts
 
 if TYPE_CHECKING:
     from bn_ablate.config.names import Kept
     from bn_ablate.data import Dataset
     from bn_ablate.engine import Engine, Progress, Shard
-    from bn_ablate.results import Checkpoints, Held, Provenance, Record, Store
+    from bn_ablate.results import Checkpoints, Provenance, Record, Store
+    from bn_ablate.runs.task import Task
 
 
 class Crew(Protocol):
@@ -39,19 +40,8 @@ class Crew(Protocol):
     def layout(self) -> Layout:
         """How the plan is cut."""
 
-    def train(
-        self,
-        plan: Plan,
-        store: Store,
-        manifest: dict[str, Any],
-        like: Sequence[Held],
-        on_progress: Callable[[RunProgress], None] | None,
-        status: str = "complete",
-    ) -> None:
-        """Train what the open `store` lacks of `plan`, and publish the tables, whatever happens.
-
-        `status` is what to call results that lack nothing of it. Several plans may be trained one after the other.
-        """
+    def train(self, task: Task) -> None:
+        """Train what is left of `task`, and publish the tables, whatever happens. One may follow another."""
 
 
 class Here:
@@ -65,7 +55,6 @@ class Here:
         from bn_ablate.engine import Engine
         from bn_ablate.results.provenance import provenance_of
 
-        self._notes: list[str] = []
         self.layout = settle(Layout.of(folder), asked)
         machine = self.layout.machine
         self.engine = Engine.on(machine, dataset)
@@ -80,37 +69,16 @@ class Here:
         """
         return machine_facts(self.engine)
 
-    def train(
-        self,
-        plan: Plan,
-        store: Store,
-        manifest: dict[str, Any],
-        like: Sequence[Held],
-        on_progress: Callable[[RunProgress], None] | None,
-        status: str = "complete",
-    ) -> None:
-        """Train what the open `store` lacks of `plan`, shard by shard, and publish the tables, whatever happens."""
+    def train(self, task: Task) -> None:
+        """Train what is left of `task`, shard by shard, and publish the tables, whatever happens."""
         from bn_ablate.engine.devices import peak_memory_bytes
-        from bn_ablate.results import Checkpoints
 
-        engine = self.engine
-        origin, manifest = origin_of(plan, store, manifest)
-        notes = self._notes
-
-        def note(text: str) -> None:
-            notes.append(text)
-            store.write_manifest(manifest | {"notes": notes})
-
-        store.write_manifest(manifest)
-        checkpoints = Checkpoints(store.path, origin.provenance, note)
-        shapes = [said for shard in like if (said := shard.described)]
-        extent = engine.dataset.extent
-        work = self.layout.shards(plan, store.usable(plan).keys(), extent, checkpoints.laid_out(), shapes)
-        checkpoints.lay_out([shard.described for shard in work])
-        worker = Worker(engine, store, checkpoints, origin, plan.study.measure.keep)
-        tally = Tally(plan, engine, work, on_progress)
+        engine, plan, extent = self.engine, task.plan, self.engine.dataset.extent
+        work = task.begin(self.layout, extent)
+        worker = Worker(engine, task.store, task.checkpoints, task.origin, plan.study.measure.keep)
+        tally = Tally(plan, engine, work, task.on_progress)
         spare = self.layout.machine.budget - estimate_bytes(plan, self.layout.machine, extent)
-        found, group = "interrupted", None
+        group = None
         try:
             while work:
                 first = work[0]
@@ -121,27 +89,15 @@ class Here:
                     diverged = worker.train(first, partial(tally.show, first.cells), following)
                 except (MemoryError, RuntimeError) as error:
                     whole, work = work[0], _halved(work, error)
-                    checkpoints.of(whole.id).remove()
-                    checkpoints.lay_out([shard.described for shard in work])
+                    task.checkpoints.of(whole.id).remove()
+                    task.checkpoints.lay_out([shard.described for shard in work])
                     most = len(work[0].lane_ids)
-                    note(f"memory did not suffice for more than {most} lanes at once: shards were halved")
+                    task.note(f"memory did not suffice for more than {most} lanes at once: shards were halved")
                     continue
                 tally.add(work.pop(0), diverged)
-            checkpoints.remove()
-            store.drop_superseded()
-            found = status
+            task.finish()
         finally:
-            store.publish(plan, manifest | afterwards(engine.timing, peak_memory_bytes(), found) | {"notes": notes})
-
-
-def origin_of(plan: Plan, store: Store, manifest: dict[str, Any]) -> tuple[Record, dict[str, Any]]:
-    """Where what is trained now comes from, and `manifest`, saying only what is true of the finished lanes too."""
-    from bn_ablate.results import Record
-    from bn_ablate.results.origins import CLAIMED, by_shard, said_of
-
-    assert store.here is not None
-    origin = Record(store.here, {}, {key: manifest[key] for key in CLAIMED if key in manifest})
-    return origin, said_of(manifest, [*(shard.record for shard, _ in by_shard(store.usable(plan))), origin])
+            task.publish(engine.timing, peak_memory_bytes())
 
 
 @dataclass(frozen=True)
