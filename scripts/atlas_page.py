@@ -100,6 +100,8 @@ def runs(folders: Sequence[Path], said: dict[str, Any]) -> str:
     for folder in folders:
         results = open_results(folder)
         manifest = results.manifest
+        if manifest["status"] != "complete":
+            continue  # `bn-ablate atlas` names it
         spent = [clock(manifest["timing"][f"{part}_seconds"]) for part in ("compile", "train")]
         device = f"{manifest['device']['count']} × {manifest['device']['kind']}"
         lanes = manifest["lanes"]
