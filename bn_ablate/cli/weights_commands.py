@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from bn_ablate.cli.arguments import Extensions, Folder, Only, Place, fail, load
-from bn_ablate.config.names import MOMENTS, Moment
 
 if TYPE_CHECKING:
     import numpy as np
     from rich.console import Console
+
+    from bn_ablate.config.names import Moment
 
 At = Annotated[
     str,
@@ -144,6 +145,8 @@ def show_classes(
 
 def _when(at: str) -> Moment | int:
     """Which weights `at` says; the end of the command where that is no word for any."""
+    from bn_ablate.config.names import MOMENTS
+
     if at.isdecimal() and at.isascii():
         return int(at)
     if found := next((moment for moment in MOMENTS if at == moment), None):

@@ -313,6 +313,8 @@ def train(
             if trained(settings, path):
                 place[last] = place[last] - settings.train.learning_rate * velocity[path]
         settings = told
+        if not (normed_blocks(settings) or input_normed(settings)):
+            continue  # nothing comes or goes
         if step + 1 == settings.norm.since:
             put_in(settings, params, stats, x, step_bits)
             velocity = {}

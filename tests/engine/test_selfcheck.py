@@ -24,6 +24,7 @@ from bn_ablate.engine.known_devices import FaultyDeviceError, refusal
 from bn_ablate.engine.selfcheck import CELLS, DeviceCheck, check_devices
 from bn_ablate.engine.train import TrainState
 from bn_ablate.runs import run as study
+from bn_ablate.runs.task import Task
 from bn_ablate.runs.training import Here
 from tests.cli.command_line import TINY
 
@@ -143,8 +144,8 @@ def test_the_manifest_says_how_the_device_was_checked(
 ) -> None:
     manifests: list[dict[str, Any]] = []
 
-    def train(*args: Any) -> None:
-        manifests.append(args[3])
+    def train(crew: Here, task: Task) -> None:
+        manifests.append(task.manifest)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Here, "train", train)
