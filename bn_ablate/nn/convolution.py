@@ -1,8 +1,8 @@
 """3×3 convolutions, as XLA's own or in the parts of it and of matrix products that are the fastest on CPU.
 
-There XLA's convolution is quick forward, for images of enough channels, but its gradient of the kernel is slow
-beyond use beside the same sum of products written as shifted slices and one matrix product; and its convolution of
-many lanes at once is slow both ways. What is faster elsewhere is for `make bench` to say.
+There XLA's convolution is quick for images of enough channels, but for the gradient of the kernel only where that is
+written as a convolution forward; for few channels, and with strides, shifted slices and one matrix product are quicker.
+Its convolution of many lanes at once is slow both ways. What is faster elsewhere is for `make bench` to say.
 """
 
 from __future__ import annotations
@@ -57,6 +57,10 @@ def native_conv3x3(
     x: Float[Array, "n h w i"], kernel: Float[Array, "3 3 i o"], stride: int = 1
 ) -> Float[Array, "n rows columns o"]:
     """XLA's convolution."""
+    return _by_xla(x, kernel, stride)
+
+
+def _by_xla(x: Array, kernel: Array, stride: int = 1) -> Array:
     padding, numbers = ((1, 1), (1, 1)), ("NHWC", "HWIO", "NHWC")
     return lax.conv_general_dilated(x, kernel, (stride, stride), padding, dimension_numbers=numbers)
 
@@ -69,8 +73,8 @@ def matmul_conv3x3(
 
     With p the patches, (h·w, 9·i), of the nine shifted images, and g the cotangent, dkernel = Σ pᵀg over the images,
     and dx is the convolution of g, with zeros in the places that a stride left out, with the kernel turned by 180°.
-    A convolution forward is XLA's for one lane and `DEEP` images, else the product of the patches with the kernel,
-    (9·i, o). A few images are done at a time, so that their patches stay in a core's cache.
+    A convolution forward, and dkernel as one, is XLA's for one lane and `DEEP` images, else the product of the patches
+    with the kernel, (9·i, o), or with g. A few images are done at a time, so that their patches stay in a core's cache.
     """
     return _convolve(x, kernel, stride)
 
@@ -113,10 +117,34 @@ def _forward(x: Array, kernel: Array, stride: int) -> tuple[Array, tuple[Array, 
 def _backward(stride: int, kept: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
     x, kernel = kept
     n, h, w, i = x.shape
+    spread = g if stride == 1 else jnp.zeros((n, h, w, g.shape[-1]), g.dtype).at[:, ::stride, ::stride].set(g)
+    dx = _convolve(spread, jnp.flip(kernel, (0, 1)).swapaxes(2, 3), 1)
+    if stride > 1 or i < DEEP:
+        return dx, _kernel_by_patches(x, g, stride)
+    return dx, _kernel_of_one_lane(x, g)
+
+
+@jax.custom_batching.custom_vmap
+def _kernel_of_one_lane(x: Array, g: Array) -> Array:
+    """The convolution of the images with the cotangents, (h, w) wide, whose channels are the n examples.
+
+    Its arrays are written in the order of a convolution forward, and behind a barrier, which keeps XLA from turning
+    them back: in a loop its convolution of any other order takes a path that is far slower.
+    """
+    images = lax.optimization_barrier(x.transpose(3, 1, 2, 0))
+    cotangents = lax.optimization_barrier(g.transpose(1, 2, 0, 3))
+    return _by_xla(images, cotangents).transpose(1, 2, 0, 3)
+
+
+@_kernel_of_one_lane.def_vmap
+def _kernels_of_many_lanes(size: int, batched: Any, x: Array, g: Array) -> tuple[Array, bool]:
+    return jax.vmap(partial(_kernel_by_patches, stride=1), [0 if axis else None for axis in batched])(x, g), True
+
+
+def _kernel_by_patches(x: Array, g: Array, stride: int) -> Array:
+    n, h, w, i = x.shape
     _, *places, o = g.shape
     size = _chunk(n, places[0] * places[1] * 9 * i)
-    spread = g if stride == 1 else jnp.zeros((n, h, w, o), g.dtype).at[:, ::stride, ::stride].set(g)
-    dx = _convolve(spread, jnp.flip(kernel, (0, 1)).swapaxes(2, 3), 1)
 
     def add(total: Array, some: tuple[Array, Array]) -> tuple[Array, None]:
         images, cotangents = some
@@ -124,8 +152,8 @@ def _backward(stride: int, kept: tuple[Array, Array], g: Array) -> tuple[Array, 
         return total + lax.optimization_barrier(cotangents.reshape(-1, o).T) @ _patches(images, stride), None
 
     chunks = (x.reshape(n // size, size, h, w, i), g.reshape(n // size, size, *places, o))
-    transposed, _ = lax.scan(add, jnp.zeros((o, 9 * i), kernel.dtype), chunks)
-    return dx, transposed.T.reshape(kernel.shape)
+    transposed, _ = lax.scan(add, jnp.zeros((o, 9 * i), g.dtype), chunks)
+    return transposed.T.reshape(3, 3, i, o)
 
 
 matmul_conv3x3.defvjp(_forward, _backward)
