@@ -108,7 +108,9 @@ def test_the_loss_gradient_of_convolutional_networks_against_finite_differences(
     base = {"architecture": architecture, "depth": depth, "width": 2, "norm_batch_size": 4}
     # what a normalizer looks at of what it keeps passes no gradient, by definition: nn/test_normalizers.py has those
     kinds = tuple(kind for kind in LEVELS["norm_kind"] if not NORMALIZERS[kind].looks_back)
-    lanes = small.random_lanes(60, base, activation=("sigmoid", "tanh", "gelu"), norm_kind=kinds)
+    # nor is a gradient that leaves some statistics out that of the loss
+    levels = {"norm_kind": kinds, "norm_gradient": ("full",)}
+    lanes = small.random_lanes(60, base, activation=("sigmoid", "tanh", "gelu"), **levels)
     program = program_of(lanes, small.IMAGE, small.CLASSES)
     factors = stack_factors(lanes, program.structure)
     (batch,) = small.batches(program, 1)
