@@ -130,7 +130,7 @@ def look_at_lanes(
     """`look` at every lane, cells × seeds, in some passes: what was seen `so_far`, with what these passes have added.
 
     Args:
-        look: a name in `looks.LOOKS`.
+        look: a name in `views.LOOKS`.
         examples: the data set, or those of it that the block has.
         seeds: leading axis (seeds).
         factors: leading axis (cells).

@@ -54,7 +54,7 @@ def observe(
 
     Args:
         examples: those that are `chosen`, or more.
-        seen: what was seen of whole splits, by the names in `looks.VIEWS`.
+        seen: what was seen of whole splits, by the names in `views.VIEWS`.
     """
     factors = factors.at(state.step, program.structure)
     loss, accuracy = Evaluation.of(seen["evaluated"])

@@ -35,8 +35,7 @@ class Pace:
             self._per_step = max(0.0, (seconds - least) / (steps - short))
         if steps <= short:
             self._shortest = steps, min(seconds, least) if steps == short else seconds
-        sure = (
-            steps * SECONDS_PER_CALL / max(seconds, 1e-6)
-        )  # however the seconds divide into those of steps and others
+        # sure, however the seconds divide into those of steps and others
+        sure = steps * SECONDS_PER_CALL / max(seconds, 1e-6)
         likely = min(SECONDS_PER_CALL / max(self._per_step, 1e-6), MOST_TIMES * steps)
         self.size = max(1, min(self._room, int(max(sure, likely))))

@@ -36,7 +36,8 @@ def noise_after(
 
     Of each channel and step there is a noise of its own, of which examples draw: its deviation from 1 is u/4 on the
     scale, and its mean is v/2, with u even on (0, 1) and v on (−1, 1); examples lie off these by n/10, n normal, and by
-    w/10, w even on (−1, 1). These are the constants of Santurkar et al. (2018, arXiv 1805.11604).
+    w/10, w even on (−1, 1). These are the constants of Santurkar et al. (2018, arXiv 1805.11604)
+    from memory: they were not held to the paper's text.
     """
 
     def drawn(name: str, n: int) -> Array:

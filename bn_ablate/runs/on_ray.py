@@ -207,7 +207,8 @@ class OnRay:
                         raise CrewError(f"a worker has other code or versions than the first: {', '.join(strange)}")
                     store.add_shard(done.record.name(shard.id), done.tables, done.record, done.weights)
                     task.checkpoints.of(shard.id).remove()
-                    task.notes += done.notes
+                    for text in done.notes:
+                        task.note(text)
                     timing, peak = added(timing, done.timing), max(peak, done.peak_bytes)
                     lanes, diverged = lanes + len(shard.lane_ids), diverged + done.diverged
                 if task.on_progress:
