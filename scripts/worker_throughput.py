@@ -1,6 +1,6 @@
 """How much faster two workers with a core each train a study than one with one core, and what Ray takes for a shard.
 
-    .venv/bin/python scripts/worker_throughput.py              # 3 minutes on 2 idle cores; Ray where it is installed
+    .venv/bin/python scripts/worker_throughput.py              # Ray where it is installed
     .venv/bin/python scripts/worker_throughput.py --shards     # what a shard takes alone, by seconds on cores
     .venv/bin/python scripts/worker_throughput.py --quick      # to see that it works
 
